@@ -1,0 +1,61 @@
+"""What the index hands out. Lines count from 0; `end_line` is included. Paths are relative, with forward slashes."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["function", "method", "class", "interface", "type", "variable", "module", "section", "text"]
+Match = Literal["words", "meaning", "symbol"]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A stretch of one file along its definitions. `header` repeats what encloses it, so that it reads alone."""
+
+    path: str
+    language: str
+    kind: Kind
+    name: str  # "" where nothing is defined
+    scope: str  # "Outer.inner" or ""
+    start_line: int
+    end_line: int
+    text: str
+    header: str
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A chunk that answers a query. `score` is the fused score (higher is better); `matched` says why it is here."""
+
+    path: str
+    language: str
+    kind: Kind
+    name: str
+    scope: str
+    start_line: int
+    end_line: int
+    text: str
+    score: float
+    matched: tuple[Match, ...]
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A definition. `column` and `end_column` bound the name on `line`, in code points."""
+
+    path: str
+    name: str
+    kind: Kind
+    scope: str
+    line: int
+    column: int
+    end_column: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a build is. `phase` is "walk", "chunk" or "embed"; `total` is 0 while it is not known."""
+
+    phase: str
+    done: int
+    total: int
+    seconds_left: float | None = None

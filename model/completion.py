@@ -1,0 +1,65 @@
+"""What goes into the engine and what comes out of it. Plain values: no tensors, no editor types."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from model.document import Document
+
+Stop = Literal["line", "block", "length", "end"]
+
+
+@dataclass(frozen=True)
+class CompletionRequest:
+    """A cursor in a text, and the documents that may help.
+
+    `prefix` and `suffix` are the whole text before and after the cursor; the prompt cuts what it can use.
+    """
+
+    path: str
+    language: str
+    prefix: str
+    suffix: str
+    documents: tuple[Document, ...] = ()
+    block: bool | None = None  # True: may run over several lines; None: decided from the cursor's line
+    max_tokens: int = 64
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a completion cost. Tokens that were reused from the resident cache were not prefilled."""
+
+    reused_tokens: int
+    prefilled_tokens: int
+    decoded_tokens: int
+    prefill_seconds: float
+    decode_seconds: float
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A text to insert at the cursor, with what the model believed about it.
+
+    `logprobs` holds one natural-log probability per decoded token, healed tokens included (renormalised
+    over the tokens that were allowed there).
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    stop: Stop
+    base: str
+    adapter: str | None
+    cost: Cost
+
+    @property
+    def mean_logprob(self) -> float:
+        """Mean natural-log probability per token; 0.0 for an empty completion."""
+        return sum(self.logprobs) / len(self.logprobs) if self.logprobs else 0.0
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why nothing is offered. `reason` is a stable word for programs, `detail` a sentence for people."""
+
+    reason: str
+    detail: str

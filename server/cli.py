@@ -1,0 +1,6 @@
+"""The `inkling` command."""
+
+
+def run() -> int:
+    print("hello")
+    return 0

@@ -1,0 +1,22 @@
+"""How a child process of ours is started: the same interpreter, blind to PYTHONPATH and the current folder."""
+
+import os
+import sys
+from collections.abc import Mapping
+
+# Variables that make a Python, Node or git child run code or read settings that a workspace may have planted.
+_DROPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "NODE_OPTIONS", "GIT_DIR", "GIT_WORK_TREE")
+
+
+def command(*arguments: str) -> list[str]:
+    """The argument vector that starts `inkling ARGUMENTS` isolated from the environment.
+
+    `-E` ignores PYTHON* variables, `-P` keeps the current folder off `sys.path`.
+    """
+    return [sys.executable, "-E", "-P", "-m", "inkling", *arguments]
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for a child process: ours, without what could inject code, plus `extra`."""
+    kept = {name: value for name, value in os.environ.items() if name not in _DROPPED}
+    return {**kept, "PYTHONUTF8": "1", **(extra or {})}

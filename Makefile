@@ -1,27 +1,39 @@
-# `make run` and `make test` set up what they need: a virtual environment, the packages, the default weights.
+# `make run`, `make test`, `make check` and `make bench` each set up what they need: a virtual environment, the
+# packages at the versions of constraints.txt, the default weights. All of it is done once.
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
 PYTHON ?= python3
 VENV ?= .venv
+EXTRAS ?= cpu,dev
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+STAMP := $(VENV)/.installed
+
+# A shell's Python settings must not reach into the environment that is built here.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
 .PHONY: run test check bench clean weights
 
-$(INSTALLED): pyproject.toml constraints.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Inkling needs Python 3.11 or newer; $(PYTHON) is not. Name another one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  echo "Making a virtual environment in $(VENV)"; $(PYTHON) -m venv --clear $(VENV); fi
+	@echo "Installing packages into $(VENV) (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
-weights: $(INSTALLED)
-	$(BIN)/inkling models pull
+weights: $(STAMP)
+	@echo "Looking for the default weights (about 200 MB are downloaded the first time)"
+	@$(BIN)/inkling models pull
 
 run: weights
-	$(BIN)/inkling tour
+	@$(BIN)/inkling tour
 
 test: weights
 	$(BIN)/python -m pytest
 
-check: $(INSTALLED)
+check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -30,4 +42,5 @@ bench: weights
 	$(BIN)/python -m tests.benchmarks
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist build out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path '*/node_modules/*' -prune -exec rm -rf {} +

@@ -11,9 +11,9 @@ _DROPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "NODE_OPTIONS", "GIT_DI
 def command(*arguments: str) -> list[str]:
     """The argument vector that starts `inkling ARGUMENTS` isolated from the environment.
 
-    `-E` ignores PYTHON* variables, `-P` keeps the current folder off `sys.path`.
+    `-E` ignores PYTHON* variables (so UTF-8 is asked for by `-X utf8`), `-P` keeps the current folder off `sys.path`.
     """
-    return [sys.executable, "-E", "-P", "-m", "inkling", *arguments]
+    return [sys.executable, "-E", "-P", "-X", "utf8", "-m", "inkling", *arguments]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -1,0 +1,231 @@
+"""Cut a text into chunks along its definitions, and name the definitions.
+
+Pure: text in, values out. Code with a grammar is cut along definitions, markdown along headings, everything else at
+blank lines. A line ends at "\\n", "\\r\\n" or "\\r", as editors count, and never at a form feed.
+
+Always: chunks come in order, never overlap, and every line that is not blank lies in exactly one of them.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from index.languages import Definition, definitions, language_of
+from index.records import Chunk, Kind, Symbol
+
+MAX_CHARACTERS = 1600  # about what the embedding model reads of a chunk
+SMALL = 500  # neighbours below this are joined, up to JOINED
+JOINED = 900
+MAX_HEADER = 400
+MAX_DEPTH = 50  # what is nested deeper is cut by lines
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
+_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What one pass over a text yields."""
+
+    chunks: tuple[Chunk, ...]
+    symbols: tuple[Symbol, ...]
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A definition (or markdown section) in lines, end included, with what lies inside it."""
+
+    kind: Kind
+    name: str
+    signature: str
+    start: int
+    end: int
+    name_line: int
+    inner: "list[_Unit]"
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Lines that stay together. `units` enclose the piece, outermost first; `unit` is what it shows, if one thing."""
+
+    start: int
+    end: int
+    units: tuple[_Unit, ...]
+    unit: _Unit | None
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text with their endings; joined they are the text again."""
+    return _LINE.findall(text)
+
+
+def outline(path: str, text: str, language: str | None = None) -> Outline:
+    """Chunks and definitions of `text`. `language` is an LSP language id; by default the path decides."""
+    language = language or language_of(path)
+    lines = lines_of(text)
+    if language == "markdown":
+        units, symbols = _sections(path, lines)
+    else:
+        units, symbols = _definitions(path, text, lines, language)
+    sizes = [0]
+    for line in lines:
+        sizes.append(sizes[-1] + len(line))
+    pieces = [piece for piece in _cut(lines, sizes, 0, len(lines) - 1, units, ()) if _trimmed(lines, piece)]
+    joined = _joined([_trimmed(lines, piece) or piece for piece in pieces], sizes)
+    plain: Kind = "module" if symbols and language != "markdown" else "text"
+    return Outline(tuple(_chunk(path, language, lines, piece, plain) for piece in joined), tuple(symbols))
+
+
+def _chunk(path: str, language: str, lines: list[str], piece: _Piece, plain: Kind) -> Chunk:
+    around = [unit for unit in piece.units if unit.name_line < piece.start]
+    shown = piece.unit or (piece.units[-1] if piece.units else None)
+    outside = piece.units if piece.unit is not None else piece.units[:-1]
+    return Chunk(
+        path=path,
+        language=language,
+        kind=shown.kind if shown else plain,
+        name=shown.name if shown else "",
+        scope=".".join(unit.name for unit in outside),
+        start_line=piece.start,
+        end_line=piece.end,
+        text="".join(lines[piece.start : piece.end + 1]),
+        header="\n".join("  " * depth + unit.signature for depth, unit in enumerate(around))[:MAX_HEADER],
+    )
+
+
+def _cut(
+    lines: list[str], sizes: list[int], start: int, end: int, units: list[_Unit], outside: tuple[_Unit, ...]
+) -> Iterator[_Piece]:
+    """Lines `start` to `end`: each unit a piece, and what lies between them; what is too big is cut again."""
+    at = start
+    for unit in units:
+        first, last = max(unit.start, at), min(unit.end, end)
+        if first > last:  # begins and ends on a line that is taken already
+            continue
+        yield from _split(lines, sizes, at, first - 1, outside, None)
+        if sizes[last + 1] - sizes[first] <= MAX_CHARACTERS:
+            yield _Piece(first, last, outside, unit)
+        elif unit.inner and len(outside) < MAX_DEPTH:
+            yield from _cut(lines, sizes, first, last, unit.inner, (*outside, unit))
+        else:
+            yield from _split(lines, sizes, first, last, outside, unit)
+        at = last + 1
+    yield from _split(lines, sizes, at, end, outside, None)
+
+
+def _split(
+    lines: list[str], sizes: list[int], start: int, end: int, outside: tuple[_Unit, ...], unit: _Unit | None
+) -> Iterator[_Piece]:
+    """Lines `start` to `end` in pieces of at most MAX_CHARACTERS (or one line), preferably cut at blank lines."""
+    inside = outside if unit is None else (*outside, unit)
+    first = start
+    while start <= end:
+        stop = max(min(bisect_right(sizes, sizes[start] + MAX_CHARACTERS) - 2, end), start)
+        if stop < end:
+            stop = _best_end(lines, sizes, start, stop)
+        yield _Piece(start, stop, outside, unit) if start == first else _Piece(start, stop, inside, None)
+        start = stop + 1
+
+
+def _best_end(lines: list[str], sizes: list[int], start: int, stop: int) -> int:
+    """The last line of a piece that may end at `stop` at the latest: in its second half, before the least indented line
+    that follows a blank one."""
+    half = sizes[start] + (sizes[stop + 1] - sizes[start]) // 2
+    best, best_cost = stop, 1 << 30
+    for last in range(stop, start - 1, -1):
+        if sizes[last + 1] < half:
+            break
+        following = lines[last + 1]
+        indent = len(following) - len(following.lstrip())
+        cost = indent + (0 if not lines[last].strip() else 8) + (1000 if not following.strip() else 0)
+        if cost < best_cost:
+            best, best_cost = last, cost
+    return best
+
+
+def _trimmed(lines: list[str], piece: _Piece) -> _Piece | None:
+    """The piece without blank lines at its ends; None if nothing is left."""
+    start, end = piece.start, piece.end
+    while start <= end and not lines[start].strip():
+        start += 1
+    while end > start and not lines[end].strip():
+        end -= 1
+    return replace(piece, start=start, end=end) if start <= end else None
+
+
+def _joined(pieces: list[_Piece], sizes: list[int]) -> list[_Piece]:
+    """Small neighbours in the same place become one; it is named after its biggest definition."""
+    joined: list[_Piece] = []
+    for piece in pieces:
+        size = sizes[piece.end + 1] - sizes[piece.start]
+        if joined:
+            last = joined[-1]
+            whole = sizes[piece.end + 1] - sizes[last.start]
+            small = min(size, sizes[last.end + 1] - sizes[last.start]) < SMALL
+            if small and whole <= JOINED and last.units == piece.units:
+                named = [unit for unit in (last.unit, piece.unit) if unit is not None]
+                biggest = max(named, key=lambda unit: unit.end - unit.start, default=None)
+                joined[-1] = _Piece(last.start, piece.end, piece.units, biggest)
+                continue
+        joined.append(piece)
+    return joined
+
+
+def _definitions(path: str, text: str, lines: list[str], language: str) -> tuple[list[_Unit], list[Symbol]]:
+    """The definitions of code as nested units and as symbols. Byte offsets of the parser become lines here."""
+    data = text.encode("utf-8", "replace")  # a lone surrogate becomes one byte, in the lines as well
+    found = definitions(language, data)
+    starts = [0]
+    for piece in lines:
+        starts.append(starts[-1] + len(piece.encode("utf-8", "replace")))
+
+    def line_of(offset: int) -> int:
+        return min(bisect_right(starts, offset) - 1, len(lines) - 1)
+
+    top: list[_Unit] = []
+    symbols: list[Symbol] = []
+    open_units: list[tuple[Definition, _Unit]] = []
+    for definition in found:
+        while open_units and open_units[-1][0].end <= definition.start:
+            open_units.pop()
+        if open_units and open_units[-1][0].end < definition.end:
+            continue  # broken code: half inside
+        line, last = line_of(definition.name_start), line_of(max(definition.end - 1, definition.start))
+        unit = _Unit(definition.kind, definition.name, definition.signature, line_of(definition.start), last, line, [])
+        scope = ".".join(outer.name for _, outer in open_units)
+        column = len(data[starts[line] : definition.name_start].decode("utf-8", "replace"))
+        length = len(data[definition.name_start : definition.name_end].decode("utf-8", "replace"))
+        symbols.append(Symbol(path, definition.name, definition.kind, scope, line, column, column + length))
+        (open_units[-1][1].inner if open_units else top).append(unit)
+        open_units.append((definition, unit))
+    return top, symbols
+
+
+def _sections(path: str, lines: list[str]) -> tuple[list[_Unit], list[Symbol]]:
+    """Markdown headings (outside code fences) as nested units and as symbols."""
+    headings: list[tuple[int, int, str, int]] = []
+    fence = ""
+    for number, line in enumerate(lines):
+        opened = _FENCE.match(line)
+        if opened:
+            if not fence:
+                fence = opened[1]
+            elif opened[1].startswith(fence):
+                fence = ""
+        elif not fence and (heading := _HEADING.match(line.rstrip("\r\n"))) and heading[2]:
+            headings.append((number, len(heading[1]), heading[2], heading.start(2)))
+    top: list[_Unit] = []
+    symbols: list[Symbol] = []
+    open_units: list[tuple[int, _Unit]] = []
+    for index, (number, level, name, column) in enumerate(headings):
+        while open_units and open_units[-1][0] >= level:
+            open_units.pop()
+        end = next((other[0] for other in headings[index + 1 :] if other[1] <= level), len(lines)) - 1
+        unit = _Unit("section", name, f"{'#' * level} {name}"[:200], number, end, number, [])
+        scope = ".".join(outer.name for _, outer in open_units)
+        symbols.append(Symbol(path, name, "section", scope, number, column, column + len(name)))
+        (open_units[-1][1].inner if open_units else top).append(unit)
+        open_units.append((level, unit))
+    return top, symbols

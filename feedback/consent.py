@@ -87,7 +87,7 @@ class Consents:
     def _refresh(self) -> None:
         self._looked = time.monotonic()
         stamp = self._look()
-        if stamp is not None and stamp == self._stamp:
+        if self._stamp is not None and stamp == self._stamp:
             return
         values: dict[str, Consent] = {}
         engine = self._find()
@@ -95,7 +95,8 @@ class Consents:
             with engine.connect() as connection:
                 for workspace, value in connection.execute(select(consents.c.workspace, consents.c.value)):
                     values[workspace] = Consent(value)
-        self._values, self._stamp = values, stamp
+        self._values = values
+        self._stamp = stamp if _past(stamp) else None
 
     def _look(self) -> _Stamp | None:
         """What changes when another process writes; None where that cannot be told without asking the database."""
@@ -150,6 +151,11 @@ def _key(root: str | Path) -> str:
     """One spelling per folder: no trailing slash. Links are not followed: that would look at the disk."""
     text = str(root)
     return text.rstrip("/\\") or text
+
+
+def _past(stamp: _Stamp | None) -> bool:
+    """True if the files rest. A file that is being written may change again without its time changing."""
+    return stamp is not None and all(part is None or part[1] < time.time_ns() - 1_000_000_000 for part in stamp)
 
 
 def _file_stamp(file: Path) -> tuple[int, int, int] | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from detect_secrets.plugins.base import BasePlugin
+    from detect_secrets.plugins.keyword import KeywordDetector
 
 _LONGEST = 2000  # a longer line is looked at in pieces: some patterns backtrack
 _OVERLAP = 200  # longer than any token that is searched for by its shape
@@ -40,6 +41,7 @@ def _piece_holds_secret(line: str, suffix: str) -> bool:
     from detect_secrets.plugins.high_entropy_strings import HighEntropyStringsPlugin
     from detect_secrets.plugins.keyword import KeywordDetector
 
+    found: list[str]
     for plugin in _plugins():
         if isinstance(plugin, KeywordDetector):
             found = _keyword_values(plugin, line, suffix)
@@ -58,7 +60,7 @@ def _piece_holds_secret(line: str, suffix: str) -> bool:
     return False
 
 
-def _keyword_values(plugin: "BasePlugin", line: str, suffix: str) -> list[str]:
+def _keyword_values(plugin: "KeywordDetector", line: str, suffix: str) -> list[str]:
     from detect_secrets.filters.heuristic import is_indirect_reference
     from detect_secrets.plugins.keyword import QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP, REGEX_BY_FILETYPE
     from detect_secrets.util.filetype import determine_file_type
@@ -88,4 +90,5 @@ def _plugins() -> "tuple[BasePlugin, ...]":
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
     from detect_secrets.plugins.ip_public import IPPublicDetector
 
-    return tuple(kind() for kind in get_mapping_from_secret_type_to_class().values() if kind is not IPPublicDetector)
+    kinds: list[type[BasePlugin]] = list(get_mapping_from_secret_type_to_class().values())
+    return tuple(kind() for kind in kinds if kind is not IPPublicDetector)

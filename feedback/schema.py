@@ -121,5 +121,5 @@ TEXT_COLUMNS: tuple[Column[str], ...] = (
 
 
 def text_hash(text: str) -> str:
-    """The address of a text: sha256 of its UTF-8 bytes, in hex. Lone surrogates are hashed as they are."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    """The address of a text: sha256 of its UTF-8 bytes, in hex."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -1,0 +1,60 @@
+"""Watches which adapter is champion and makes the running engine serve it, without a restart.
+
+A night or `inkling models promote` runs in another process and only changes the registry on disk; a look at its
+stamp every two seconds is cheap and works on every platform and file system.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from inkling.errors import InklingError
+from model.adapters import Registry
+from model.engine import Engine
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 2.0
+
+
+class ChampionWatch:
+    """Keeps the engine on the champion of its base."""
+
+    def __init__(self, registry: Registry, engine: Engine, base: str, report: Callable[[str], None]) -> None:
+        self._registry = registry
+        self._engine = engine
+        self._base = base
+        self._report = report
+        self._stamp: object = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._task = asyncio.create_task(self._watch(), name="champion watch")
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _watch(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._engine.ready()
+            while True:
+                stamp = self._registry.stamp()
+                if stamp != self._stamp:
+                    self._stamp = stamp
+                    await self._switch()
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _switch(self) -> None:
+        try:
+            champion = self._registry.champion(self._base)
+            name, folder = (champion.name, champion.folder) if champion else (None, None)
+            if name == self._engine.adapter:
+                return
+            await self._engine.use_adapter(folder, name)
+            log.info("now serving %s", name or "the bare base")
+        except InklingError as error:
+            self._report(f"The adapter was not switched: {error}")

@@ -1,0 +1,91 @@
+"""Diagnostics of the open documents: pulled by clients that can, pushed to those that cannot.
+
+The unsaved text is linted, by the linters of the folder that holds the document. While the user types, a push
+waits until the text has been still for a moment; a newer text makes an older answer worthless.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types as lsp
+
+from agent.findings import Finding
+from server.documents import OpenDocument, path_of
+from server.linters.diagnostics import to_diagnostic
+from server.linters.hub import Linters
+from server.linters.settings import LinterSettings
+from server.workspaces import Workspaces
+
+_STILL_SECONDS = 0.3
+
+
+class Diagnostics:
+    """Lints documents and hands the findings to the client."""
+
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        settings: LinterSettings,
+        report: Callable[[str], None],
+        publish: Callable[[lsp.PublishDiagnosticsParams], None] | None,
+    ) -> None:
+        self._workspaces = workspaces
+        self._settings = settings
+        self._report = report
+        self._publish = publish
+        self._linters: dict[Path, Linters] = {}
+        self._waiting: dict[str, asyncio.Task[None]] = {}
+
+    def refresh(self, document: OpenDocument) -> None:
+        """The document was opened or changed: push its findings soon, if this client wants them pushed."""
+        if self._publish is None:
+            return
+        self.forget(document.uri)
+        self._waiting[document.uri] = asyncio.create_task(self._push_soon(document), name="push diagnostics")
+
+    def forget(self, uri: str) -> None:
+        """Drop a push that is waiting."""
+        task = self._waiting.pop(uri, None)
+        if task is not None:
+            task.cancel()
+
+    async def of(self, document: OpenDocument) -> list[lsp.Diagnostic]:
+        """The diagnostics of the text as it stands now."""
+        text, encoding = document.text, document.encoding
+        findings = await self.lint(document.uri, document.language, text, document.version)
+        return [to_diagnostic(finding, text, encoding) for finding in findings]
+
+    async def lint(self, uri: str, language: str, text: str, version: int | None = None) -> list[Finding]:
+        """The findings of any text under the name of a document."""
+        linters, name = self._linters_for(uri)
+        return await linters.lint(name, language, text, version=version)
+
+    def status(self) -> dict[str, Any]:
+        """What each linter does, per folder."""
+        return {str(root): linters.status() for root, linters in self._linters.items()}
+
+    async def close(self) -> None:
+        """Stop the linters."""
+        for uri in list(self._waiting):
+            self.forget(uri)
+        await asyncio.gather(*(linters.close() for linters in self._linters.values()))
+
+    def _linters_for(self, uri: str) -> tuple[Linters, str]:
+        """The linters of the document's folder, and the document's name for them: its path, else its URI."""
+        path = path_of(uri)
+        place = self._workspaces.of(path)
+        root = place[0].root if place else (path.parent if path else Path.home())
+        if root not in self._linters:
+            self._linters[root] = Linters(root, self._settings, self._report)
+        return self._linters[root], str(path) if path else uri
+
+    async def _push_soon(self, document: OpenDocument) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(_STILL_SECONDS)
+            version = document.version
+            found = await self.of(document)
+            if document.version == version and self._publish is not None:
+                self._publish(lsp.PublishDiagnosticsParams(document.uri, found, version))

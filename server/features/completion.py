@@ -1,0 +1,60 @@
+"""Ghost text: `textDocument/inlineCompletion`, and the commands by which a client reports what became of it."""
+
+import logging
+
+from lsprotocol import types as lsp
+
+from model.completion import Refusal
+from server.protocol import InklingServer
+
+log = logging.getLogger(__name__)
+
+ACCEPT = "inkling.accept"
+DISMISS = "inkling.dismiss"
+SNOOZE = "inkling.snooze"
+
+
+def register(server: InklingServer) -> None:
+    """Announce the handlers of this module."""
+
+    # Without options pygls does not announce the provider at all.
+    @server.feature(lsp.TEXT_DOCUMENT_INLINE_COMPLETION, lsp.InlineCompletionOptions())
+    async def inline_completion(params: lsp.InlineCompletionParams) -> lsp.InlineCompletionList:
+        session = server.session
+        document = session.documents.get(params.text_document.uri)
+        if document is None:
+            session.offers.note(Refusal("not_open", "The editor never opened this document."), params.text_document.uri)
+            return lsp.InlineCompletionList(items=[])
+        offset = document.offset(params.position)
+        start, snapshot = document.position(offset), document.snapshot()
+        try:
+            offer = await session.offers.offer(snapshot, offset, session.version_of)
+        except Exception:  # an error here would be a popup on every keystroke
+            log.exception("a completion failed")
+            session.offers.note(Refusal("failed", "The completion failed; the log has the details."), snapshot.uri)
+            return lsp.InlineCompletionList(items=[])
+        if isinstance(offer, Refusal):
+            return lsp.InlineCompletionList(items=[])
+        item = lsp.InlineCompletionItem(
+            insert_text=offer.text,
+            range=lsp.Range(start, _end(start, offer.replaces)),
+            command=lsp.Command("Inkling: accepted", ACCEPT, arguments=[offer.id]),
+        )
+        return lsp.InlineCompletionList(items=[item])
+
+    @server.command(ACCEPT)
+    def accept(suggestion: str, *length: int) -> None:
+        server.session.learning.accepted(suggestion, length[0] if length else None)
+
+    @server.command(DISMISS)
+    def dismiss(suggestion: str) -> None:
+        server.session.learning.dismissed(suggestion)
+
+    @server.command(SNOOZE)
+    def snooze(*minutes: float) -> None:
+        server.session.offers.snooze(60 * (minutes[0] if minutes else 15))
+
+
+def _end(start: lsp.Position, replaced: int) -> lsp.Position:
+    """What is replaced are closing brackets and quotes on the same line: one code unit each in any encoding."""
+    return lsp.Position(start.line, start.character + replaced)

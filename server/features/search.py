@@ -1,0 +1,77 @@
+"""Search by meaning (`inkling/search`) and by name (`workspace/symbol`)."""
+
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types as lsp
+
+from index.records import Hit, Symbol
+from server.protocol import InklingServer, plain
+
+SEARCH = "inkling/search"
+REINDEX = "inkling.reindex"
+_MOST_HITS = 100
+_SYMBOLS = 200
+
+_SYMBOL_KINDS = {
+    "function": lsp.SymbolKind.Function,
+    "method": lsp.SymbolKind.Method,
+    "class": lsp.SymbolKind.Class,
+    "interface": lsp.SymbolKind.Interface,
+    "type": lsp.SymbolKind.Struct,
+    "variable": lsp.SymbolKind.Variable,
+    "module": lsp.SymbolKind.Module,
+}
+
+
+def register(server: InklingServer) -> None:
+    """Announce the handlers of this module."""
+
+    @server.feature(SEARCH)
+    async def search(params: Any) -> dict[str, Any]:
+        asked = plain(params)
+        query = str(asked.get("query") or "")
+        limit = max(1, min(int(asked.get("limit") or 20), _MOST_HITS))
+        found = await server.session.workspaces.search(
+            query, limit=limit, path=asked.get("path"), language=asked.get("language"), kind=asked.get("kind")
+        )
+        return {"query": query, "hits": [hit_message(root, hit) for root, hit in found]}
+
+    @server.feature(lsp.WORKSPACE_SYMBOL)
+    async def workspace_symbol(params: lsp.WorkspaceSymbolParams) -> list[lsp.WorkspaceSymbol]:
+        found = await server.session.workspaces.symbols(params.query, _SYMBOLS)
+        return [symbol_message(root, symbol) for root, symbol in found]
+
+    @server.command(REINDEX)
+    def reindex() -> None:
+        server.session.workspaces.rescan()
+
+
+def hit_message(root: Path, hit: Hit) -> dict[str, Any]:
+    """A hit as clients get it; the range covers whole lines, so it needs no encoding."""
+    return {
+        "uri": (root / hit.path).as_uri(),
+        "path": hit.path,
+        "range": {
+            "start": {"line": hit.start_line, "character": 0},
+            "end": {"line": hit.end_line + 1, "character": 0},
+        },
+        "language": hit.language,
+        "kind": hit.kind,
+        "name": hit.name,
+        "scope": hit.scope,
+        "text": hit.text,
+        "score": hit.score,
+        "matched": list(hit.matched),
+    }
+
+
+def symbol_message(root: Path, symbol: Symbol) -> lsp.WorkspaceSymbol:
+    """A definition as clients get it. Names are taken for one code unit per character."""
+    place = lsp.Range(lsp.Position(symbol.line, symbol.column), lsp.Position(symbol.line, symbol.end_column))
+    return lsp.WorkspaceSymbol(
+        name=symbol.name,
+        kind=_SYMBOL_KINDS.get(symbol.kind, lsp.SymbolKind.Variable),
+        location=lsp.Location((root / symbol.path).as_uri(), place),
+        container_name=symbol.scope or None,
+    )

@@ -1,0 +1,171 @@
+"""From a cursor to an offer: cheap refusals, context, the completer, and what is remembered of it.
+
+Belongs to the event loop; the model and the index work on threads and processes of their own. Nothing here
+knows the protocol: `features.completion` translates.
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from feedback.records import ContextDocument, Decision, Suggestion
+from index.files import is_secret
+from model.completer import Completer, Offer
+from model.completion import CompletionRequest, Refusal
+from model.document import Document
+from server.documents import Snapshot
+from server.learning import Learning
+from server.settings import CompletionSettings
+from server.workspaces import Workspaces
+
+_STORED_PREFIX = 4000  # characters before the cursor that are kept with a suggestion
+_STORED_SUFFIX = 1000
+
+CurrentVersion = Callable[[str], int | None]  # the version of a document now; None if it is closed
+
+
+@dataclass(frozen=True)
+class Offered:
+    """An offer under its id. `replaces` is how many characters after the cursor the text takes the place of."""
+
+    id: str
+    text: str
+    replaces: int = 0
+
+
+@dataclass
+class _Last:
+    """The offer that a document shows now: typing its own text only shortens it."""
+
+    id: str
+    offset: int
+    text: str
+    before: str
+    after: str
+
+
+class Offers:
+    """Answers 'what may come next here?', with a named reason when nothing may."""
+
+    def __init__(
+        self, completer: Completer, learning: Learning, workspaces: Workspaces, settings: CompletionSettings
+    ) -> None:
+        self.completer = completer
+        self.settings = settings
+        self._learning = learning
+        self._workspaces = workspaces
+        self._last: dict[str, _Last] = {}
+        self._snoozed_until = 0.0
+        self.last_refusal: dict[str, object] | None = None
+
+    def snooze(self, seconds: float) -> None:
+        """Offer nothing for so long; 0 ends it."""
+        self._snoozed_until = time.time() + seconds
+
+    async def offer(self, snapshot: Snapshot, offset: int, current_version: CurrentVersion) -> Offered | Refusal:
+        """An offer at `offset` of the snapshot; refusals are kept for the status."""
+        answer = await self._offer(snapshot, offset, current_version)
+        if isinstance(answer, Refusal):
+            self.note(answer, snapshot.uri)
+        return answer
+
+    def note(self, refusal: Refusal, uri: str) -> None:
+        """Keep why nothing was offered, for the status."""
+        self.last_refusal = {"reason": refusal.reason, "detail": refusal.detail, "uri": uri, "at": time.time()}
+
+    def forget(self, uri: str) -> None:
+        """The document was closed."""
+        self._last.pop(uri, None)
+
+    async def _offer(self, snapshot: Snapshot, offset: int, current_version: CurrentVersion) -> Offered | Refusal:
+        if (refusal := self._refused_at_once(snapshot)) is not None:
+            return refusal
+        prefix, suffix = snapshot.text[:offset], snapshot.text[offset:]
+        if (continued := self._continued(snapshot.uri, offset, prefix, suffix)) is not None:
+            return continued
+        started = time.perf_counter()
+        documents = await self._context(snapshot, prefix, suffix)
+        place = self._workspaces.of(snapshot.path)
+        path = place[1] if place else (snapshot.path.name if snapshot.path else "untitled")
+        request = CompletionRequest(
+            path, snapshot.language, prefix, suffix, documents, max_tokens=self.settings.max_tokens
+        )
+        made = await self.completer.complete(request)
+        if isinstance(made, Refusal):
+            return made
+        if current_version(snapshot.uri) != snapshot.version:
+            return Refusal("overtaken", "The text changed while the completion was computed.")
+        return self._decide(snapshot, offset, path, documents, made, time.perf_counter() - started)
+
+    def _refused_at_once(self, snapshot: Snapshot) -> Refusal | None:
+        if not self.settings.enabled:
+            return Refusal("disabled", "Completions are switched off (inkling.completion.enabled).")
+        if snapshot.language in self.settings.languages_off:
+            return Refusal("language_off", f"Off for {snapshot.language} (inkling.completion.languagesOff).")
+        if time.time() < self._snoozed_until:
+            return Refusal("snoozed", "Completions are snoozed; the command inkling.snooze with 0 ends that.")
+        if snapshot.path is not None and is_secret(snapshot.path):
+            return Refusal("secret_file", f"{snapshot.path.name} looks like a file with secrets; it is never read.")
+        return None
+
+    def _continued(self, uri: str, offset: int, prefix: str, suffix: str) -> Offered | None:
+        """The rest of the offer that stands here, if the user has typed its beginning."""
+        last = self._last.get(uri)
+        if last is None or suffix != last.after or not 0 <= offset - last.offset < len(last.text):
+            return None
+        typed = prefix[last.offset :]
+        if prefix[: last.offset] != last.before or not last.text.startswith(typed):
+            return None
+        if self._learning.is_open(last.id):
+            return Offered(last.id, last.text[len(typed) :])
+        return None
+
+    async def _context(self, snapshot: Snapshot, prefix: str, suffix: str) -> tuple[Document, ...]:
+        place = self._workspaces.of(snapshot.path)
+        if place is None or self.settings.context_documents == 0:
+            return ()
+        folder, path = place
+        hits = await self._workspaces.context(
+            folder,
+            path,
+            prefix,
+            suffix,
+            limit=self.settings.context_documents,
+            max_chars=self.settings.context_characters,
+            seconds=self.settings.context_milliseconds / 1000,
+        )
+        return tuple(Document(hit.path, hit.text) for hit in hits)
+
+    def _decide(
+        self, snapshot: Snapshot, offset: int, path: str, documents: tuple[Document, ...], made: Offer, seconds: float
+    ) -> Offered | Refusal:
+        prefix, suffix = snapshot.text[:offset], snapshot.text[offset:]
+        shown, rule = made.decision.shown, made.decision.rule
+        if shown and self._learning.was_rejected(prefix, made.text):
+            shown, rule = False, "just_rejected"
+        now, place = time.time(), self._workspaces.of(snapshot.path)
+        suggestion = Suggestion(
+            id=uuid.uuid4().hex,
+            at=now,
+            workspace=str(place[0].root) if place else "",
+            path=path,
+            language=snapshot.language,
+            version=snapshot.version,
+            line=prefix.count("\n"),
+            column=len(prefix) - prefix.rfind("\n") - 1,
+            prefix=prefix[-_STORED_PREFIX:],
+            suffix=suffix[:_STORED_SUFFIX],
+            text=made.text,
+            documents=tuple(ContextDocument(d.path, d.text) for d in documents),
+            logprobs=made.completion.logprobs,
+            base=made.completion.base,
+            adapter=made.completion.adapter,
+            seconds=seconds,
+        )
+        decision = Decision(suggestion.id, now, shown, made.decision.p_accept, made.decision.propensity, rule)
+        self._learning.offered(suggestion, decision, snapshot.uri, offset)
+        if not shown:
+            return Refusal(rule, f"A suggestion was made and held back by the rule {rule!r}.")
+        self._last[snapshot.uri] = _Last(suggestion.id, offset, made.text, prefix, suffix)
+        return Offered(suggestion.id, made.text, made.replaces)

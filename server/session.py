@@ -1,0 +1,151 @@
+"""Everything that is alive for one editor: made when it says `initialize`, ended when it leaves.
+
+A session only puts the parts together and answers what is up with them; what they do stands in their modules.
+Parts that cannot start (weights missing, a database that cannot be opened) are reported once, and the rest works.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types as lsp
+
+from inkling import folders
+from inkling.errors import UserError
+from model.adapters import Registry
+from model.completer import Completer
+from model.engine import Engine
+from model.gate import Gate
+from model.weights import resolve
+from server.champion import ChampionWatch
+from server.diagnostics import Diagnostics
+from server.documents import Documents
+from server.learning import Learning
+from server.loop_delay import LoopDelay
+from server.offers import Offers
+from server.settings import Settings, merge
+from server.workspaces import Workspaces
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Client:
+    """What the session needs of the editor: who it is, and how to talk to it."""
+
+    encoding: lsp.PositionEncodingKind
+    pulls_diagnostics: bool
+    roots: tuple[Path, ...]
+    tell: Callable[[str], None]
+    publish: Callable[[lsp.PublishDiagnosticsParams], None]
+    on_index_progress: Callable[[Path, dict[str, Any]], None]
+
+
+class Session:
+    """The parts, in the order of a keystroke: documents, workspaces, engine, offers, learning, diagnostics."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        self.settings = settings
+        self._client = client
+        self._told: set[str] = set()
+        self._started = time.monotonic()
+        self._closed = False
+        base = self._weights(settings.model.base, "There are no completions")
+        embedding = (
+            self._weights(settings.index.embedding, "Search goes by words only") if settings.index.enabled else None
+        )
+        self.documents = Documents(client.encoding)
+        self.workspaces = Workspaces(settings.index, embedding, client.on_index_progress)
+        self.engine = Engine(base, name=settings.model.base, threads=settings.model.threads)
+        self.completer = Completer(self.engine, Gate(settings.completion.mode))
+        self.learning = Learning(folders.feedback_database(), settings.feedback, self._text_of, self.report)
+        self.offers = Offers(self.completer, self.learning, self.workspaces, settings.completion)
+        self.diagnostics = Diagnostics(
+            self.workspaces,
+            settings.linters.for_linters(settings.trusted),
+            self.report,
+            None if client.pulls_diagnostics else client.publish,
+        )
+        self._champion = ChampionWatch(
+            Registry(folders.adapters_folder()), self.engine, settings.model.base, self.report
+        )
+        self._loop_delay = LoopDelay()
+
+    def report(self, message: str) -> None:
+        """Tell the user something, once a session."""
+        log.warning(message)
+        if message not in self._told:
+            self._told.add(message)
+            self._client.tell(message)
+
+    def start(self) -> None:
+        """Start everything that runs by itself. The event loop must be running."""
+        if self.settings.measure_loop:
+            self._loop_delay.start()
+        self.learning.start()
+        self.engine.start()
+        self._champion.start()
+        for root in self._client.roots:
+            self.workspaces.add(root)
+
+    def configure(self, values: object) -> None:
+        """Take over new settings; those of the model, the index and the linters count from the next start on."""
+        self.settings, problems = merge(self.settings, values)
+        self.report_all(problems)
+        self.offers.settings = self.settings.completion
+        self.completer.gate = Gate(self.settings.completion.mode)
+
+    def report_all(self, messages: Sequence[str]) -> None:
+        """Tell the user several things."""
+        for message in messages:
+            self.report(message)
+
+    def version_of(self, uri: str) -> int | None:
+        """The version of a document as it is now; None if it is not open."""
+        document = self.documents.get(uri)
+        return document.version if document is not None else None
+
+    def status(self) -> dict[str, Any]:
+        """What is loaded, how the index stands, and why the last position got nothing."""
+        workspaces = self.workspaces.status()
+        return {
+            "uptimeSeconds": time.monotonic() - self._started,
+            "trusted": self.settings.trusted,
+            "model": self.engine.status(),
+            "workspaces": [{**entry, "consent": self.learning.consent(entry["root"]).value} for entry in workspaces],
+            "linters": self.diagnostics.status(),
+            "feedback": self.learning.status(),
+            "lastRefusal": self.offers.last_refusal,
+            "openDocuments": len(self.documents),
+            "loopDelayMs": self._loop_delay.percentiles(),
+            "told": sorted(self._told),
+        }
+
+    async def close(self) -> None:
+        """Stop everything and write what is left."""
+        self._champion.close()
+        self._loop_delay.close()
+        await asyncio.gather(self.diagnostics.close(), self.workspaces.close())
+        self.close_at_once()
+
+    def close_at_once(self) -> None:
+        """What must happen even if the client vanished: facts reach the database. May be called twice."""
+        if not self._closed:
+            self._closed = True
+            self.learning.close()
+            self.engine.close()
+
+    def _text_of(self, uri: str) -> str | None:
+        document = self.documents.get(uri)
+        return document.text if document is not None else None
+
+    def _weights(self, name: str, loss: str) -> Path | None:
+        try:
+            return resolve(name)
+        except UserError as error:
+            self.report(f"{loss}: {error}")
+            return None

@@ -1,0 +1,187 @@
+"""The user's settings: frozen dataclasses with defaults that just work.
+
+They come from the user's own `settings.toml`, then from the editor (`initializationOptions`, later
+`workspace/didChangeConfiguration`); later ones win field by field. Names are the dataclass fields in camelCase
+(`completion.maxTokens`). A value of the wrong type is a sentence for the user and leaves the default in place.
+Nothing here is ever read from the workspace's files: a workspace cannot configure the server.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from inkling.errors import UserError
+
+
+@dataclass(frozen=True)
+class CompletionSettings:
+    """Ghost text. `mode` says how sure the model must be before anything is shown."""
+
+    enabled: bool = True
+    mode: Literal["eager", "balanced", "quiet"] = "balanced"
+    max_tokens: int = 48
+    languages_off: tuple[str, ...] = ()
+    context_documents: int = 3
+    context_characters: int = 2400
+    context_milliseconds: int = 50
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Which base weights are served (`inkling models list`), and on how many threads (0: one per core)."""
+
+    base: str = "smollm2-135m-instruct"
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """Semantic search over the workspace."""
+
+    enabled: bool = True
+    embedding: str = "all-minilm-l6-v2"
+    max_file_bytes: int = 1_000_000
+    max_files: int = 20_000
+
+
+@dataclass(frozen=True)
+class CommandLinterSettings:
+    """Any linter: a command that gets the text on standard input, and a pattern for a line of its output."""
+
+    name: str = ""
+    command: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    pattern: str = ""
+    stdin: bool = True
+    one_based: bool = True
+
+
+@dataclass(frozen=True)
+class LintersSettings:
+    """Which linters run; `commands` and pyright only run in a workspace that the user trusts."""
+
+    ruff: bool = True
+    pyright: bool = True
+    timeout_seconds: float = 10.0
+    commands: tuple[CommandLinterSettings, ...] = ()
+
+
+@dataclass(frozen=True)
+class FeedbackSettings:
+    """When a region counts as settled, and at which ages survival is looked at. Consent is not a setting."""
+
+    settle_seconds: float = 10.0
+    survival_seconds: tuple[int, ...] = (5, 30, 120, 300, 600)
+
+
+@dataclass(frozen=True)
+class NightSettings:
+    """How a night that is started from the editor runs."""
+
+    budget: str = "20m"
+    minimum_regions: int = 300
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of it. `trusted` is what the editor says about the workspace; only then may its programs be run."""
+
+    trusted: bool = False
+    measure_loop: bool = False
+    completion: CompletionSettings = field(default_factory=CompletionSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    index: IndexSettings = field(default_factory=IndexSettings)
+    linters: LintersSettings = field(default_factory=LintersSettings)
+    feedback: FeedbackSettings = field(default_factory=FeedbackSettings)
+    night: NightSettings = field(default_factory=NightSettings)
+
+
+def merge(base: Settings, values: object) -> tuple[Settings, list[str]]:
+    """`base` with `values` on top, and one sentence for every value that could not be used."""
+    problems: list[str] = []
+    if values is None:
+        return base, problems
+    return _merge(base, values, "inkling", problems), problems
+
+
+def load_user_settings(file: Path) -> tuple[Settings, list[str]]:
+    """The defaults with the user's settings file on top; a missing file is fine.
+
+    Raises UserError if the file is there but is not TOML.
+    """
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Settings(), []
+    except (OSError, ValueError) as error:
+        raise UserError(f"The settings file {file} cannot be read as TOML: {error}. Mend or remove it.") from error
+    return merge(Settings(), values)
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+def _merge(current: Any, values: object, where: str, problems: list[str]) -> Any:
+    if not isinstance(values, Mapping):
+        problems.append(f"{where}: expected a group of settings, found {_kind(values)}; using the defaults.")
+        return current
+    hints = get_type_hints(type(current))
+    by_key = {_camel(f.name): f.name for f in fields(current)}
+    changed: dict[str, Any] = {}
+    for key, value in values.items():
+        place = f"{where}.{key}"
+        if key not in by_key:
+            problems.append(f"{place}: there is no such setting; known here: {', '.join(by_key)}.")
+            continue
+        name = by_key[key]
+        if is_dataclass(getattr(current, name)):
+            changed[name] = _merge(getattr(current, name), value, place, problems)
+        else:
+            accepted, taken = _value(hints[name], value, place, problems)
+            if accepted:
+                changed[name] = taken
+    return replace(current, **changed)
+
+
+def _value(hint: Any, value: object, place: str, problems: list[str]) -> tuple[bool, Any]:
+    """Whether `value` fits the type, and the value to take; says in `problems` why not."""
+    if get_origin(hint) is Literal:
+        if value in get_args(hint):
+            return True, value
+        problems.append(f"{place}: expected one of {', '.join(get_args(hint))}, found {value!r}; using the default.")
+        return False, None
+    if get_origin(hint) is tuple:
+        return _tuple(get_args(hint)[0], value, place, problems)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not hint:
+        problems.append(f"{place}: expected {hint.__name__}, found {_kind(value)}; using the default.")
+        return False, None
+    if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
+        problems.append(f"{place}: expected a number from 0 up, found {value}; using the default.")
+        return False, None
+    return True, value
+
+
+def _tuple(item: Any, value: object, place: str, problems: list[str]) -> tuple[bool, Any]:
+    if not isinstance(value, list | tuple):
+        problems.append(f"{place}: expected a list, found {_kind(value)}; using the default.")
+        return False, None
+    taken = []
+    for number, entry in enumerate(value):
+        if is_dataclass(item):
+            taken.append(_merge(item(), entry, f"{place}[{number}]", problems))  # type: ignore[operator]
+            continue
+        accepted, element = _value(item, entry, f"{place}[{number}]", problems)
+        if not accepted:
+            return False, None
+        taken.append(element)
+    return True, tuple(taken)
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else f"{type(value).__name__} {value!r}"

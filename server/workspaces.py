@@ -1,0 +1,155 @@
+"""The folders that the editor has open, each with its search and its indexing process.
+
+Searching runs on one private thread (never pygls' pool, which also reads the editor's messages), so that the
+event loop only awaits it. Which folder a file belongs to is decided here.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from index.embedding import Embedder
+from index.records import Hit, Symbol
+from index.search import Search
+from server.indexing import IndexProcess
+from server.settings import IndexSettings
+
+T = TypeVar("T")
+
+
+class Folder:
+    """One workspace folder."""
+
+    def __init__(self, root: Path, search: Search, process: IndexProcess | None) -> None:
+        self.root = root
+        self.search = search
+        self.process = process
+
+    def relative(self, path: Path) -> str | None:
+        """The path inside this folder, with forward slashes; None if it lies elsewhere."""
+        try:
+            return path.relative_to(self.root).as_posix()
+        except ValueError:
+            return None
+
+
+class Workspaces:
+    """All open folders. Methods belong to the event loop; what takes time runs on the search thread."""
+
+    def __init__(
+        self,
+        settings: IndexSettings,
+        embedding_folder: Path | None,
+        on_progress: Callable[[Path, dict[str, Any]], None],
+    ) -> None:
+        self._settings = settings
+        self._embedding_folder = embedding_folder
+        self._on_progress = on_progress
+        self._embedder = Embedder(embedding_folder) if embedding_folder else None
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="search")
+        self._folders: dict[Path, Folder] = {}
+
+    def add(self, root: Path) -> None:
+        """Open a folder and start indexing it."""
+        root = root.resolve()
+        if root in self._folders or not root.is_dir():
+            return
+        process = None
+        if self._settings.enabled:
+            options = [
+                "--max-file-bytes",
+                str(self._settings.max_file_bytes),
+                "--max-files",
+                str(self._settings.max_files),
+            ]
+            if self._embedding_folder is not None:
+                options += ["--embedding", str(self._embedding_folder)]
+            process = IndexProcess(root, options, self._on_progress)
+            process.start()
+        self._folders[root] = Folder(root, Search(root, self._embedder), process)
+
+    async def remove(self, root: Path) -> None:
+        """Close a folder."""
+        folder = self._folders.pop(root.resolve(), None)
+        if folder is not None and folder.process is not None:
+            await folder.process.stop()
+
+    @property
+    def roots(self) -> list[Path]:
+        """The open folders, in the order in which they were opened."""
+        return list(self._folders)
+
+    def of(self, path: Path | None) -> tuple[Folder, str] | None:
+        """The innermost open folder that holds a file, and the file's path in it."""
+        if path is None:
+            return None
+        found: tuple[Folder, str] | None = None
+        for folder in self._folders.values():
+            relative = folder.relative(path)
+            if relative is not None and (found is None or len(folder.root.parts) > len(found[0].root.parts)):
+                found = folder, relative
+        return found
+
+    def changed(self, paths: Iterable[Path]) -> None:
+        """Files changed on disk: tell the indexing processes they belong to."""
+        by_folder: dict[Path, list[Path]] = {}
+        for path in paths:
+            if (found := self.of(path)) is not None:
+                by_folder.setdefault(found[0].root, []).append(path)
+        for root, changed in by_folder.items():
+            process = self._folders[root].process
+            if process is not None:
+                process.changed(changed)
+
+    def rescan(self) -> None:
+        """Look at every folder again."""
+        for folder in self._folders.values():
+            if folder.process is not None:
+                folder.process.rescan()
+
+    async def search(
+        self, query: str, *, limit: int, path: str | None = None, language: str | None = None, kind: str | None = None
+    ) -> list[tuple[Path, Hit]]:
+        """The best hits over all folders, best first, each with its folder."""
+        folders = list(self._folders.values())
+        found: list[tuple[Path, Hit]] = []
+        for folder in folders:
+            hits = await self._run(
+                lambda f=folder: f.search.search(query, limit=limit, path=path, language=language, kind=kind)
+            )
+            found += [(folder.root, hit) for hit in hits]
+        return sorted(found, key=lambda pair: -pair[1].score)[:limit]
+
+    async def symbols(self, query: str, limit: int) -> list[tuple[Path, Symbol]]:
+        """Definitions whose name fits, over all folders."""
+        found: list[tuple[Path, Symbol]] = []
+        for folder in list(self._folders.values()):
+            found += [(folder.root, s) for s in await self._run(lambda f=folder: f.search.symbols(query, limit))]
+        return found[:limit]
+
+    async def context(
+        self, folder: Folder, path: str, prefix: str, suffix: str, *, limit: int, max_chars: int, seconds: float
+    ) -> list[Hit]:
+        """Chunks that may help a completion; nothing if they are not there in time."""
+        work = self._run(lambda: folder.search.context(path, prefix, suffix, limit=limit, max_chars=max_chars))
+        try:
+            return await asyncio.wait_for(work, seconds)
+        except TimeoutError:
+            return []
+
+    def status(self) -> list[dict[str, Any]]:
+        """One entry per folder."""
+        return [
+            {"root": str(f.root), "index": f.process.status() if f.process else {"phase": "off"}}
+            for f in self._folders.values()
+        ]
+
+    async def close(self) -> None:
+        """Stop all indexing and searching."""
+        await asyncio.gather(*(self.remove(root) for root in list(self._folders)))
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)

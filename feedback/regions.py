@@ -1,0 +1,93 @@
+"""Edits of a text, and spans that follow them. Pure; offsets are code points; a span never leaves its text.
+
+A span has two habits. One that `grows` is a place where somebody writes: text inserted at its end, or where it is
+empty, belongs to it. One that does not is a piece of text: only what is inserted between its characters belongs.
+Where an edit replaces text across a border, the new text belongs to the side where the replaced text began,
+save that a span which does not grow never takes in text from across its end.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Replace the code points from `start` up to, not including, `end` by `text`."""
+
+    start: int
+    end: int
+    text: str
+
+    def fits(self, content: str) -> bool:
+        """True if the range lies within the content."""
+        return 0 <= self.start <= self.end <= len(content)
+
+    def apply(self, content: str) -> str:
+        return content[: self.start] + self.text + content[self.end :]
+
+    def trimmed(self, content: str) -> "Edit":
+        """The same change without what it leaves as it was at its two ends.
+
+        Editors may replace `fo` by `foo` instead of inserting an `o`, formatters the whole file.
+        """
+        removed, text = content[self.start : self.end], self.text
+        head = shared_prefix(removed, text)
+        removed, text = removed[head:], text[head:]
+        tail = shared_prefix(removed[::-1], text[::-1])
+        return Edit(self.start + head, self.end - tail, text[: len(text) - tail])
+
+    @staticmethod
+    def between(before: str, after: str) -> "Edit":
+        """The smallest single edit that makes `after` out of `before`; for clients that send whole documents."""
+        return Edit(0, len(before), after).trimmed(before)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The code points from `start` up to, not including, `end`."""
+
+    start: int
+    end: int
+    grows: bool = False
+
+    def of(self, content: str) -> str:
+        return content[self.start : self.end]
+
+    def touched_by(self, edit: Edit) -> bool:
+        """True if the edit lies at least partly in the span, or starts at one of its two ends."""
+        return not self._behind(edit) and edit.start <= self.end
+
+    def after(self, edit: Edit) -> "Span":
+        """Where the span is once the edit has been made."""
+        shift = len(edit.text) - (edit.end - edit.start)
+        new_end = edit.start + len(edit.text)
+        if self._behind(edit):
+            return Span(self.start + shift, self.end + shift, self.grows)
+        if edit.start > self.end or (edit.start == self.end > self.start and not self.grows):
+            return self
+        if edit.start < self.start:  # across the start: the new text stays outside
+            return Span(new_end, max(self.end + shift, new_end), self.grows)
+        if not self.grows:
+            if edit.start == edit.end == self.start:
+                return Span(new_end, self.end + shift)  # pushed to the right
+            if edit.end > self.end:
+                return Span(self.start, edit.start)  # across the end
+        return Span(self.start, max(self.end + shift, new_end), self.grows)
+
+    def _behind(self, edit: Edit) -> bool:
+        """True if the span lies behind all that the edit touches."""
+        return edit.end < self.start or edit.start < edit.end == self.start
+
+
+def shared_prefix(one: str, other: str) -> int:
+    """The number of leading characters that two texts share."""
+    shortest = min(len(one), len(other))
+    if one[:shortest] == other[:shortest]:
+        return shortest
+    low, high = 0, shortest  # one[:low] agrees, one[:high] does not
+    while high - low > 1:
+        middle = (low + high) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle
+    return low

@@ -14,7 +14,7 @@ from pathlib import Path
 from lsprotocol import types as lsp
 from pygls.uris import to_fs_path
 
-from feedback.outcomes import Edit
+from feedback.regions import Edit
 
 _WIDTHS = {
     lsp.PositionEncodingKind.Utf8: lambda c: len(c.encode("utf-8", "surrogatepass")),
@@ -124,16 +124,10 @@ class OpenDocument:
         return Edit(start, end, change.text)
 
     def _replace_all(self, text: str) -> Edit:
-        """Full synchronisation: say what changed as the smallest single edit, so that outcomes can be told."""
-        old, head = self.text, 0
-        limit = min(len(old), len(text))
-        while head < limit and old[head] == text[head]:
-            head += 1
-        tail = 0
-        while tail < limit - head and old[-1 - tail] == text[-1 - tail]:
-            tail += 1
+        """Full synchronisation: what changed is the smallest single edit, so that outcomes can be told."""
+        edit = Edit.between(self.text, text)
         self.text, self.starts = text, line_starts(text)
-        return Edit(head, len(old) - tail, text[head : len(text) - tail])
+        return edit
 
     def _splice(self, start: int, end: int, text: str) -> None:
         """Replace a stretch and mend the table of lines around it, not all of it."""

@@ -164,7 +164,7 @@ class Offers:
             seconds=seconds,
         )
         decision = Decision(suggestion.id, now, shown, made.decision.p_accept, made.decision.propensity, rule)
-        self._learning.offered(suggestion, decision, snapshot.uri, offset)
+        self._learning.offered(suggestion, decision, snapshot.uri, offset, snapshot.text)
         if not shown:
             return Refusal(rule, f"A suggestion was made and held back by the rule {rule!r}.")
         self._last[snapshot.uri] = _Last(suggestion.id, offset, made.text, prefix, suffix)

@@ -62,7 +62,7 @@ class Session:
         self.workspaces = Workspaces(settings.index, embedding, client.on_index_progress)
         self.engine = Engine(base, name=settings.model.base, threads=settings.model.threads)
         self.completer = Completer(self.engine, Gate(settings.completion.mode))
-        self.learning = Learning(folders.feedback_database(), settings.feedback, self._text_of, self.report)
+        self.learning = Learning(folders.feedback_database(), settings.feedback, self.report)
         self.offers = Offers(self.completer, self.learning, self.workspaces, settings.completion)
         self.diagnostics = Diagnostics(
             self.workspaces,
@@ -116,7 +116,9 @@ class Session:
             "uptimeSeconds": time.monotonic() - self._started,
             "trusted": self.settings.trusted,
             "model": self.engine.status(),
-            "workspaces": [{**entry, "consent": self.learning.consent(entry["root"]).value} for entry in workspaces],
+            "workspaces": [
+                {**entry, "consent": self.learning.consents.known(entry["root"]).value} for entry in workspaces
+            ],
             "linters": self.diagnostics.status(),
             "feedback": self.learning.status(),
             "lastRefusal": self.offers.last_refusal,
@@ -138,10 +140,6 @@ class Session:
             self._closed = True
             self.learning.close()
             self.engine.close()
-
-    def _text_of(self, uri: str) -> str | None:
-        document = self.documents.get(uri)
-        return document.text if document is not None else None
 
     def _weights(self, name: str, loss: str) -> Path | None:
         try:

@@ -1,0 +1,235 @@
+"""`inkling index | search | complete | check`: what the server does for an editor, from the shell."""
+
+import asyncio
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inkling.errors import UserError
+from server.commands.models import DEFAULT_BASE, DEFAULT_EMBEDDING, AsJson
+from server.commands.printing import counting, err, out, print_json, print_table
+
+_LANGUAGES = {
+    ".py": "python", ".pyi": "python", ".js": "javascript", ".jsx": "javascriptreact", ".mjs": "javascript",
+    ".ts": "typescript", ".tsx": "typescriptreact",
+}  # fmt: skip
+Root = Annotated[Path, typer.Option("--root", help="The repository; default: the current folder.")]
+
+
+class NoSuchFile(UserError):
+    """A file that was named on the command line is not there."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (index, search, complete, check):
+        app.command()(command)
+
+
+def index(
+    path: Annotated[Path, typer.Argument(help="The repository.")] = Path(),
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and follow changes.")] = False,
+    stats: Annotated[bool, typer.Option("--stats", help="Only say what the index holds.")] = False,
+    embedding: Annotated[
+        str, typer.Option("--embedding", help="Embedding weights; 'none': words only.")
+    ] = DEFAULT_EMBEDDING,
+    max_files: Annotated[int, typer.Option(help="Stop after so many files.")] = 20_000,
+    max_file_bytes: Annotated[int, typer.Option(help="Leave out larger files.")] = 1_000_000,
+    worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Index a repository for search, or say how its index stands.
+
+    Examples:
+
+      inkling index
+
+      inkling index ../project --stats
+    """
+    from index.builder import Builder
+    from index.search import Search
+    from index.worker import serve
+
+    root = _folder(path)
+    folder = None if embedding == "none" else _weights(embedding)
+    if worker:
+        raise typer.Exit(serve(root, folder, sys.stdin.buffer, sys.stdout.buffer, max_files, max_file_bytes))
+    if not stats:
+        with counting("things") as report:
+            Builder(root, folder, max_files=max_files, max_file_bytes=max_file_bytes).build(
+                lambda progress: report(progress.phase, progress.done, progress.total)
+            )
+    held = Search(root, None).stats()
+    print_json(held) if as_json else print_table(str(root), ("what", "how many"), list(held.items()))
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="A question, an identifier, a piece of code, an error message.")],
+    root: Root = Path(),
+    path: Annotated[str | None, typer.Option("--path", help="Only files that match, such as 'src/**/*.py'.")] = None,
+    language: Annotated[str | None, typer.Option("--language", help="Only this language.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="Only functions, methods, classes ...")] = None,
+    limit: Annotated[int, typer.Option("--limit", help="How many results.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Search a repository by meaning and by words. Builds its index first where there is none. Ends with 1 if nothing fits.
+
+    Examples:
+
+      inkling search "where are retries configured"
+
+      inkling search "parse config" --path "src/**" --json
+    """
+    from index.builder import Builder
+    from index.embedding import Embedder
+    from index.search import Search
+
+    place = _folder(root)
+    weights = _weights(DEFAULT_EMBEDDING)
+    with counting("things") as report:
+        Builder(place, weights).build(lambda progress: report(progress.phase, progress.done, progress.total))
+    hits = Search(place, Embedder(weights)).search(query, limit=limit, path=path, language=language, kind=kind)
+    if as_json:
+        print_json([asdict(hit) for hit in hits])
+    for hit in [] if as_json else hits:
+        name = f" [bold]{hit.scope + '.' if hit.scope else ''}{hit.name}[/bold]" if hit.name else ""
+        out.print(
+            f"[cyan]{hit.path}:{hit.start_line + 1}[/cyan]{name} [dim]{hit.kind}, {' + '.join(hit.matched)}[/dim]"
+        )
+        first = next((line for line in hit.text.splitlines() if line.strip()), "")
+        out.print(f"    {first.strip()[:110]}", highlight=False, markup=False)
+    if not hits:
+        err.print(f"Nothing in {place} fits {query!r}.")
+        raise typer.Exit(1)
+
+
+def complete(
+    place: Annotated[
+        str, typer.Argument(metavar="FILE:LINE[:COLUMN]", help="Counted from 1; default: the line's end.")
+    ],
+    base: Annotated[str, typer.Option("--base", help="Base weights.")] = DEFAULT_BASE,
+    adapter: Annotated[bool, typer.Option(help="Use the champion adapter.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Complete at a position of a file. Ends with 1 if there is nothing to offer.
+
+    Examples:
+
+      inkling complete server/app.py:40
+
+      inkling complete server/app.py:40:12 --json
+    """
+    from inkling.folders import adapters_folder
+    from model.adapters import Registry
+    from model.completer import Completer
+    from model.completion import CompletionRequest, Refusal
+    from model.engine import Engine
+    from model.gate import Gate
+
+    file, offset, text = _position(place)
+    request = CompletionRequest(file.name, _LANGUAGES.get(file.suffix, "plaintext"), text[:offset], text[offset:])
+
+    async def answer() -> object:
+        engine = Engine(_weights(base), name=base)
+        engine.start()
+        await engine.ready()
+        champion = Registry(adapters_folder()).champion(base) if adapter else None
+        if champion is not None:
+            await engine.use_adapter(champion.folder, champion.name)
+        try:
+            return await Completer(engine, Gate("eager")).complete(request)
+        finally:
+            engine.close()
+
+    with err.status("Loading the model"):
+        made = asyncio.run(answer())
+    if isinstance(made, Refusal):
+        print_json(asdict(made)) if as_json else err.print(f"Nothing: {made.detail}", highlight=False)
+        raise typer.Exit(1)
+    if as_json:
+        print_json(asdict(made))  # type: ignore[call-overload]
+    else:
+        out.print(made.text, highlight=False, markup=False)  # type: ignore[attr-defined]
+
+
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Files to lint.")],
+    root: Root = Path(),
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Also run linters that run the repository's own code.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Lint files with everything that an editor would get. Ends with 1 if there are findings.
+
+    Examples:
+
+      inkling check server/app.py
+
+      inkling check --trust src/*.py --json
+    """
+    from server.linters.hub import Linters
+    from server.linters.settings import LinterSettings
+
+    texts = [(file, _read(file)) for file in files]
+
+    async def findings() -> list[tuple[Path, object]]:
+        linters = Linters(
+            _folder(root), LinterSettings(trusted=trust), lambda message: err.print(message, highlight=False)
+        )
+        try:
+            return [
+                (file, finding)
+                for file, text in texts
+                for finding in await linters.lint(str(file.resolve()), _LANGUAGES.get(file.suffix, "plaintext"), text)
+            ]
+        finally:
+            await linters.close()
+
+    found = asyncio.run(findings())
+    if as_json:
+        print_json([{"path": str(file), **asdict(finding)} for file, finding in found])  # type: ignore[call-overload]
+    else:
+        for file, finding in found:
+            out.print(f"{file}:{finding.span.line + 1}:{finding.span.column + 1}: {finding.severity}: {finding.message} [{finding.source} {finding.code}]", highlight=False, markup=False, soft_wrap=True)  # type: ignore[attr-defined]  # fmt: skip
+    if found:
+        raise typer.Exit(1)
+
+
+def _folder(path: Path) -> Path:
+    resolved = path.resolve()
+    if not resolved.is_dir():
+        raise NoSuchFile(f"Expected a folder, found nothing at {resolved}.")
+    return resolved
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise NoSuchFile(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def _weights(name: str) -> Path:
+    from model.weights import resolve
+
+    return resolve(name)
+
+
+def _position(place: str) -> tuple[Path, int, str]:
+    """FILE:LINE[:COLUMN], counted from 1, as a file, an offset and the file's text."""
+    name, *numbers = place.rsplit(":", 2)
+    if len(numbers) == 2 and not numbers[0].isdigit():
+        name, numbers = f"{name}:{numbers[0]}", numbers[1:]
+    if not numbers or not all(number.isdigit() for number in numbers):
+        raise UserError(f"Expected FILE:LINE or FILE:LINE:COLUMN, found {place!r}.")
+    file, line = Path(name), int(numbers[0]) - 1
+    text = _read(file)
+    lines = text.split("\n")
+    if not 0 <= line < len(lines):
+        raise UserError(f"{file} has {len(lines)} lines; line {line + 1} was asked for.")
+    column = int(numbers[1]) - 1 if len(numbers) == 2 else len(lines[line])
+    return file, sum(len(one) + 1 for one in lines[:line]) + min(column, len(lines[line])), text

@@ -1,0 +1,127 @@
+"""`inkling models ...`: weights and adapters. `inkling doctor`: what works here."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from server.commands.printing import counting, err, out, print_json, print_table
+
+DEFAULT_BASE = "smollm2-135m-instruct"
+DEFAULT_EMBEDDING = "all-minilm-l6-v2"
+
+models = typer.Typer(help="Fetch base weights; list, promote and roll back adapters.", no_args_is_help=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Base = Annotated[str, typer.Option("--base", help="The base weights that the adapter belongs to.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(models, name="models")
+    app.command()(doctor)
+
+
+@models.command()
+def pull(
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="A known name, hub:ORG/NAME, or path:FOLDER.")
+    ] = None,
+) -> None:
+    """Fetch weights once; afterwards everything works offline. Without SOURCE: the default base and embedding.
+
+    Examples:
+
+      inkling models pull
+
+      inkling models pull hub:Qwen/Qwen2.5-Coder-0.5B
+    """
+    from model.weights import pull as pull_weights
+
+    for source in sources or [DEFAULT_BASE, DEFAULT_EMBEDDING]:
+        with counting("bytes") as report:
+            folder = pull_weights(source, report=lambda phase, done, total: report(f"{source}: {phase}", done, total))
+        err.print(f"{source}: {folder}", highlight=False)
+
+
+@models.command("list")
+def list_models(as_json: AsJson = False) -> None:
+    """List the weights on this machine and the adapters trained on them.
+
+    Example:
+
+      inkling models list --json
+    """
+    from inkling.folders import adapters_folder
+    from model.adapters import Registry
+    from model.weights import installed
+
+    weights, adapters = installed(), Registry(adapters_folder()).list()
+    if as_json:
+        rows = [asdict(adapter) for adapter in adapters]
+        print_json({"weights": {name: str(folder) for name, folder in weights.items()}, "adapters": rows})
+        return
+    print_table("Weights", ("name", "folder"), list(weights.items()))
+    print_table(
+        "Adapters", ("name", "state", "base", "made"), [(a.name, a.state, a.base, _when(a.at)) for a in adapters]
+    )
+
+
+@models.command()
+def promote(name: Annotated[str, typer.Argument(help="An adapter from `inkling models list`.")]) -> None:
+    """Make an adapter the champion by hand. Running servers switch to it within seconds.
+
+    Example:
+
+      inkling models promote night-2026-11-24-a
+    """
+    from inkling.folders import adapters_folder
+    from model.adapters import Registry
+
+    adapter = Registry(adapters_folder()).promote(name)
+    out.print(f"{adapter.name} is now the champion on {adapter.base}; `inkling models rollback` takes it back.")
+
+
+@models.command()
+def rollback(base: Base = DEFAULT_BASE) -> None:
+    """Go back to the champion before this one, or to the bare base.
+
+    Example:
+
+      inkling models rollback
+    """
+    from inkling.folders import adapters_folder
+    from model.adapters import Registry
+
+    adapter = Registry(adapters_folder()).rollback(base)
+    out.print(f"{base} is served {f'with {adapter.name}' if adapter else 'bare'} now.")
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Say what works on this machine, what does not, and how to mend it. Ends with 1 if something is broken.
+
+    Example:
+
+      inkling doctor
+    """
+    from server.doctor import checks, worst
+
+    with err.status("Looking at this machine"):
+        found = checks()
+    if as_json:
+        print_json({"state": worst(found), "checks": [asdict(check) for check in found]})
+    else:
+        marks = {"ok": "[green]ok[/green]", "warn": "[yellow]warn[/yellow]", "fail": "[red]fail[/red]"}
+        width = max(len(check.name) for check in found)
+        for check in found:
+            out.print(
+                f"{marks[check.state]:<22}{check.name:<{width + 2}}{check.found}", highlight=False, soft_wrap=True
+            )
+            if check.mend:
+                out.print(f"{'':<6}{'':<{width + 2}}mend: {check.mend}", highlight=False, style="dim", soft_wrap=True)
+    if worst(found) == "fail":
+        raise typer.Exit(1)
+
+
+def _when(at: float) -> str:
+    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,141 @@
+"""What stands between a decoded text and an offer: pure functions that trim a text or refuse it.
+
+A text is refused with a stable word for a reason. The order matters: first what is cut away (white space at the
+end, what stands behind the cursor already), then what is judged (nothing left, repeats, broken syntax).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tree_sitter import Language, Node, Parser
+
+from model.completion import Refusal
+
+_CLOSERS = ")]}>\"'`;,:"
+_REPEATED_LINES = 12  # how far above the cursor a repeated line is looked for
+_SYNTAX_WINDOW = 20_000  # characters around the cursor that are parsed
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """A text that may be offered. `replaces` closers behind the cursor, on its line, are part of the text."""
+
+    text: str
+    replaces: int = 0
+
+
+def apply(text: str, language: str, prefix: str, suffix: str) -> Filtered | Refusal:
+    """Trim and judge a decoded text at the cursor between `prefix` and `suffix`."""
+    trimmed = without_suffix(text.rstrip(), suffix)
+    if not trimmed.text.strip():
+        return Refusal("empty", "The model had nothing to add here.")
+    if repeats(trimmed.text, prefix, suffix):
+        return Refusal("repeat", "The model only repeated lines that are already there.")
+    if breaks_syntax(trimmed.text, language, prefix, suffix[trimmed.replaces :]):
+        return Refusal("syntax", "The suggestion would have broken the syntax.")
+    return trimmed
+
+
+def without_suffix(text: str, suffix: str) -> Filtered:
+    """Cut off what is already behind the cursor.
+
+    The rest of the cursor's line: if the text's end is its beginning, that end goes. If the rest is nothing but
+    closers that an editor put there and the text holds them in order before its end, they are replaced instead.
+    The lines below: a text whose last lines stand there already loses them.
+    """
+    rest = suffix.split("\n", 1)[0].rstrip("\r")
+    first, *more = text.split("\n")
+    if rest.strip() and set(rest.strip()) <= set(_CLOSERS):
+        if not more and (overlap := _overlap(first, rest)):
+            return Filtered(first[: len(first) - overlap])
+        if _holds_in_order(text, rest.strip()):
+            return Filtered(_without_lines_below("\n".join([first, *more]), suffix), len(rest))
+    elif rest.strip():
+        overlap = _overlap(first, rest)
+        kept = first[: len(first) - overlap]
+        return Filtered(kept.rstrip() if overlap and rest[0].isspace() else kept)
+    return Filtered(_without_lines_below(text, suffix))
+
+
+def repeats(text: str, prefix: str, suffix: str) -> bool:
+    """True if every line of the text stands right above the cursor, or as the next line, already."""
+    current = prefix.rsplit("\n", 1)[-1]
+    lines = [line.strip() for line in (current + text).split("\n") if line.strip()]
+    above = [line.strip() for line in prefix.split("\n")[:-1] if line.strip()][-_REPEATED_LINES:]
+    below = [line.strip() for line in suffix.split("\n")[1:] if line.strip()][:1]
+    if len(lines) == 1:
+        return (len(lines[0]) > 3 and above[-1:] == lines) or below == lines
+    return all(line in above for line in lines)
+
+
+def breaks_syntax(text: str, language: str, prefix: str, suffix: str) -> bool:
+    """True if the text has more syntax errors with the suggestion than without. Unknown languages never break."""
+    parser = _parser(language)
+    if parser is None:
+        return False
+    head, tail = prefix[-_SYNTAX_WINDOW:], suffix[:_SYNTAX_WINDOW]
+    rest_of_line = tail.split("\n", 1)[0]
+    if rest_of_line.strip() and not text.strip():
+        return False
+    return _errors(parser, head + text + tail) > _errors(parser, head + tail)
+
+
+def _overlap(text: str, rest: str) -> int:
+    """The length of the longest end of `text` that is a beginning of `rest`, blanks at its start ignored."""
+    behind = rest.strip()
+    for length in range(min(len(text), len(behind)), 0, -1):
+        if text.endswith(behind[:length]) and (length > 1 or behind[0] in _CLOSERS):
+            return length
+    return 0
+
+
+def _holds_in_order(text: str, closers: str) -> bool:
+    """True if the closers appear in the text in this order: only then do editors show it as ghost text."""
+    at = 0
+    for closer in closers:
+        at = text.find(closer, at) + 1
+        if at == 0:
+            return False
+    return True
+
+
+def _without_lines_below(text: str, suffix: str) -> str:
+    """Drop last lines that stand below the cursor's line already, blank lines between them ignored."""
+    below = [line.strip() for line in suffix.split("\n")[1:40] if line.strip()]
+    lines = text.split("\n")
+    for kept in range(1, len(lines)):
+        tail = [line.strip() for line in lines[kept:] if line.strip()]
+        if tail and below[: len(tail)] == tail:
+            return "\n".join(lines[:kept]).rstrip()
+    return text
+
+
+@lru_cache
+def _parser(language: str) -> Parser | None:
+    """A parser for an LSP language id, or None."""
+    if language == "python":
+        import tree_sitter_python as python
+
+        return Parser(Language(python.language()))
+    if language in ("javascript", "javascriptreact"):
+        import tree_sitter_javascript as javascript
+
+        return Parser(Language(javascript.language()))
+    if language in ("typescript", "typescriptreact"):
+        import tree_sitter_typescript as typescript
+
+        chosen = typescript.language_typescript if language == "typescript" else typescript.language_tsx
+        return Parser(Language(chosen()))
+    return None
+
+
+def _errors(parser: Parser, text: str) -> int:
+    """The number of error and missing nodes. An error node's own children are not counted again."""
+    count, waiting = 0, [parser.parse(text.encode("utf-8", "surrogatepass")).root_node]
+    while waiting:
+        node: Node = waiting.pop()
+        if node.is_error or node.is_missing:
+            count += 1
+        elif node.has_error:
+            waiting += node.children
+    return count

@@ -1,7 +1,15 @@
-"""What training may use: one settled region with everything the model saw there. Plain values, no SQL."""
+"""What training may use: one settled region with everything the model saw there. Plain values, no SQL.
+
+`Example` is what crosses to the floor above; `load_examples` makes it from the database. An example always has its
+texts, an outcome and a target that is not blank; what held a secret was never stored and cannot come back here.
+"""
 
 from dataclasses import dataclass
 
+from sqlalchemy import ColumnElement, Engine
+
+from feedback import schema
+from feedback.reading import Entry, read
 from feedback.records import ContextDocument, OutcomeKind
 
 
@@ -25,3 +33,50 @@ class Example:
     outcome: OutcomeKind
     reward: float
     documents: tuple[ContextDocument, ...] = ()
+
+
+def load_examples(
+    database: Engine, workspace: str | None = None, since: float | None = None, until: float | None = None
+) -> list[Example]:
+    """The examples whose text settled at `since` or later and before `until`, oldest first.
+
+    `prefix + target + suffix` is the text as the user had it: where the rest of the cursor's line was changed, it
+    is part of the target and no longer of the suffix.
+    """
+    conditions: list[ColumnElement[bool]] = [
+        schema.suggestions.c.text.is_not(None),
+        schema.outcomes.c.suggestion.is_not(None),
+        schema.settled.c.text.is_not(None),
+    ]
+    if workspace is not None:
+        conditions.append(schema.suggestions.c.workspace == workspace)
+    if since is not None:
+        conditions.append(schema.settled.c.at >= since)
+    if until is not None:
+        conditions.append(schema.settled.c.at < until)
+    made = (_example(entry) for entry in read(database, *conditions))
+    return sorted((one for one in made if one is not None), key=lambda one: (one.at, one.id))
+
+
+def _example(entry: Entry) -> Example | None:
+    """None where the entry cannot teach: a text is missing, or the user left nothing there."""
+    target, value = entry.written, entry.reward
+    if entry.prefix is None or entry.suffix is None or entry.text is None or entry.settled is None:
+        return None
+    if entry.outcome is None or target is None or value is None or not target.strip():
+        return None
+    kept = target + entry.rest == entry.settled.text  # the rest of the line still stands behind the target
+    return Example(
+        id=entry.id,
+        at=entry.settled.at,
+        workspace=entry.workspace,
+        path=entry.path,
+        language=entry.language,
+        prefix=entry.prefix,
+        suffix=entry.suffix if kept else entry.suffix[len(entry.rest) :],
+        target=target,
+        offered=entry.text,
+        outcome=entry.outcome.kind,
+        reward=value.total,
+        documents=entry.documents,
+    )

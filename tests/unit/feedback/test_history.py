@@ -1,0 +1,145 @@
+"""A person sees, takes along and really erases what was stored; training reads the same."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, func, select
+
+from feedback import schema
+from feedback.consent import Consents
+from feedback.database import open_database
+from feedback.examples import load_examples
+from feedback.history import Selection, erase, export, listing, show, statistics
+from feedback.recorder import Recorder
+from feedback.records import Decision, Outcome, Settled, Suggestion, Survival
+from inkling.errors import UserError
+
+Make = Callable[..., Suggestion]
+
+
+@pytest.fixture
+def database(place: Path, recorder: Recorder, suggestion: Make) -> Iterator[Engine]:
+    """Four suggestions: accepted, rejected, redacted, and one that is not decided yet."""
+    facts = [
+        suggestion("accepted", at=1.0, text="ACCEPTED()"),
+        Decision("accepted", 1, True, 0.9, 1.0, "threshold"),
+        Outcome("accepted", 2, "accepted", 10, "client", 1.0),
+        Survival("accepted", 7, 5, 1.0),
+        Survival("accepted", 32, 30, 0.5),
+        Settled("accepted", 40, "ACCEPTED(1)"),
+        suggestion("rejected", at=2.0, path="src/deep/b.py", text="REJECTED()", suffix=")  # why\nlast"),
+        Decision("rejected", 2, True, 0.4, 1.0, "threshold"),
+        Outcome("rejected", 3, "rejected", 0, "dismissed", 1.0),
+        Settled("rejected", 20, "other(1))  # why"),
+        suggestion("redacted", at=3.0, text="'AKIAIOSFODNN7EXAMPLE'"),
+        Outcome("redacted", 4, "ignored", 0, "timeout", 0.7),
+        suggestion("open", at=4.0, text="OPEN()"),
+    ]
+    for fact in facts:
+        recorder.record(fact)
+    assert recorder.flush(20)
+    engine = open_database(place)
+    yield engine
+    engine.dispose()
+
+
+def test_statistics_count(database: Engine) -> None:
+    counted = statistics(database)
+    assert (counted.suggestions, counted.shown, counted.hidden, counted.open) == (4, 2, 0, 1)
+    assert counted.outcomes == {"accepted": 1, "rejected": 1, "ignored": 1}
+    assert (counted.characters, counted.settled, counted.without_texts) == (10, 2, 1)
+    assert (counted.first, counted.last) == (1.0, 4.0)
+    assert counted.acceptance == pytest.approx(1 / 3)
+
+
+def test_the_newest_are_listed_first(database: Engine) -> None:
+    assert [entry.id for entry in listing(database, limit=3)] == ["open", "redacted", "rejected"]
+    assert [entry.id for entry in listing(database, Selection(outcome="rejected"))] == ["rejected"]
+
+
+def test_one_that_is_not_there_is_named(database: Engine) -> None:
+    with pytest.raises(UserError, match="nobody"):
+        show(database, "nobody")
+
+
+def test_an_export_is_one_json_object_per_line(database: Engine) -> None:
+    lines = [json.loads(line) for line in export(database)]
+    assert [line["id"] for line in lines] == ["accepted", "rejected", "redacted", "open"]
+    assert lines[0]["reward"]["total"] == pytest.approx(5.0)
+    assert lines[0]["survival"][1]["kept"] == 0.5
+    assert lines[2]["text"] is None
+
+
+def test_examples_are_what_settled_oldest_first(database: Engine) -> None:
+    assert [(one.id, one.at, one.target) for one in load_examples(database)] == [
+        ("rejected", 20.0, "other(1)"),
+        ("accepted", 40.0, "ACCEPTED(1)"),
+    ]
+
+
+def test_examples_can_be_split_by_time_without_overlap(database: Engine) -> None:
+    assert [one.id for one in load_examples(database, until=40)] == ["rejected"]
+    assert [one.id for one in load_examples(database, since=40)] == ["accepted"]
+    assert load_examples(database, workspace="/another") == []
+
+
+def test_prefix_target_and_suffix_are_the_users_text(database: Engine, recorder: Recorder, suggestion: Make) -> None:
+    for id, text in (("kept", "a)"), ("changed", "a]")):
+        recorder.record(suggestion(id, prefix="f(", suffix=")\r\nlast"))
+        recorder.record(Outcome(id, 1, "ignored", 0, "r", 1))
+        recorder.record(Settled(id, 50, text))
+    assert recorder.flush(20)
+    texts = {one.id: (one.target, one.suffix) for one in load_examples(database, since=50)}
+    assert texts == {"kept": ("a", ")\r\nlast"), "changed": ("a]", "\r\nlast")}
+
+
+def test_blank_targets_teach_nothing(database: Engine, recorder: Recorder, suggestion: Make) -> None:
+    recorder.record(suggestion("blank"))
+    recorder.record(Outcome("blank", 1, "ignored", 0, "r", 1))
+    recorder.record(Settled("blank", 50, "  "))
+    assert recorder.flush(20)
+    assert load_examples(database, since=50) == []
+
+
+@pytest.mark.parametrize(
+    ("selection", "left"),
+    [
+        (Selection(ids=("open",)), {"accepted", "rejected", "redacted"}),
+        (Selection(path="src/deep"), {"accepted", "redacted", "open"}),
+        (Selection(path="src/a.py"), {"rejected"}),
+        (Selection(path="sr"), {"accepted", "rejected", "redacted", "open"}),
+        (Selection(workspace="/home/me/project"), set()),
+        (Selection(before=3.0), {"redacted", "open"}),
+    ],
+)
+def test_erasing_takes_what_was_meant(database: Engine, selection: Selection, left: set[str]) -> None:
+    assert erase(database, selection) == 4 - len(left)
+    assert {entry.id for entry in listing(database)} == left
+
+
+def test_what_is_erased_is_in_no_file_any_more(database: Engine, place: Path) -> None:
+    def everything() -> bytes:
+        return b"".join(file.read_bytes() for file in place.parent.iterdir())
+
+    assert b"REJECTED()" in everything()
+    erase(database, Selection(ids=("rejected",)))
+    assert b"REJECTED()" not in everything()
+    assert b"other(1)" not in everything()
+    assert b"ACCEPTED()" in everything()
+
+
+def test_texts_that_others_use_stay(database: Engine) -> None:
+    erase(database, Selection(ids=("rejected",)))
+    assert show(database, "accepted").documents[0].text == "def foo(): ..."
+
+
+def test_erasing_everything_must_be_meant(database: Engine, consents: Consents) -> None:
+    with pytest.raises(UserError, match="--all"):
+        erase(database, Selection())
+    assert erase(database, Selection(), everything=True) == 4
+    with database.connect() as connection:
+        for table in schema.metadata.sorted_tables:
+            count = connection.execute(select(func.count()).select_from(table)).scalar_one()
+            assert count == (1 if table is schema.consents else 0)

@@ -1,0 +1,300 @@
+"""Recording never gets in the way, loses nothing that it acknowledged, and writes nothing without consent."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from feedback.consent import Consent, Consents
+from feedback.database import open_database
+from feedback.history import show
+from feedback.recorder import Recorder
+from feedback.records import ContextDocument, Decision, Outcome, Settled, Suggestion, Survival
+
+ROOT = Path(__file__).resolve().parents[3]
+WORKSPACE = "/home/me/project"
+Make = Callable[..., Suggestion]
+
+
+def stored(place: Path) -> set[str]:
+    with closing(sqlite3.connect(place)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return {row[0] for row in connection.execute("SELECT id FROM suggestions")}
+
+
+def test_facts_come_back_as_they_were(place: Path, recorder: Recorder, suggestion: Make) -> None:
+    offered = suggestion("a", prefix="😀\r\n", text="é𝒳()")
+    decision = Decision("a", 101, True, 0.7, 0.95, "threshold")
+    outcome = Outcome("a", 102, "accepted", 4, "client", 1.0)
+    settled = Settled("a", 112, "é𝒳(1)")
+    survival = (Survival("a", 107, 5, 1.0), Survival("a", 132, 30, 0.5))
+    for fact in (offered, decision, outcome, settled, *survival):
+        recorder.record(fact)
+    assert recorder.flush(20)
+    engine = open_database(place)
+    entry = show(engine, "a")
+    engine.dispose()
+    assert (entry.prefix, entry.suffix, entry.text) == (offered.prefix, offered.suffix, offered.text)
+    assert (entry.documents, entry.logprobs) == (offered.documents, offered.logprobs)
+    assert (entry.decision, entry.outcome, entry.settled, entry.survival) == (decision, outcome, settled, survival)
+
+
+def test_without_consent_no_file_is_made(place: Path, consents: Consents, suggestion: Make) -> None:
+    recorder = Recorder(place, consents, lambda path: False)
+    recorder.record(suggestion("a"))
+    assert recorder.flush(20)
+    assert recorder.close(20)
+    assert recorder.status().skipped == 1
+    assert not place.parent.exists()
+
+
+def test_consent_is_that_of_the_moment(place: Path, consents: Consents, recorder: Recorder, suggestion: Make) -> None:
+    recorder.record(suggestion("on"))
+    assert recorder.flush(20)
+    consents.set(WORKSPACE, Consent.OFF)
+    recorder.record(suggestion("off"))
+    recorder.record(Outcome("on", 1, "ignored", 0, "r", 1))
+    consents.set(WORKSPACE, Consent.LOCAL)
+    recorder.record(suggestion("again"))
+    recorder.record(suggestion("elsewhere", workspace="/another"))
+    assert recorder.flush(20)
+    assert stored(place) == {"on", "again"}
+    with closing(sqlite3.connect(place)) as connection:
+        assert connection.execute("SELECT count(*) FROM outcomes").fetchone() == (0,)
+
+
+def test_the_first_of_two_equal_facts_stays(place: Path, recorder: Recorder, suggestion: Make) -> None:
+    recorder.record(suggestion("a"))
+    recorder.record(Outcome("a", 1, "ignored", 0, "first", 1))
+    recorder.record(Outcome("a", 2, "accepted", 5, "second", 1))
+    assert recorder.flush(20)
+    with closing(sqlite3.connect(place)) as connection:
+        assert connection.execute("SELECT rule FROM outcomes").fetchall() == [("first",)]
+
+
+def test_facts_about_unknown_suggestions_are_left_out(recorder: Recorder, suggestion: Make) -> None:
+    recorder.record(suggestion("a"))
+    recorder.record(Outcome("b", 1, "ignored", 0, "r", 1))
+    assert recorder.flush(20)
+    assert (recorder.status().written, recorder.status().skipped, recorder.status().dropped) == (1, 1, 0)
+
+
+def test_facts_about_suggestions_of_an_earlier_process_are_kept(
+    place: Path, consents: Consents, recorder: Recorder, suggestion: Make
+) -> None:
+    recorder.record(suggestion("a"))
+    assert recorder.flush(20)
+    later = Recorder(place, consents, lambda path: False)
+    later.record(Outcome("a", 1, "ignored", 0, "r", 1))
+    assert later.flush(20)
+    assert later.close(20)
+    assert later.status().written == 1
+
+
+SECRET = "AKIAIOSFODNN7EXAMPLE"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"text": f"'{SECRET}'"},
+        {"prefix": f"key = '{SECRET}'\n"},
+        {"suffix": f"\nkey = '{SECRET}'"},
+        {"documents": (ContextDocument("b.py", f"key = '{SECRET}'"),)},
+        {"prefix": "password = 'hunt", "text": "er2abc'"},
+        {"documents": (ContextDocument("secrets.env", "nothing special"),)},
+    ],
+)
+def test_a_suggestion_with_a_secret_keeps_its_numbers_only(
+    place: Path, recorder: Recorder, suggestion: Make, changes: dict[str, object]
+) -> None:
+    recorder.record(suggestion("a", **changes))
+    recorder.record(Settled("a", 5, "whatever"))
+    assert recorder.flush(20)
+    with closing(sqlite3.connect(place)) as connection:
+        assert connection.execute("SELECT count(*) FROM texts").fetchone() == (0,)
+        assert connection.execute("SELECT redacted FROM suggestions").fetchall() == [(1,)]
+    assert SECRET.encode() not in place.read_bytes() + place.with_name(place.name + "-wal").read_bytes()
+
+
+def test_a_settled_text_with_a_secret_is_not_kept(place: Path, recorder: Recorder, suggestion: Make) -> None:
+    recorder.record(suggestion("a", prefix="password = "))
+    recorder.record(Settled("a", 5, "'hunter2abc'"))
+    assert recorder.flush(20)
+    with closing(sqlite3.connect(place)) as connection:
+        assert connection.execute("SELECT text, length FROM settled").fetchall() == [(None, 12)]
+
+
+def test_secret_files_are_refused(place: Path, recorder: Recorder, suggestion: Make) -> None:
+    recorder.record(suggestion("a", path="prod.env"))
+    recorder.record(suggestion("b"))
+    assert recorder.flush(20)
+    assert stored(place) == {"b"}
+
+
+def test_texts_are_stored_once(place: Path, recorder: Recorder, suggestion: Make) -> None:
+    for number in range(20):
+        recorder.record(suggestion(str(number)))
+    assert recorder.flush(20)
+    with closing(sqlite3.connect(place)) as connection:
+        assert connection.execute("SELECT count(*) FROM texts").fetchone() == (4,)
+
+
+def test_a_full_queue_costs_facts_and_is_told_once(place: Path, consents: Consents, suggestion: Make) -> None:
+    consents.set(WORKSPACE, Consent.LOCAL)
+    told: list[str] = []
+    gate = threading.Event()
+
+    def slow(path: str) -> bool:
+        gate.wait(60)
+        return False
+
+    recorder = Recorder(place, consents, slow, told.append, capacity=3)
+    for number in range(20):
+        recorder.record(suggestion(str(number)))
+    gate.set()
+    assert not recorder.flush(20)
+    status = recorder.status()
+    assert status.dropped > 0
+    assert status.written + status.dropped == 20
+    assert recorder.close(20)
+    assert len(told) == 1
+
+
+def test_one_fact_that_cannot_be_stored_costs_only_itself(place: Path, recorder: Recorder, suggestion: Make) -> None:
+    recorder.record(suggestion("a"))
+    recorder.record(suggestion("b", line=2**70))
+    recorder.record(suggestion("c"))
+    assert not recorder.flush(20)
+    assert stored(place) == {"a", "c"}
+    assert recorder.status().dropped == 1
+
+
+def test_half_characters_from_a_broken_editor_are_survived(place: Path, recorder: Recorder, suggestion: Make) -> None:
+    recorder.record(suggestion("a", text="\ud83d"))
+    assert recorder.flush(20)
+    assert stored(place) == {"a"}
+
+
+def test_a_damaged_database_is_told_and_survived(
+    place: Path, consents: Consents, recorder: Recorder, suggestion: Make
+) -> None:
+    told: list[str] = []
+    broken = place.with_name("broken.sqlite")
+    broken.write_bytes(b"not a database" * 100)
+    other = Recorder(broken, consents, lambda path: False, told.append)
+    other.record(suggestion("a"))
+    assert not other.flush(20)
+    other.record(suggestion("b"))
+    assert not other.flush(20)
+    assert other.close(20)
+    assert other.status().dropped == 2
+    assert len(told) == 1
+
+
+CHILD = """
+import sys, pathlib
+sys.path[:0] = sys.argv[3:]
+from feedback.consent import Consent, Consents
+from feedback.recorder import Recorder
+from feedback.records import ContextDocument, Outcome, Suggestion
+place, name = pathlib.Path(sys.argv[1]), sys.argv[2]
+consents = Consents(place)
+consents.set("/w", Consent.LOCAL)
+recorder = Recorder(place, consents, lambda path: False)
+for number in range(1_000_000):
+    id = f"{name}{number}"
+    text = "x" * number
+    recorder.record(Suggestion(id, 1.0, "/w", "a.py", "python", 1, 0, 0, text, "", "foo", (), (), "b", None, 0.1))
+    recorder.record(Outcome(id, 2.0, "ignored", 0, "r", 1.0))
+    if not recorder.flush(30):
+        sys.exit(recorder.status().trouble)
+    print(id, flush=True)
+"""
+
+
+@pytest.fixture
+def child(place: Path) -> Iterator[Callable[[str], "subprocess.Popen[str]"]]:
+    """Starts processes that record, and print every id that is safe."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(name: str) -> "subprocess.Popen[str]":
+        arguments = [sys.executable, "-c", CHILD, str(place), name, str(ROOT), str(ROOT / "server" / "launch")]
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def lines(process: "subprocess.Popen[str]", count: int) -> list[str]:
+    assert process.stdout is not None
+    return [process.stdout.readline().strip() for _ in range(count)]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+@pytest.mark.parametrize("turn", range(4))
+def test_a_killed_process_loses_nothing_that_it_acknowledged(
+    place: Path, child: Callable[[str], "subprocess.Popen[str]"], turn: int
+) -> None:
+    process = child("a")
+    acknowledged = lines(process, random.randint(1, 60))
+    os.kill(process.pid, signal.SIGKILL)
+    rest, errors = process.communicate()
+    acknowledged += rest.split("\n")[:-1]
+    assert (process.returncode, errors) == (-signal.SIGKILL, "")
+    open_database(place).dispose()
+    assert set(acknowledged) <= stored(place)
+
+
+def test_two_processes_record_into_one_database(place: Path, child: Callable[[str], "subprocess.Popen[str]"]) -> None:
+    one, two = child("a"), child("b")
+    acknowledged = lines(one, 40) + lines(two, 40)
+    assert all(acknowledged), one.stderr
+    assert set(acknowledged) <= stored(place)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except OSError:
+        mounted = False
+    if not mounted:
+        pytest.skip("a tiny disk can only be mounted by root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_costs_facts_and_is_told_once(tiny_disk: Path, suggestion: Make) -> None:
+    place = tiny_disk / "feedback.sqlite"
+    consents = Consents(place)
+    consents.set(WORKSPACE, Consent.LOCAL)
+    told: list[str] = []
+    recorder = Recorder(place, consents, lambda path: False, told.append)
+    fates = []
+    for number in range(60):
+        recorder.record(suggestion(str(number), prefix=f"{number} " * 20_000))
+        fates.append(recorder.flush(20))
+    assert recorder.close(20)
+    consents.close()
+    assert True in fates
+    assert fates[-1] is False
+    assert recorder.status().dropped == fates.count(False)
+    assert len(told) == 1
+    assert stored(place) == {str(number) for number, kept in enumerate(fates) if kept}

@@ -1,0 +1,36 @@
+"""Secrets are found; ordinary code is not taken for one."""
+
+import pytest
+
+from feedback.redaction import holds_secret
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("aws_key = 'AKIAIOSFODNN7EXAMPLE'", "a.py"),
+        ("password = 'hunter2abc'", "a.py"),
+        ("password: hunter2abc", "a.yaml"),
+        ('client = Github("ghp_1234567890abcdefghij1234567890abcdefgh")', "a.py"),
+        ("-----BEGIN RSA PRIVATE KEY-----", ""),
+        ('url = "https://me:pw123@example.com"', "a.py"),
+        ("x = 1\n" * 50 + "y" * 5000 + " AKIAIOSFODNN7EXAMPLE", "a.py"),
+    ],
+)
+def test_a_secret_is_found(text: str, path: str) -> None:
+    assert holds_secret((text,), path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "for token in tokens: yield token",
+        'api_key = os.environ["KEY"]',
+        'version = "1.2.3.4"',
+        "def password(self) -> str: return self._ask('password')",
+        'password = "${PASSWORD}"',
+        'id = "6f9619ff-8b86-d011-b42d-00c04fc964ff"',
+    ],
+)
+def test_ordinary_code_is_not(text: str) -> None:
+    assert not holds_secret((text,), "a.py")

@@ -1,4 +1,7 @@
-"""What a linter found and what an edit changes, in plain positions: lines and columns count from 0, columns in code points."""
+"""What a linter found and what an edit changes.
+
+Positions are plain: lines and columns count from 0, columns in code points.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

@@ -148,6 +148,19 @@ def test_texts_are_stored_once(place: Path, recorder: Recorder, suggestion: Make
         assert connection.execute("SELECT count(*) FROM texts").fetchone() == (4,)
 
 
+def test_a_database_that_another_process_holds_keeps_nobody_waiting(
+    place: Path, recorder: Recorder, suggestion: Make
+) -> None:
+    with closing(sqlite3.connect(place, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        for number in range(10):
+            recorder.record(suggestion(str(number)))
+        assert recorder.status().queued == 10
+        holder.execute("ROLLBACK")
+    assert recorder.flush(20)
+    assert len(stored(place)) == 10
+
+
 def test_a_full_queue_costs_facts_and_is_told_once(place: Path, consents: Consents, suggestion: Make) -> None:
     consents.set(WORKSPACE, Consent.LOCAL)
     told: list[str] = []

@@ -163,7 +163,7 @@ def _joined(pieces: list[_Piece], sizes: list[int]) -> list[_Piece]:
         if joined:
             last = joined[-1]
             whole = sizes[piece.end + 1] - sizes[last.start]
-            small = min(size, sizes[last.end + 1] - sizes[last.start]) < SMALL
+            small = max(size, sizes[last.end + 1] - sizes[last.start]) < SMALL
             if small and whole <= JOINED and last.units == piece.units:
                 named = [unit for unit in (last.unit, piece.unit) if unit is not None]
                 biggest = max(named, key=lambda unit: unit.end - unit.start, default=None)

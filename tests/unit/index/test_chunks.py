@@ -162,6 +162,6 @@ def test_markdown_is_cut_at_headings_outside_code_fences() -> None:
 
 
 def test_text_without_a_grammar_is_cut_at_blank_lines() -> None:
-    paragraph = "line of text\n" * 60
+    paragraph = "line of text\n" * 100
     chunks = outline("notes.txt", f"{paragraph}\n{paragraph}\n{paragraph}").chunks
-    assert [chunk.start_line for chunk in chunks] == [0, 61, 122]
+    assert [chunk.start_line for chunk in chunks] == [0, 101, 202]

@@ -6,7 +6,7 @@ has to know is said once, by `tell`.
 """
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -64,14 +64,14 @@ class InklingServer(LanguageServer):
         self.window_show_message(lsp.ShowMessageParams(kind, message))
 
 
-def plain(params: Any) -> dict[str, Any]:
-    """The parameters of a custom message as a dictionary, whatever pygls made of them."""
-    if params is None:
-        return {}
-    if isinstance(params, dict):
-        return params
-    if attrs.has(type(params)):
-        return attrs.asdict(params)
-    if isinstance(params, tuple) and hasattr(params, "_asdict"):
-        return dict(params._asdict())
-    return {}
+def plain(value: Any) -> Any:
+    """The value of a custom message as dictionaries, lists and scalars, whatever pygls made of its objects."""
+    if isinstance(value, tuple) and (names := getattr(value, "_fields", None)) is not None:
+        return {name: plain(item) for name, item in zip(names, value, strict=True)}
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if attrs.has(type(value)):
+        return {name: plain(item) for name, item in attrs.asdict(value, recurse=False).items()}
+    return value

@@ -29,7 +29,7 @@ def register(server: InklingServer) -> None:
 
     @server.feature(SEARCH)
     async def search(params: Any) -> dict[str, Any]:
-        asked = plain(params)
+        asked = plain(params) or {}
         query = str(asked.get("query") or "")
         limit = max(1, min(int(asked.get("limit") or 20), _MOST_HITS))
         found = await server.session.workspaces.search(

@@ -14,14 +14,9 @@ from lsprotocol import types as lsp
 from pygls.lsp.client import LanguageClient
 
 from feedback.regions import Edit
-from inkling.errors import InklingError
 from inkling.process import command, environment
 from server.documents import OpenDocument
 from server.protocol import plain
-
-
-class ServerGone(InklingError):
-    """The server process ended when it should not have."""
 
 
 class Editor:
@@ -129,9 +124,8 @@ class Editor:
 
     async def run(self, name: str, *arguments: Any) -> Any:
         """Run a command of the server."""
-        return await self._client.workspace_execute_command_async(
-            lsp.ExecuteCommandParams(command=name, arguments=list(arguments))
-        )
+        parameters = lsp.ExecuteCommandParams(command=name, arguments=list(arguments))
+        return plain(await self._client.workspace_execute_command_async(parameters))
 
     async def diagnostics(self, buffer: OpenDocument) -> list[lsp.Diagnostic]:
         """Pull the diagnostics of the unsaved text."""
@@ -147,7 +141,8 @@ class Editor:
 
     async def request(self, method: str, **parameters: Any) -> dict[str, Any]:
         """A request of our own, such as `inkling/search`; the answer as a dictionary."""
-        return plain(await self._client.protocol.send_request_async(method, parameters))
+        answer: dict[str, Any] = plain(await self._client.protocol.send_request_async(method, parameters))
+        return answer
 
     def _show_message(self, params: lsp.ShowMessageParams) -> None:
         self.messages.append(params.message)

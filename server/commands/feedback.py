@@ -1,0 +1,231 @@
+"""`inkling consent`, `inkling feedback ...` and `inkling night`: what is learned from, and learning from it."""
+
+import time
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inkling.errors import UserError
+from server.commands.models import DEFAULT_BASE, AsJson
+from server.commands.printing import err, out, print_json, print_table
+
+feedback = typer.Typer(help="See, export and erase what was recorded.", no_args_is_help=True)
+Workspace = Annotated[Path | None, typer.Option("--workspace", help="Only this workspace.")]
+File = Annotated[str | None, typer.Option("--path", help="Only this file or folder of the workspace.")]
+_DAY = 86_400
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(consent)
+    app.add_typer(feedback, name="feedback")
+    app.command()(night)
+
+
+def consent(
+    value: Annotated[
+        str | None, typer.Argument(metavar="[off|local|team]", help="Without it: say what was chosen.")
+    ] = None,
+    workspace: Annotated[
+        Path, typer.Option("--workspace", help="The workspace; default: the current folder.")
+    ] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Choose whether suggestions and their outcomes are recorded for a workspace. Nothing is until you choose.
+
+    Examples:
+
+      inkling consent local
+
+      inkling consent off --workspace ../client-project
+    """
+    from feedback.consent import Consent, list_consents, set_consent
+
+    if value is not None:
+        allowed = [choice.value for choice in Consent]
+        if value not in allowed:
+            raise UserError(f"Expected one of {', '.join(allowed)}, found {value!r}.")
+        set_consent(workspace.resolve(), Consent(value))
+    chosen = {root: choice.value for root, choice in list_consents().items()}
+    if as_json:
+        print_json(chosen)
+    else:
+        print_table("Consent", ("workspace", "recorded"), list(chosen.items()))
+
+
+@feedback.command()
+def stats(workspace: Workspace = None, as_json: AsJson = False) -> None:
+    """Count suggestions and what became of them.
+
+    Example:
+
+      inkling feedback stats --json
+    """
+    from feedback.history import Selection, statistics
+
+    database = _database()
+    if database is None:
+        print_json(None) if as_json else out.print("Nothing was recorded yet; `inkling consent local` allows it.")
+        return
+    found = statistics(database, Selection(workspace=_root(workspace)))
+    if as_json:
+        print_json({**asdict(found), "acceptance": found.acceptance})
+        return
+    rows = [(name, value) for name, value in asdict(found).items() if name not in ("outcomes", "first", "last")]
+    rows += [(kind, count) for kind, count in sorted(found.outcomes.items())]
+    print_table("Feedback", ("what", "how many"), rows)
+    if found.acceptance is not None:
+        out.print(f"accepted, wholly or in part: {found.acceptance:.0%}")
+
+
+@feedback.command("list")
+def list_feedback(
+    workspace: Workspace = None,
+    path: File = None,
+    limit: Annotated[int, typer.Option("--limit", help="How many, newest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List suggestions, newest first.
+
+    Example:
+
+      inkling feedback list --path src/app.py
+    """
+    from feedback.history import Selection, listing
+
+    database = _database()
+    found = listing(database, Selection(workspace=_root(workspace), path=path), limit) if database else []
+    if as_json:
+        print_json([asdict(entry) for entry in found])
+        return
+    rows = [
+        (entry.id[:12], _when(entry.at), f"{entry.path}:{entry.line + 1}", entry.outcome.kind if entry.outcome else "open",
+         (entry.text or "").strip().split("\n")[0][:48])
+        for entry in found
+    ]  # fmt: skip
+    print_table("Suggestions", ("id", "when", "where", "outcome", "offered"), rows)
+
+
+@feedback.command()
+def show(
+    id: Annotated[str, typer.Argument(help="An id from `inkling feedback list --json`.")], as_json: AsJson = False
+) -> None:
+    """Show one suggestion with everything that is stored about it, and how its reward comes about.
+
+    Example:
+
+      inkling feedback show 3f2a...
+    """
+    from feedback.history import show as show_entry
+    from feedback.rewards import explain
+
+    entry = show_entry(_needed(), id)
+    if as_json:
+        print_json(asdict(entry))
+        return
+    for name, value in asdict(entry).items():
+        out.print(f"[bold]{name}[/bold]  {value!r}", highlight=False)
+    for line in explain(entry.reward) if entry.reward else ():
+        out.print(line, highlight=False, markup=False)
+
+
+@feedback.command()
+def export(workspace: Workspace = None) -> None:
+    """Print everything as JSON lines, oldest first.
+
+    Example:
+
+      inkling feedback export > feedback.jsonl
+    """
+    from feedback.history import Selection
+    from feedback.history import export as export_lines
+
+    for line in export_lines(_needed(), Selection(workspace=_root(workspace))):
+        print(line)
+
+
+@feedback.command()
+def erase(
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids from `inkling feedback list --json`.")] = None,
+    workspace: Workspace = None,
+    path: File = None,
+    older_than: Annotated[int | None, typer.Option("--older-than", metavar="DAYS", help="Only what is older.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erase for good, texts included.
+
+    Examples:
+
+      inkling feedback erase --path secrets.py
+
+      inkling feedback erase --older-than 90 --yes
+    """
+    from feedback.history import Selection, statistics
+    from feedback.history import erase as erase_rows
+
+    before = time.time() - older_than * _DAY if older_than is not None else None
+    selection = Selection(ids=tuple(ids or ()), workspace=_root(workspace), path=path, before=before)
+    database = _needed()
+    if not yes and (selection != Selection() or everything):
+        count = statistics(database, selection).suggestions
+        typer.confirm(f"Erase {count} suggestions and all that is known about them?", abort=True, err=True)
+    err.print(f"{erase_rows(database, selection, everything)} erased.")
+
+
+def night(
+    budget: Annotated[str, typer.Option("--budget", help="At most so long, such as 90s, 20m, 1h.")] = "20m",
+    minimum_regions: Annotated[int, typer.Option(help="Train only on at least so many settled regions.")] = 300,
+    base: Annotated[str, typer.Option("--base", help="Base weights.")] = DEFAULT_BASE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train an adapter on what you kept, measure it on what came later, and promote it only if it is better.
+
+    Ends with 0 after a verdict, promoted or refused, and with 3 if there is not enough data.
+
+    Examples:
+
+      inkling night
+
+      inkling night --budget 5m --dry-run
+    """
+    from inkling.folders import feedback_database
+    from server.night import night as run_night
+    from server.night import seconds
+
+    code = run_night(
+        feedback_database(),
+        base=base,
+        budget_seconds=seconds(budget),
+        minimum_regions=minimum_regions,
+        dry_run=dry_run,
+        json=as_json,
+    )
+    if code:
+        raise typer.Exit(code)
+
+
+def _database():  # type: ignore[no-untyped-def]
+    from feedback.database import find_database
+    from inkling.folders import feedback_database
+
+    return find_database(feedback_database())
+
+
+def _needed():  # type: ignore[no-untyped-def]
+    database = _database()
+    if database is None:
+        raise UserError("Nothing was recorded yet. `inkling consent local` allows it for the current folder.")
+    return database
+
+
+def _root(workspace: Path | None) -> str | None:
+    return str(workspace.resolve()) if workspace else None
+
+
+def _when(at: float) -> str:
+    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,78 @@
+"""`inkling.agent.fix`: mend one finding of an open document, and offer the edit only if the linters agree.
+
+The agent works on a shadow copy of the unsaved text; this module lends it the document's linters and a proposer
+that lets the completion model rewrite the flagged lines, and turns the result into a workspace edit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lsprotocol import types as lsp
+
+from agent.findings import Finding, TextEdit
+from agent.fix import FixResult, fix
+from agent.rewrite import edits_of, gaps_of, hint_of
+from agent.shadow import lines_of
+from model.completer import Completer
+from model.completion import CompletionRequest, Refusal
+from server.diagnostics import Diagnostics
+from server.documents import Snapshot
+from server.linters.diagnostics import text_edits_of
+
+_TOKENS_PER_LINE = 24
+_COMMENTS = {"javascript": "//", "javascriptreact": "//", "typescript": "//", "typescriptreact": "//"}
+
+
+@dataclass(frozen=True)
+class Fixer:
+    """Mends findings with what the session has: linters and a completion model."""
+
+    diagnostics: Diagnostics
+    completer: Completer
+
+    async def fix(self, snapshot: Snapshot, line: int | None, code: str | None) -> FixResult | None:
+        """Try to mend the first finding, or the first on `line` (from 0) or with `code`; None if there is none."""
+
+        async def lint(path: str, text: str) -> list[Finding]:
+            return await self.diagnostics.lint(snapshot.uri, snapshot.language, text)
+
+        async def rewrite(path: str, text: str, finding: Finding) -> Sequence[Sequence[TextEdit]]:
+            return await self._rewrites(snapshot, text, finding)
+
+        found = sorted(await lint(snapshot.uri, snapshot.text), key=lambda finding: finding.span)
+        chosen = next((f for f in found if line in (None, f.span.line) and code in (None, f.code)), None)
+        if chosen is None:
+            return None
+        path = str(snapshot.path) if snapshot.path else snapshot.uri
+        return await fix(path, snapshot.text, chosen, lint=lint, proposers=(rewrite,))
+
+    async def _rewrites(self, snapshot: Snapshot, text: str, finding: Finding) -> list[tuple[TextEdit, ...]]:
+        """The model's rewrites of the flagged lines: as they stand, and with a comment that says what is wrong."""
+        comment = _COMMENTS.get(snapshot.language, "#")
+        proposals = []
+        for gap in gaps_of(text, finding):
+            for prefix in (gap.prefix, hint_of(gap, finding, comment)):
+                made = await self.completer.engine.complete(
+                    CompletionRequest(
+                        snapshot.path.name if snapshot.path else "untitled",
+                        snapshot.language,
+                        prefix,
+                        gap.suffix,
+                        block=gap.lines > 1,
+                        max_tokens=_TOKENS_PER_LINE * gap.lines,
+                    )
+                )
+                if not isinstance(made, Refusal) and (edits := edits_of(gap, made.text)):
+                    proposals.append(edits)
+        return proposals
+
+
+def workspace_edit(
+    snapshot: Snapshot, result: FixResult, encoding: lsp.PositionEncodingKind, *, versioned: bool
+) -> lsp.WorkspaceEdit:
+    """The accepted edits; `versioned` binds them to the text that was linted, for clients that know such edits."""
+    edits = text_edits_of(result.edits, lines_of(snapshot.text), encoding.value)
+    if not versioned:
+        return lsp.WorkspaceEdit(changes={snapshot.uri: edits})
+    identifier = lsp.OptionalVersionedTextDocumentIdentifier(uri=snapshot.uri, version=snapshot.version)
+    return lsp.WorkspaceEdit(document_changes=[lsp.TextDocumentEdit(identifier, list(edits))])

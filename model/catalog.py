@@ -103,7 +103,7 @@ _REPOSITORY = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
 
 def parse(text: str) -> Source:
-    """Read a source as a person writes it. Raises `UnknownWeightsError`, which lists what would have been understood."""
+    """Read a source as a person writes it. Raises `UnknownWeightsError`, which lists what is understood."""
     if text in CATALOG:
         entry = CATALOG[text]
         return Source(entry.name, entry.wheel, entry)

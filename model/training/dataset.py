@@ -1,0 +1,143 @@
+"""From examples to what may be trained on and what it is measured on. Plain values: no tensors, no tokenizer.
+
+What always holds: every later example settled strictly after every training example, the text of no later
+example was trained on, and each example that was left out is counted under the reason why.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from feedback.examples import Example
+
+_FINGERPRINT_CHARACTERS = 240
+
+
+@dataclass(frozen=True)
+class TrainingSequence:
+    """One example as the model sees it. `mask` is True where a token belongs to the target: only there is loss.
+
+    `mask[i]` speaks of `tokens[i]`, which is predicted from the tokens before it; `mask[0]` is False.
+    """
+
+    example: str
+    tokens: tuple[int, ...]
+    mask: tuple[bool, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.tokens) != len(self.mask):
+            raise ValueError(f"{len(self.tokens)} tokens but {len(self.mask)} mask entries in example {self.example}")
+        if self.mask and self.mask[0]:
+            raise ValueError(f"the first token of example {self.example} has nothing before it to be predicted from")
+
+    @property
+    def targets(self) -> int:
+        """How many tokens carry loss."""
+        return sum(self.mask)
+
+
+Encode = Callable[[Example], TrainingSequence]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training examples and the later ones they are measured on, both oldest first.
+
+    `dropped` counts the examples that are in neither, by reason: empty, duplicate, leaked.
+    """
+
+    training: tuple[Example, ...]
+    later: tuple[Example, ...]
+    dropped: Mapping[str, int]
+
+    @property
+    def usable(self) -> int:
+        """How many examples are left in both sides."""
+        return len(self.training) + len(self.later)
+
+
+def split_by_time(examples: Iterable[Example], *, later_share: float = 0.3, least_later: int = 4) -> Split:
+    """Sort by time, clean, and cut: the last `later_share` of the examples, at least `least_later`, are measured on.
+
+    Two examples are the same if the text that they end in is the same: someone who typed on through a suggestion
+    makes many cursors before one result. The earliest is kept, so a later one that is the same as a training
+    example is dropped from the later side ("leaked"), and within one side it is a "duplicate".
+    Examples that settled at the moment of the cut go to the later side together.
+    """
+    if not 0 < later_share < 1:
+        raise ValueError(f"later_share must lie between 0 and 1, found {later_share}")
+    dropped: Counter[str] = Counter()
+    ordered = sorted(examples, key=lambda example: (example.at, example.id))
+    filled = [example for example in ordered if example.target.strip()]
+    dropped["empty"] = len(ordered) - len(filled)
+    cut = len(filled) - max(least_later, round(len(filled) * later_share))
+    if cut <= 0:
+        return Split((), tuple(_unique(filled, set(), dropped, "duplicate")), _counted(dropped))
+    moment = filled[cut].at
+    seen: set[str] = set()
+    training = _unique([example for example in filled if example.at < moment], seen, dropped, "duplicate")
+    after = [example for example in filled if example.at >= moment]
+    fresh = [example for example in after if fingerprint(example) not in seen]
+    dropped["leaked"] = len(after) - len(fresh)
+    return Split(tuple(training), tuple(_unique(fresh, seen, dropped, "duplicate")), _counted(dropped))
+
+
+def fingerprint(example: Example) -> str:
+    """What makes two examples the same: the end of the text before the cursor together with the target."""
+    return (example.prefix + example.target)[-max(_FINGERPRINT_CHARACTERS, len(example.target)) :].rstrip()
+
+
+def encoded(
+    examples: Iterable[Example], encode: Encode, *, maximum_tokens: int
+) -> tuple[list[TrainingSequence], Mapping[str, int]]:
+    """Token sequences, and how many examples gave none, by reason: too_long, no_target (all of it was cut)."""
+    sequences: list[TrainingSequence] = []
+    dropped: Counter[str] = Counter()
+    for example in examples:
+        sequence = encode(example)
+        if len(sequence.tokens) > maximum_tokens:
+            dropped["too_long"] += 1
+        elif not sequence.targets:
+            dropped["no_target"] += 1
+        else:
+            sequences.append(sequence)
+    return sequences, _counted(dropped)
+
+
+def shuffled_targets(examples: Sequence[Example], seed: int) -> list[Example]:
+    """The placebo: the same cursors and the same targets, but no cursor keeps its own target.
+
+    Training on it must not help; a gate that promotes the result measures something else than learning.
+    """
+    order = np.random.default_rng(seed).permutation(len(examples))
+    source = {int(mine): int(other) for mine, other in zip(order, np.roll(order, 1), strict=True)}
+    return [replace(example, target=examples[source[number]].target) for number, example in enumerate(examples)]
+
+
+def data_hash(sequences: Iterable[TrainingSequence]) -> str:
+    """sha256 over ids, tokens and masks in order: the same hash means the same training data."""
+    digest = hashlib.sha256()
+    for sequence in sequences:
+        row = [sequence.example, sequence.tokens, [int(value) for value in sequence.mask]]
+        digest.update(json.dumps(row).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _unique(examples: Iterable[Example], seen: set[str], dropped: Counter[str], reason: str) -> list[Example]:
+    kept = []
+    for example in examples:
+        mark = fingerprint(example)
+        if mark in seen:
+            dropped[reason] += 1
+        else:
+            seen.add(mark)
+            kept.append(example)
+    return kept
+
+
+def _counted(dropped: Counter[str]) -> dict[str, int]:
+    return {reason: count for reason, count in sorted(dropped.items()) if count}

@@ -1,0 +1,339 @@
+"""One night: split by time, train a fresh adapter, measure it on later examples, promote it or say why not.
+
+It gets examples as plain values and knows no database and no editor. What always holds: nothing is promoted that did
+not beat the served adapter on later examples with the lower 95% bound above zero and every guard held; a candidate
+is kept with its record either way; a night that was killed goes on where its checkpoint stands.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from feedback.examples import Example
+from inkling import __version__
+from model.adapters import CONFIG_FILE, RECORD_FILE, Adapter, Registry, write_atomically
+from model.evaluation.comparison import (
+    Improvement,
+    Measured,
+    context_guard,
+    distance,
+    distance_guard,
+    exact_guard,
+    improvement,
+    measure,
+)
+from model.training.dataset import TrainingSequence, data_hash, encoded, shuffled_targets, split_by_time
+from model.training.serving import serving_format
+from model.training.sft import SftOptions, Step, Trained, TrainingCancelledError, train
+from model.training.verdict import Verdict, guard_figures, judged, page
+
+RUNS_FOLDER = ".runs"  # below the adapters folder, so that a finished adapter is renamed into place, never copied
+
+
+@dataclass(frozen=True)
+class NightOptions:
+    """What a night may use. `window` and `most_later`: the newest so many examples are trained and measured on."""
+
+    budget_seconds: float = 1200.0
+    minimum_regions: int = 300
+    later_share: float = 0.3
+    least_later: int = 4
+    most_later: int = 200
+    window: int = 4000
+    maximum_tokens: int = 1024
+    distance_bound: float = 1.0
+    context_bound: float = -0.1
+    threads: int = 0  # 0: torch decides
+    dry_run: bool = False
+    sft: SftOptions = field(default_factory=SftOptions)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a night stands. `stage`: prepare, measure, train, judge. `loss` is None outside training."""
+
+    stage: str
+    done: int
+    total: int
+    message: str
+    loss: float | None = None
+    seconds_left: float | None = None
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Token sequences of both sides. `wrong` are the later contexts with somebody else's target."""
+
+    training: list[TrainingSequence]
+    later: list[TrainingSequence]
+    wrong: list[TrainingSequence]
+    figures: dict[str, Any]
+
+
+def run_night(
+    examples: Sequence[Example],
+    *,
+    base: str,
+    base_folder: Path,
+    registry: Registry,
+    options: NightOptions | None = None,
+    progress: Report = lambda step: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Verdict:
+    """Run the night on the base weights in `base_folder`, named `base` in the registry.
+
+    One night at a time per registry: `server.night` holds the lock.
+
+    Raises RegistryError before any work if the registry is damaged, TrainingCancelledError if `cancelled()` became
+    true (the same call goes on from the checkpoint), TrainingDivergedError if the loss is not a number any more.
+    """
+    options = options or NightOptions()
+    started = time.time()
+    clock = time.monotonic()
+    champion = registry.champion(base)
+    progress(Progress("prepare", 0, len(examples), f"Reading {len(examples)} settled regions"))
+    data = _prepare(examples, base_folder, champion, registry, options)
+    lacking = _lacking(data, options)
+    if lacking is not None:
+        return lacking
+    plan = (
+        f"train on {len(data.training)} examples ({data.figures['training_tokens']} tokens), measure on "
+        f"{len(data.later)} later ones against {_called(champion)}, within {options.budget_seconds:.0f} s"
+    )
+    if options.dry_run:
+        return Verdict("planned", "dry_run", f"Would {plan}.", None, data.figures)
+    key = _run_key(base, champion, data, options)
+    known = _same_night(registry, key)
+    if known is not None:
+        return Verdict(
+            "skipped", "nothing_new", f"Nothing settled since {known}, which saw the same data: use inkling first."
+        )
+
+    def watch(stage: str) -> Callable[[int], None]:
+        def tick(done: int) -> None:
+            if cancelled():
+                raise TrainingCancelledError(f"Cancelled while the loss was being measured ({stage}).")
+            progress(Progress("measure", done, len(data.later), f"Measuring {stage}: {done} of {len(data.later)}"))
+
+        return tick
+
+    model, device = _load(base_folder, options)
+    before, before_wrong = _before(model, champion, data, device, watch(_called(champion)))
+    measuring = time.monotonic() - clock
+    # The candidate is measured as the champion was, and once more for its distance to the base.
+    left = max(1.0, options.budget_seconds - measuring - 1.5 * measuring)
+    run_folder = _run_folder(registry, key)
+
+    def step(done: Step) -> None:
+        message = f"Training: step {done.done} of {done.planned}, loss {done.loss:.3f}"
+        progress(Progress("train", done.done, done.planned, message, done.loss, done.seconds_left))
+
+    tuned, trained = train(
+        model,
+        data.training,
+        options=options.sft,
+        budget_seconds=left,
+        run_folder=run_folder,
+        device=device,
+        progress=step,
+        cancelled=cancelled,
+    )
+    after = measure(tuned, data.later, device, watch("the candidate"))
+    after_wrong = measure(tuned, data.wrong, device, watch("the candidate on wrong targets"))
+    progress(Progress("judge", 0, 1, "Comparing with what is served"))
+    gain = improvement(before.losses, after.losses, seed=options.sft.seed)
+    guards = [
+        exact_guard(before, after),
+        context_guard(before_wrong.losses - before.losses, after_wrong.losses - after.losses, options.context_bound),
+        distance_guard(distance(tuned, data.later[-_DISTANCE_EXAMPLES:], device), options.distance_bound),
+    ]
+    status, code, reason = judged(gain, guards, least_later=options.least_later, against=_called(champion))
+    served = registry.champion(base)
+    if status == "promoted" and _name(served) != _name(champion):
+        status, code = "refused", "champion_changed"
+        reason = f"Refused: {_called(served)} became champion while this night ran; run it again."
+    figures = {**data.figures, **_figures(gain, trained, before, after), "guards": guard_figures(guards)}
+    record = {
+        "base": base,
+        "key": key,
+        "status": status,
+        "code": code,
+        "reason": reason,
+        "champion": _name(champion),
+        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - clock, 3),
+        "data_hash": data_hash(data.training),
+        "training_examples": [sequence.example for sequence in data.training],
+        "later_examples": [sequence.example for sequence in data.later],
+        "options": asdict(options),
+        "versions": {"inkling": __version__, **{name: version(name) for name in ("torch", "transformers", "peft")}},
+        "figures": figures,
+    }
+    candidate = _keep(tuned, run_folder, record, registry, base)
+    if status == "promoted":
+        registry.promote(candidate.name)
+    progress(Progress("judge", 1, 1, reason))
+    return Verdict(status, code, reason, candidate.name, figures)
+
+
+_DISTANCE_EXAMPLES = 32  # enough for a mean over some hundred tokens; each costs two passes
+
+
+def _prepare(
+    examples: Sequence[Example], base_folder: Path, champion: Adapter | None, registry: Registry, options: NightOptions
+) -> _Data:
+    """Split, clean and tokenise. Later examples that the champion was trained on would flatter it: they are dropped."""
+    newest = sorted(examples, key=lambda example: (example.at, example.id))[-options.window :]
+    split = split_by_time(newest, later_share=options.later_share, least_later=options.least_later)
+    known = set(registry.record(champion.name).get("training_examples", ())) if champion is not None else set()
+    fresh = [example for example in split.later if example.id not in known]
+    encode = serving_format(base_folder)
+    training, unused = encoded(split.training, encode, maximum_tokens=options.maximum_tokens)
+    later, unmeasured = encoded(fresh[-options.most_later :], encode, maximum_tokens=options.maximum_tokens)
+    measured = {sequence.example for sequence in later}
+    others = shuffled_targets([example for example in fresh if example.id in measured], options.sft.seed)
+    wrong = encoded(others, encode, maximum_tokens=10**9)[0]
+    figures = {
+        "examples": len(examples),
+        "usable": split.usable,
+        "training": len(training),
+        "later": len(later),
+        "training_tokens": sum(len(sequence.tokens) for sequence in training),
+        "training_targets": sum(sequence.targets for sequence in training),
+        "dropped": dict(split.dropped),
+        "dropped_training": dict(unused),
+        "dropped_later": {**unmeasured, "known_to_champion": len(split.later) - len(fresh)},
+    }
+    return _Data(training, later, wrong, figures)
+
+
+def _lacking(data: _Data, options: NightOptions) -> Verdict | None:
+    usable = int(data.figures["usable"])
+    if usable < options.minimum_regions:
+        return Verdict(
+            "skipped",
+            "not_enough_data",
+            f"Nothing was trained: sft needs {options.minimum_regions} settled regions, {usable} are usable so far. "
+            "Go on working, or lower the number with --minimum-regions.",
+            None,
+            data.figures,
+        )
+    if not data.training or len(data.later) < options.least_later:
+        return Verdict(
+            "skipped",
+            "not_enough_later",
+            f"Nothing was trained: {len(data.training)} examples to train on and {len(data.later)} later ones to "
+            f"measure on are left; at least 1 and {options.least_later} are needed.",
+            None,
+            data.figures,
+        )
+    return None
+
+
+def _load(base_folder: Path, options: NightOptions) -> tuple[Any, str]:
+    """The base as transformers has it: bfloat16 on CUDA, float32 elsewhere; and the device it is on."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # stdout and stderr belong to the night's own progress
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    model: Any = AutoModelForCausalLM.from_pretrained(base_folder, dtype=dtype, local_files_only=True)
+    return model.to(device), device
+
+
+def _before(
+    model: Any, champion: Adapter | None, data: _Data, device: str, tick: Callable[[int], None]
+) -> tuple[Measured, Measured]:
+    """What is served now, on the later examples and on the same with wrong targets. `model` is left bare."""
+    if champion is None:
+        return measure(model, data.later, device, tick), measure(model, data.wrong, device, tick)
+    from peft import PeftModel
+
+    adapted = PeftModel.from_pretrained(model, champion.folder, local_files_only=True)
+    figures = measure(adapted, data.later, device, tick), measure(adapted, data.wrong, device, tick)
+    adapted.unload()
+    return figures
+
+
+def _run_key(base: str, champion: Adapter | None, data: _Data, options: NightOptions) -> str:
+    """What makes two nights the same: base, champion, data and how it is trained; not how long it may take."""
+    parts = [base, _name(champion), data_hash(data.training), data_hash(data.later), asdict(options.sft)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _run_folder(registry: Registry, key: str) -> Path:
+    """Where this night keeps its checkpoint. What earlier nights left that were never finished is removed."""
+    runs, mine = registry.folder / RUNS_FOLDER, key[:16]
+    for other in runs.iterdir() if runs.exists() else ():
+        if other.name != mine:
+            shutil.rmtree(other)
+    return runs / mine
+
+
+def _same_night(registry: Registry, key: str) -> str | None:
+    """The adapter whose night was this one. Measuring the same data again and again would promote luck one day."""
+    return next((each.name for each in registry.list() if registry.record(each.name).get("key") == key), None)
+
+
+def _figures(gain: Improvement, trained: Trained, before: Measured, after: Measured) -> dict[str, Any]:
+    return {
+        "steps": trained.steps,
+        "planned_steps": trained.planned,
+        "resumed_at": trained.resumed_at,
+        "first_loss": trained.losses[0],
+        "last_loss": float(np.mean(trained.losses[-3:])),
+        "losses": [round(loss, 4) for loss in trained.losses],
+        "training_seconds": trained.seconds,
+        "tokens_per_second": trained.tokens_per_second,
+        "later_before": gain.before,
+        "later_after": gain.after,
+        "gain": gain.mean,
+        "gain_lower": _finite(gain.lower),
+        "gain_upper": _finite(gain.upper),
+        "exact_before": int(before.exact.sum()),
+        "exact_after": int(after.exact.sum()),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _keep(tuned: Any, run_folder: Path, record: dict[str, Any], registry: Registry, base: str) -> Adapter:
+    """Write adapter and record into the run folder, then move them into the registry as one candidate."""
+    finished = run_folder / "adapter"
+    shutil.rmtree(finished, ignore_errors=True)  # a night that was killed here left a part of it
+    tuned.save_pretrained(finished)
+    config = json.loads((finished / CONFIG_FILE).read_text())
+    config["base_model_name_or_path"] = base  # a name, where peft wrote this machine's folder
+    write_atomically(finished / CONFIG_FILE, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
+    (finished / "README.md").unlink(missing_ok=True)  # peft's form for a model hub; record.md takes its place
+    write_atomically(finished / "record.md", page(record).encode())
+    write_atomically(finished / RECORD_FILE, (json.dumps(record, indent=2) + "\n").encode())
+    candidate = registry.add_candidate(finished, base=base)
+    shutil.rmtree(run_folder)
+    return candidate
+
+
+def _name(adapter: Adapter | None) -> str | None:
+    return adapter.name if adapter is not None else None
+
+
+def _called(adapter: Adapter | None) -> str:
+    return adapter.name if adapter is not None else "the bare base"

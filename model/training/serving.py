@@ -1,0 +1,27 @@
+"""The one seam between training and the prompt: an example becomes the token sequence that serving would have read."""
+
+from pathlib import Path
+
+from feedback.examples import Example
+from model.document import Document
+from model.prompt import Budget, Layout, training_sequence
+from model.tokens import Tokens
+from model.training.dataset import Encode, TrainingSequence
+
+
+def serving_format(base_folder: Path, budget: Budget | None = None) -> Encode:
+    """A function from an example to its tokens and mask, in the form of `model.prompt` for the base in this folder."""
+    layout = Layout(Tokens(base_folder), budget)
+
+    def encode(example: Example) -> TrainingSequence:
+        tokens, mask = training_sequence(
+            layout,
+            path=example.path,
+            prefix=example.prefix,
+            suffix=example.suffix,
+            target=example.target,
+            documents=[Document(document.path, document.text) for document in example.documents],
+        )
+        return TrainingSequence(example.id, tuple(tokens), tuple(mask))
+
+    return encode

@@ -1,0 +1,284 @@
+"""Supervised fine-tuning of one fresh LoRA adapter on target tokens, within a wall-clock budget.
+
+It is given token sequences and a loaded base; it knows nothing of examples, time splits or promotion. What always
+holds: the same sequences, options and number of steps give the same batches in the same order; a killed training goes
+on from its checkpoint to the step count that was planned at first; a checkpoint of other data or options is not used.
+"""
+
+import hashlib
+import io
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inkling.errors import InklingError, UserError
+from model.adapters import write_atomically
+from model.training.batches import batch_of, token_losses
+from model.training.dataset import TrainingSequence, data_hash
+
+CHECKPOINT_FILE = "checkpoint.pt"
+_PROBE_STEPS = 2  # steps that are timed before the rest is planned
+_TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+class TrainingCancelledError(InklingError):
+    """`cancelled()` became true between two steps. The checkpoint is on disk; the same night goes on from it."""
+
+
+class TrainingDivergedError(UserError):
+    """The loss is not a number any more."""
+
+
+@dataclass(frozen=True)
+class SftOptions:
+    """How an adapter is trained. `rows` sequences go through the network at once, `batch` make one step."""
+
+    rank: int = 16
+    alpha: int = 32
+    learning_rate: float = 5e-4
+    warmup_share: float = 0.1
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    epochs: int = 4
+    batch: int = 4
+    rows: int = 2
+    seed: int = 0
+    checkpoint_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a training stands. `loss` is the mean over the tokens of this step, nats; `seconds_left` an estimate."""
+
+    done: int
+    planned: int
+    loss: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training did. `tokens_per_second` counts computed tokens, padding included."""
+
+    steps: int
+    planned: int
+    losses: tuple[float, ...]
+    seconds: float
+    tokens_per_second: float
+    resumed_at: int
+
+
+def train(
+    base: Any,
+    sequences: Sequence[TrainingSequence],
+    *,
+    options: SftOptions,
+    budget_seconds: float,
+    run_folder: Path,
+    device: str = "cpu",
+    progress: Callable[[Step], None] = lambda step: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> tuple[Any, Trained]:
+    """Put a fresh LoRA on `base` (a transformers causal LM) and train it; returns the PEFT model and what was done.
+
+    Completion-only cross-entropy, AdamW (Loshchilov & Hutter 2019), linear warm-up and a cosine to a tenth
+    (Loshchilov & Hutter 2017), LoRA (Hu et al. 2021). Raises TrainingCancelledError and TrainingDivergedError.
+    """
+    import torch
+
+    if not sequences:
+        raise ValueError("there is nothing to train on")
+    torch.manual_seed(options.seed)
+    model = with_fresh_adapter(base, options)
+    model.train()
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=0.0, weight_decay=options.weight_decay)
+    order = _batches(sequences, options)
+    key = _key(sequences, options)
+    checkpoint = _Checkpoint(run_folder / CHECKPOINT_FILE, key)
+    state = checkpoint.load(model, optimiser)
+    clock = _Clock(state.seconds)
+    saved_at = clock.now()
+
+    while state.step < state.planned(len(order)):
+        if cancelled():
+            checkpoint.save(model, optimiser, state, clock.now())
+            raise TrainingCancelledError(f"Cancelled after {state.step} of {state.planned(len(order))} steps.")
+        if state.step >= _PROBE_STEPS and clock.now() >= budget_seconds:
+            break
+        rate = _rate(state.step, state.planned(len(order)), options)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        loss, computed = _step(model, optimiser, parameters, [sequences[i] for i in order[state.step]], options, device)
+        if not math.isfinite(loss):
+            raise TrainingDivergedError(
+                f"The loss became {loss} at step {state.step}: use a learning rate below {rate:g}."
+            )
+        state.step += 1
+        state.tokens += computed
+        state.losses.append(loss)
+        if state.step == _PROBE_STEPS and state.plan is None:
+            # 0.9: what is left over pays for checkpoints and for steps that are longer than the timed ones
+            fitting = int(0.9 * (budget_seconds - clock.now()) / (clock.now() / state.step)) + state.step
+            state.plan = max(_PROBE_STEPS, min(len(order), fitting))
+        left = (state.planned(len(order)) - state.step) * clock.now() / state.step
+        progress(Step(state.step, state.planned(len(order)), loss, left))
+        if clock.now() - saved_at >= options.checkpoint_seconds:
+            checkpoint.save(model, optimiser, state, clock.now())
+            saved_at = clock.now()
+    checkpoint.save(model, optimiser, state, clock.now())
+    model.eval()
+    seconds = max(clock.now(), 1e-9)
+    planned = state.planned(len(order))
+    return model, Trained(state.step, planned, tuple(state.losses), seconds, state.tokens / seconds, state.resumed_at)
+
+
+def with_fresh_adapter(base: Any, options: SftOptions) -> Any:
+    """A PEFT model: `base` frozen, with a LoRA that changes nothing yet on every linear layer of its blocks."""
+    from peft import LoraConfig, get_peft_model
+
+    here = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()}
+    targets = [name for name in _TARGET_MODULES if name in here]
+    if not targets:
+        raise UserError(
+            f"{type(base).__name__} has none of the layers {', '.join(_TARGET_MODULES)}: "
+            "choose a Llama-shaped base (Llama, Qwen, Mistral, SmolLM)."
+        )
+    config = LoraConfig(
+        r=options.rank, lora_alpha=options.alpha, lora_dropout=0.0, target_modules=targets, task_type="CAUSAL_LM"
+    )
+    return get_peft_model(base, config)
+
+
+def _step(
+    model: Any,
+    optimiser: Any,
+    parameters: list[Any],
+    sequences: list[TrainingSequence],
+    options: SftOptions,
+    device: str,
+) -> tuple[float, int]:
+    """One optimiser step over `sequences`; the mean loss per target token, and the tokens that were computed."""
+    import torch
+
+    targets = sum(sequence.targets for sequence in sequences)
+    total, computed = 0.0, 0
+    by_length = sorted(sequences, key=lambda sequence: len(sequence.tokens))
+    for start in range(0, len(by_length), options.rows):
+        batch = batch_of(by_length[start : start + options.rows], device)
+        losses, _ = token_losses(model, batch)
+        loss = losses.sum() / targets
+        loss.backward()
+        total += float(loss.detach())
+        computed += batch.size
+    torch.nn.utils.clip_grad_norm_(parameters, options.clip)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return total, computed
+
+
+def _batches(sequences: Sequence[TrainingSequence], options: SftOptions) -> list[list[int]]:
+    """The indexes of every step of every epoch: each epoch in an order of its own, all fixed by the seed."""
+    import numpy as np
+
+    steps: list[list[int]] = []
+    for epoch in range(options.epochs):
+        order = np.random.default_rng([options.seed, epoch]).permutation(len(sequences)).tolist()
+        steps.extend(order[start : start + options.batch] for start in range(0, len(order), options.batch))
+    return steps
+
+
+def _rate(step: int, planned: int, options: SftOptions) -> float:
+    """Linear warm-up over `warmup_share` of the steps, then a cosine down to a tenth of the learning rate."""
+    warmup = max(1, round(planned * options.warmup_share))
+    if step < warmup:
+        return options.learning_rate * (step + 1) / warmup
+    share = (step - warmup) / max(1, planned - warmup)
+    return options.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def _key(sequences: Sequence[TrainingSequence], options: SftOptions) -> str:
+    """What a checkpoint must agree in to be gone on with."""
+    return hashlib.sha256((data_hash(sequences) + json.dumps(asdict(options))).encode()).hexdigest()
+
+
+class _Clock:
+    """Seconds that were spent on this training, those before a restart included."""
+
+    def __init__(self, spent: float) -> None:
+        self._start = time.monotonic() - spent
+
+    def now(self) -> float:
+        return time.monotonic() - self._start
+
+
+@dataclass
+class _State:
+    """How far a training is. `plan` is None until its speed is known."""
+
+    step: int = 0
+    plan: int | None = None
+    tokens: int = 0
+    seconds: float = 0.0
+    resumed_at: int = 0
+    losses: list[float] = field(default_factory=list)
+
+    def planned(self, most: int) -> int:
+        return most if self.plan is None else self.plan
+
+
+class _Checkpoint:
+    """One file that is replaced as a whole: adapter, optimiser, progress and random state."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path = path
+        self._key = key
+
+    def load(self, model: Any, optimiser: Any) -> _State:
+        """Restore what is on disk; a fresh state if there is nothing, or nothing of this training."""
+        import torch
+        from peft import set_peft_model_state_dict
+
+        if not self._path.exists():
+            return _State()
+        saved = torch.load(self._path, map_location="cpu", weights_only=True)
+        if saved["key"] != self._key:
+            return _State()
+        set_peft_model_state_dict(model, saved["adapter"])
+        optimiser.load_state_dict(saved["optimiser"])
+        torch.set_rng_state(saved["random"])
+        return _State(
+            step=saved["step"],
+            plan=saved["plan"],
+            tokens=saved["tokens"],
+            seconds=saved["seconds"],
+            resumed_at=saved["step"],
+            losses=list(saved["losses"]),
+        )
+
+    def save(self, model: Any, optimiser: Any, state: _State, seconds: float) -> None:
+        """Write the state as it is now."""
+        import torch
+        from peft import get_peft_model_state_dict
+
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "key": self._key,
+                "step": state.step,
+                "plan": state.plan,
+                "tokens": state.tokens,
+                "seconds": seconds,
+                "losses": state.losses,
+                "adapter": get_peft_model_state_dict(model),
+                "optimiser": optimiser.state_dict(),
+                "random": torch.get_rng_state(),
+            },
+            buffer,
+        )
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._path, buffer.getvalue())

@@ -1,0 +1,80 @@
+"""What a night says when it is over: the verdict, its figures, and the pages of it that are kept beside the adapter."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from model.evaluation.comparison import Guard, Improvement
+
+Status = Literal["promoted", "refused", "skipped", "planned"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The end of a night. `reason` is a sentence for people; `code` a stable word for programs.
+
+    promoted: the candidate is served now. refused: it was measured and is not served. skipped: nothing was trained.
+    planned: a dry run that would have trained. `figures` is what the record holds: plain JSON values.
+    """
+
+    status: Status
+    code: str
+    reason: str
+    adapter: str | None = None
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+def judged(
+    improvement: Improvement, guards: list[Guard], *, least_later: int, against: str
+) -> tuple[Literal["promoted", "refused"], str, str]:
+    """Refused by default: status, code and the reason as a sentence with the figures that decided."""
+    told = (
+        f"on {improvement.examples} later examples the loss went from {improvement.before:.3f} ({against}) to "
+        f"{improvement.after:.3f} nats per token, a gain of {improvement.mean:.3f} with a 95% interval of "
+        f"{improvement.lower:.3f} to {improvement.upper:.3f}"
+    )
+    if improvement.examples < least_later:
+        return "refused", "too_few_later", f"Refused: fewer than {least_later} examples to measure on; {told}."
+    if not improvement.lower > 0:
+        return "refused", "not_better", f"Refused: the lower bound of the gain is not above zero; {told}."
+    broken = [guard for guard in guards if not guard.passed]
+    if broken:
+        why = "; ".join(f"{guard.name} is {guard.value:.3g}, allowed is {guard.rule}" for guard in broken)
+        return "refused", "guard", f"Refused: a guard was violated ({why}), although {told}."
+    return "promoted", "better", f"Promoted: {told}; no guard was violated."
+
+
+def guard_figures(guards: list[Guard]) -> list[dict[str, Any]]:
+    """The guards as plain JSON values."""
+    return [asdict(guard) for guard in guards]
+
+
+def page(record: dict[str, Any]) -> str:
+    """The record as a short Markdown page."""
+    figures = record["figures"]
+    lines = [
+        f"# A night on {record['base']}",
+        "",
+        record["reason"],
+        "",
+        "| | |",
+        "| --- | --- |",
+        f"| verdict | {record['status']} ({record['code']}) |",
+        f"| started | {record['started']} |",
+        f"| compared with | {record['champion'] or 'the bare base'} |",
+        f"| trained on | {len(record['training_examples'])} examples, {figures['training_tokens']} tokens |",
+        f"| measured on | {len(record['later_examples'])} later examples |",
+        f"| steps | {figures['steps']} of {figures['planned_steps']}, seed {record['options']['sft']['seed']} |",
+        f"| training loss | {figures['first_loss']:.3f} to {figures['last_loss']:.3f} nats per token |",
+        f"| later loss | {figures['later_before']:.3f} to {figures['later_after']:.3f} nats per token |",
+        f"| gain | {figures['gain']:.3f}, 95% interval {figures['gain_lower']} to {figures['gain_upper']} |",
+        f"| speed | {figures['tokens_per_second']:.0f} tokens/s, {figures['training_seconds']:.0f} s of training |",
+        f"| data hash | `{record['data_hash'][:16]}` |",
+        "",
+        "| guard | value | rule | held |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {guard['name']} | {guard['value']:.3g} | {guard['rule']} | {'yes' if guard['passed'] else 'no'} |"
+        for guard in figures["guards"]
+    ]
+    return "\n".join([*lines, ""])

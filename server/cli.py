@@ -46,8 +46,8 @@ for commands in (serving, tour, models, code, feedback):
 def run() -> int:
     """Run the command line; errors that a person can act on come out as one line without a traceback."""
     try:
-        app(standalone_mode=False)
+        app(prog_name="inkling")  # leaves by SystemExit
     except UserError as error:
-        errors.print(f"[red]inkling:[/red] {error}", highlight=False)
+        errors.print(f"[red]inkling:[/red] {error}", highlight=False, soft_wrap=True)
         return error.exit_code
     return 0

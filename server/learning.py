@@ -15,8 +15,8 @@ from typing import Any
 
 from feedback.consent import Consents
 from feedback.outcomes import Event, Tracker
-from feedback.records import Decision, Outcome, Suggestion
 from feedback.recorder import Recorder
+from feedback.records import Decision, Outcome, Suggestion
 from feedback.regions import Edit
 from feedback.watches import Limits
 from index.files import is_secret

@@ -19,6 +19,11 @@ from server.settings import IndexSettings
 T = TypeVar("T")
 
 
+def real(path: Path) -> Path:
+    """The path without links, which is how folders are told apart."""
+    return path.resolve()
+
+
 class Folder:
     """One workspace folder."""
 
@@ -53,7 +58,7 @@ class Workspaces:
 
     def add(self, root: Path) -> None:
         """Open a folder and start indexing it."""
-        root = root.resolve()
+        root = real(root)
         if root in self._folders or not root.is_dir():
             return
         process = None
@@ -72,7 +77,7 @@ class Workspaces:
 
     async def remove(self, root: Path) -> None:
         """Close a folder."""
-        folder = self._folders.pop(root.resolve(), None)
+        folder = self._folders.pop(root, None) or self._folders.pop(real(root), None)
         if folder is not None and folder.process is not None:
             await folder.process.stop()
 

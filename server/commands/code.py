@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from agent.findings import Finding
 from inkling.errors import UserError
 from server.commands.models import DEFAULT_BASE, DEFAULT_EMBEDDING, AsJson
 from server.commands.printing import counting, err, out, print_json, print_table
@@ -19,7 +20,7 @@ _LANGUAGES = {
 Root = Annotated[Path, typer.Option("--root", help="The repository; default: the current folder.")]
 
 
-class NoSuchFile(UserError):
+class NoSuchFileError(UserError):
     """A file that was named on the command line is not there."""
 
 
@@ -75,7 +76,7 @@ def search(
     limit: Annotated[int, typer.Option("--limit", help="How many results.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Search a repository by meaning and by words. Builds its index first where there is none. Ends with 1 if nothing fits.
+    """Search a repository by meaning and by words; its index is brought up to date first. Ends with 1 if nothing fits.
 
     Examples:
 
@@ -176,7 +177,7 @@ def check(
 
     texts = [(file, _read(file)) for file in files]
 
-    async def findings() -> list[tuple[Path, object]]:
+    async def findings() -> list[tuple[Path, Finding]]:
         linters = Linters(
             _folder(root), LinterSettings(trusted=trust), lambda message: err.print(message, highlight=False)
         )
@@ -191,18 +192,24 @@ def check(
 
     found = asyncio.run(findings())
     if as_json:
-        print_json([{"path": str(file), **asdict(finding)} for file, finding in found])  # type: ignore[call-overload]
+        print_json([{"path": str(file), **asdict(finding)} for file, finding in found])
     else:
         for file, finding in found:
-            out.print(f"{file}:{finding.span.line + 1}:{finding.span.column + 1}: {finding.severity}: {finding.message} [{finding.source} {finding.code}]", highlight=False, markup=False, soft_wrap=True)  # type: ignore[attr-defined]  # fmt: skip
+            out.print(_line(file, finding), highlight=False, markup=False, soft_wrap=True)
     if found:
         raise typer.Exit(1)
+
+
+def _line(file: Path, finding: Finding) -> str:
+    """A finding as compilers print it: place, severity, message, and who says so."""
+    place = f"{file}:{finding.span.line + 1}:{finding.span.column + 1}"
+    return f"{place}: {finding.severity}: {finding.message} [{f'{finding.source} {finding.code}'.strip()}]"
 
 
 def _folder(path: Path) -> Path:
     resolved = path.resolve()
     if not resolved.is_dir():
-        raise NoSuchFile(f"Expected a folder, found nothing at {resolved}.")
+        raise NoSuchFileError(f"Expected a folder, found nothing at {resolved}.")
     return resolved
 
 
@@ -210,7 +217,7 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise NoSuchFile(f"{file} cannot be read: {error.strerror}.") from error
+        raise NoSuchFileError(f"{file} cannot be read: {error.strerror}.") from error
 
 
 def _weights(name: str) -> Path:

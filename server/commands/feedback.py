@@ -4,13 +4,18 @@ import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from inkling.errors import UserError
 from server.commands.models import DEFAULT_BASE, AsJson
 from server.commands.printing import err, out, print_json, print_table
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from feedback.reading import Entry
 
 feedback = typer.Typer(help="See, export and erase what was recorded.", no_args_is_help=True)
 Workspace = Annotated[Path | None, typer.Option("--workspace", help="Only this workspace.")]
@@ -101,12 +106,7 @@ def list_feedback(
     if as_json:
         print_json([asdict(entry) for entry in found])
         return
-    rows = [
-        (entry.id[:12], _when(entry.at), f"{entry.path}:{entry.line + 1}", entry.outcome.kind if entry.outcome else "open",
-         (entry.text or "").strip().split("\n")[0][:48])
-        for entry in found
-    ]  # fmt: skip
-    print_table("Suggestions", ("id", "when", "where", "outcome", "offered"), rows)
+    print_table("Suggestions", ("id", "when", "where", "outcome", "offered"), [_row(entry) for entry in found])
 
 
 @feedback.command()
@@ -209,18 +209,24 @@ def night(
         raise typer.Exit(code)
 
 
-def _database():  # type: ignore[no-untyped-def]
+def _database() -> "Engine | None":
     from feedback.database import find_database
     from inkling.folders import feedback_database
 
     return find_database(feedback_database())
 
 
-def _needed():  # type: ignore[no-untyped-def]
+def _needed() -> "Engine":
     database = _database()
     if database is None:
         raise UserError("Nothing was recorded yet. `inkling consent local` allows it for the current folder.")
     return database
+
+
+def _row(entry: "Entry") -> tuple[str, ...]:
+    outcome = entry.outcome.kind if entry.outcome else "open"
+    offered = (entry.text or "").strip().split("\n")[0][:48]
+    return entry.id[:12], _when(entry.at), f"{entry.path}:{entry.line + 1}", outcome, offered
 
 
 def _root(workspace: Path | None) -> str | None:

@@ -39,9 +39,10 @@ def pull(
     from model.weights import pull as pull_weights
 
     for source in sources or [DEFAULT_BASE, DEFAULT_EMBEDDING]:
+        err.print(f"[bold]{source}[/bold]", highlight=False)
         with counting("bytes") as report:
-            folder = pull_weights(source, report=lambda phase, done, total: report(f"{source}: {phase}", done, total))
-        err.print(f"{source}: {folder}", highlight=False)
+            folder = pull_weights(source, report=report)
+        err.print(f"  is in {folder}", highlight=False)
 
 
 @models.command("list")

@@ -246,7 +246,8 @@ class Tour:
             delay = status.get("loopDelayMs")
             if delay is not None:
                 walk.see(
-                    f"event loop late by p95 {delay['p95']:.1f} ms, p99 {delay['p99']:.1f} ms, at most {delay['max']:.0f} ms"
+                    "event loop late by "
+                    f"p95 {delay['p95']:.1f} ms, p99 {delay['p99']:.1f} ms, at most {delay['max']:.0f} ms"
                 )
                 walk.figure(loop_delay_ms=delay)
             code = await self._editor.stop()

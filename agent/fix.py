@@ -63,6 +63,11 @@ class FixResult:
         return any(attempt.refused is None for attempt in self.tried)
 
 
+def silences(text: str) -> int:
+    """How many comments of the text tell a linter to be quiet."""
+    return len(_SILENCERS.findall(text))
+
+
 async def fix(
     path: str,
     text: str,
@@ -142,7 +147,7 @@ async def _attempt(
     before: Sequence[Finding],
     lint: Lint,
 ) -> Attempt:
-    if len(_SILENCERS.findall(shadow.text)) > len(_SILENCERS.findall(shadow.original)):
+    if silences(shadow.text) > silences(shadow.original):
         return Attempt(title, origin, edits, "It silences the linter instead of mending the code.")
     if shadow.path.endswith((".py", ".pyi")) and _is_python(shadow.original) and not _is_python(shadow.text):
         return Attempt(title, origin, edits, "It breaks the syntax.")

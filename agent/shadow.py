@@ -97,6 +97,10 @@ def _with_ends(text: str) -> list[str]:
     return [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True) if start < end]
 
 
+def _shown(text: str) -> list[str]:
+    return [line.rstrip("\r\n") for line in _with_ends(text)]
+
+
 @dataclass(frozen=True)
 class Shadow:
     """One text as it is, and as it would be. `steps` are the groups of edits that were applied, each to its result."""
@@ -128,6 +132,6 @@ class Shadow:
         """A unified diff, empty if nothing changed."""
         return "\n".join(
             difflib.unified_diff(
-                lines_of(self.original), lines_of(self.text), f"a/{self.path}", f"b/{self.path}", lineterm=""
+                _shown(self.original), _shown(self.text), f"a/{self.path}", f"b/{self.path}", lineterm=""
             )
         )

@@ -50,6 +50,7 @@ class Completion:
     base: str
     adapter: str | None
     cost: Cost
+    documents: tuple[Document, ...] = ()  # what was attended to: the engine may keep those that are resident
 
     @property
     def mean_logprob(self) -> float:

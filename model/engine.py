@@ -183,7 +183,14 @@ class Engine:
         )
         self._last, self._completed = cost, self._completed + 1
         return Completion(
-            decoded.text, tuple(decoded.tokens), tuple(decoded.logprobs), decoded.stop, self.name, self.adapter, cost
+            decoded.text,
+            tuple(decoded.tokens),
+            tuple(decoded.logprobs),
+            decoded.stop,
+            self.name,
+            self.adapter,
+            cost,
+            documents,
         )
 
     def _decode(self, logits: np.ndarray, piece: bytes, ending: Ending, most: int, job: _Job) -> "_Decoded":

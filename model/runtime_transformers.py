@@ -89,6 +89,7 @@ class TransformersRuntime:
         logits = np.empty(0, np.float32)
         for start in range(same, len(sequence), self._chunk):
             if cancelled():
+                self._computed = 0  # the next request finds these tokens resident
                 raise CancelledError
             logits = self._forward(sequence[start : start + self._chunk])
         return logits

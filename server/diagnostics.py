@@ -12,9 +12,10 @@ from typing import Any
 
 from lsprotocol import types as lsp
 
-from agent.findings import Finding
+from agent.findings import Lint
+from agent.shadow import lines_of
 from server.documents import OpenDocument, path_of
-from server.linters.diagnostics import to_diagnostic
+from server.linters.diagnostics import report_of
 from server.linters.hub import Linters
 from server.linters.settings import LinterSettings
 from server.workspaces import Workspaces
@@ -36,51 +37,55 @@ class Diagnostics:
         self._settings = settings
         self._report = report
         self._publish = publish
-        self._linters: dict[Path, Linters] = {}
+        self._linters: dict[Path | None, Linters] = {}
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
     def refresh(self, document: OpenDocument) -> None:
         """The document was opened or changed: push its findings soon, if this client wants them pushed."""
         if self._publish is None:
             return
-        self.forget(document.uri)
+        self._drop(document.uri)
         self._waiting[document.uri] = asyncio.create_task(self._push_soon(document), name="push diagnostics")
 
-    def forget(self, uri: str) -> None:
-        """Drop a push that is waiting."""
-        task = self._waiting.pop(uri, None)
-        if task is not None:
-            task.cancel()
+    async def forget(self, uri: str) -> None:
+        """The document was closed."""
+        self._drop(uri)
+        await self._linters_for(uri).forget(uri)
 
     async def of(self, document: OpenDocument) -> list[lsp.Diagnostic]:
         """The diagnostics of the text as it stands now."""
-        text, encoding = document.text, document.encoding
-        findings = await self.lint(document.uri, document.language, text, document.version)
-        return [to_diagnostic(finding, text, encoding) for finding in findings]
+        text, encoding = document.text, document.encoding.value
+        linters = self._linters_for(document.uri)
+        findings = await linters.lint(document.uri, document.language, text, version=document.version)
+        return report_of(findings, lines_of(text), encoding)
 
-    async def lint(self, uri: str, language: str, text: str, version: int | None = None) -> list[Finding]:
-        """The findings of any text under the name of a document."""
-        linters, name = self._linters_for(uri)
-        return await linters.lint(name, language, text, version=version)
+    def checker(self, uri: str, language: str) -> Lint:
+        """Lints any text under the name of a document, and fails rather than answer with less than everything."""
+        return self._linters_for(uri).checker(language)
 
     def status(self) -> dict[str, Any]:
         """What each linter does, per folder."""
-        return {str(root): linters.status() for root, linters in self._linters.items()}
+        return {str(root or ""): dict(linters.status()) for root, linters in self._linters.items()}
 
     async def close(self) -> None:
         """Stop the linters."""
         for uri in list(self._waiting):
-            self.forget(uri)
+            self._drop(uri)
         await asyncio.gather(*(linters.close() for linters in self._linters.values()))
 
-    def _linters_for(self, uri: str) -> tuple[Linters, str]:
-        """The linters of the document's folder, and the document's name for them: its path, else its URI."""
-        path = path_of(uri)
-        place = self._workspaces.of(path)
-        root = place[0].root if place else (path.parent if path else Path.home())
+    def _linters_for(self, uri: str) -> Linters:
+        """The linters of the folder that holds the document; those of no folder for what lies elsewhere."""
+        place = self._workspaces.of(path_of(uri))
+        root = place[0].root if place else None
         if root not in self._linters:
             self._linters[root] = Linters(root, self._settings, self._report)
-        return self._linters[root], str(path) if path else uri
+        return self._linters[root]
+
+    def _drop(self, uri: str) -> None:
+        """Forget a push that is waiting."""
+        task = self._waiting.pop(uri, None)
+        if task is not None:
+            task.cancel()
 
     async def _push_soon(self, document: OpenDocument) -> None:
         with contextlib.suppress(asyncio.CancelledError):

@@ -32,9 +32,7 @@ class Fixer:
 
     async def fix(self, snapshot: Snapshot, line: int | None, code: str | None) -> FixResult | None:
         """Try to mend the first finding, or the first on `line` (from 0) or with `code`; None if there is none."""
-
-        async def lint(path: str, text: str) -> list[Finding]:
-            return await self.diagnostics.lint(snapshot.uri, snapshot.language, text)
+        lint = self.diagnostics.checker(snapshot.uri, snapshot.language)
 
         async def rewrite(path: str, text: str, finding: Finding) -> Sequence[Sequence[TextEdit]]:
             return await self._rewrites(snapshot, text, finding)
@@ -43,8 +41,7 @@ class Fixer:
         chosen = next((f for f in found if line in (None, f.span.line) and code in (None, f.code)), None)
         if chosen is None:
             return None
-        path = str(snapshot.path) if snapshot.path else snapshot.uri
-        return await fix(path, snapshot.text, chosen, lint=lint, proposers=(rewrite,))
+        return await fix(snapshot.uri, snapshot.text, chosen, lint=lint, proposers=(rewrite,))
 
     async def _rewrites(self, snapshot: Snapshot, text: str, finding: Finding) -> list[tuple[TextEdit, ...]]:
         """The model's rewrites of the flagged lines: as they stand, and with a comment that says what is wrong."""

@@ -24,10 +24,13 @@ from model.weights import resolve
 from server.champion import ChampionWatch
 from server.diagnostics import Diagnostics
 from server.documents import Documents
+from server.fixing import Fixer
 from server.learning import Learning
+from server.linters.command import CommandLinter, command_linter
+from server.linters.settings import LinterSettings
 from server.loop_delay import LoopDelay
 from server.offers import Offers
-from server.settings import Settings, merge
+from server.settings import LintersSettings, Settings, merge
 from server.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
@@ -54,7 +57,7 @@ class Session:
         self._told: set[str] = set()
         self._started = time.monotonic()
         self._closed = False
-        base = self._weights(settings.model.base, "There are no completions")
+        base = self._weights(settings.model.base, "There are no completions") if settings.completion.enabled else None
         embedding = (
             self._weights(settings.index.embedding, "Search goes by words only") if settings.index.enabled else None
         )
@@ -66,10 +69,11 @@ class Session:
         self.offers = Offers(self.completer, self.learning, self.workspaces, settings.completion)
         self.diagnostics = Diagnostics(
             self.workspaces,
-            settings.linters.for_linters(settings.trusted),
+            linter_settings(settings.linters, settings.trusted, self.report),
             self.report,
             None if client.pulls_diagnostics else client.publish,
         )
+        self.fixer = Fixer(self.diagnostics, self.completer)
         self._champion = ChampionWatch(
             Registry(folders.adapters_folder()), self.engine, settings.model.base, self.report
         )
@@ -147,3 +151,21 @@ class Session:
         except UserError as error:
             self.report(f"{loss}: {error}")
             return None
+
+
+def linter_settings(settings: LintersSettings, trusted: bool, report: Callable[[str], None]) -> LinterSettings:
+    """What the linters take; an entry of the user's own that cannot be used is reported and left out."""
+    commands: list[CommandLinter] = []
+    for number, entry in enumerate(settings.commands):
+        try:
+            commands.append(command_linter(entry, number))
+        except UserError as error:
+            report(str(error))
+    return LinterSettings(
+        ruff=settings.ruff,
+        pyright=settings.pyright,
+        commands=tuple(commands),
+        timeout_seconds=settings.timeout_seconds,
+        trusted=trusted,
+        interpreter=settings.interpreter,
+    )

@@ -47,25 +47,18 @@ class IndexSettings:
 
 
 @dataclass(frozen=True)
-class CommandLinterSettings:
-    """Any linter: a command that gets the text on standard input, and a pattern for a line of its output."""
-
-    name: str = ""
-    command: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
-    pattern: str = ""
-    stdin: bool = True
-    one_based: bool = True
-
-
-@dataclass(frozen=True)
 class LintersSettings:
-    """Which linters run; `commands` and pyright only run in a workspace that the user trusts."""
+    """Which linters run; `commands` and pyright only run in a workspace that the user trusts.
+
+    An entry of `commands` is any linter of the user's own; `server.linters.command` says what it has to hold.
+    `interpreter` is the Python whose packages pyright looks at; "": the workspace's `.venv`, else pyright's guess.
+    """
 
     ruff: bool = True
     pyright: bool = True
     timeout_seconds: float = 10.0
-    commands: tuple[CommandLinterSettings, ...] = ()
+    interpreter: str = ""
+    commands: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,6 +142,8 @@ def _merge(current: Any, values: object, where: str, problems: list[str]) -> Any
 
 def _value(hint: Any, value: object, place: str, problems: list[str]) -> tuple[bool, Any]:
     """Whether `value` fits the type, and the value to take; says in `problems` why not."""
+    if hint is Any:
+        return True, value
     if get_origin(hint) is Literal:
         if value in get_args(hint):
             return True, value
@@ -173,9 +168,6 @@ def _tuple(item: Any, value: object, place: str, problems: list[str]) -> tuple[b
         return False, None
     taken = []
     for number, entry in enumerate(value):
-        if is_dataclass(item):
-            taken.append(_merge(item(), entry, f"{place}[{number}]", problems))  # type: ignore[operator]
-            continue
         accepted, element = _value(item, entry, f"{place}[{number}]", problems)
         if not accepted:
             return False, None

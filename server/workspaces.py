@@ -7,6 +7,7 @@ event loop only awaits it. Which folder a file belongs to is decided here.
 import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -121,9 +122,8 @@ class Workspaces:
         folders = list(self._folders.values())
         found: list[tuple[Path, Hit]] = []
         for folder in folders:
-            hits = await self._run(
-                lambda f=folder: f.search.search(query, limit=limit, path=path, language=language, kind=kind)
-            )
+            asked = partial(folder.search.search, query, limit=limit, path=path, language=language, kind=kind)
+            hits = await self._run(asked)
             found += [(folder.root, hit) for hit in hits]
         return sorted(found, key=lambda pair: -pair[1].score)[:limit]
 
@@ -131,7 +131,7 @@ class Workspaces:
         """Definitions whose name fits, over all folders."""
         found: list[tuple[Path, Symbol]] = []
         for folder in list(self._folders.values()):
-            found += [(folder.root, s) for s in await self._run(lambda f=folder: f.search.symbols(query, limit))]
+            found += [(folder.root, s) for s in await self._run(partial(folder.search.symbols, query, limit))]
         return found[:limit]
 
     async def context(

@@ -194,13 +194,13 @@ def night(
       inkling night --budget 5m --dry-run
     """
     from inkling.folders import feedback_database
+    from server.night import duration
     from server.night import night as run_night
-    from server.night import seconds
 
     code = run_night(
         feedback_database(),
         base=base,
-        budget_seconds=seconds(budget),
+        budget_seconds=duration(budget),
         minimum_regions=minimum_regions,
         dry_run=dry_run,
         json=as_json,

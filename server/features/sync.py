@@ -32,12 +32,12 @@ def register(server: InklingServer) -> None:
             server.session.workspaces.changed([path])
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CLOSE)
-    def did_close(params: lsp.DidCloseTextDocumentParams) -> None:
+    async def did_close(params: lsp.DidCloseTextDocumentParams) -> None:
         uri = params.text_document.uri
         server.session.learning.closed(uri)
         server.session.offers.forget(uri)
         server.session.documents.close(uri)
-        server.session.diagnostics.forget(uri)
+        await server.session.diagnostics.forget(uri)
 
     @server.feature(lsp.WORKSPACE_DID_CHANGE_WATCHED_FILES)
     def did_change_watched_files(params: lsp.DidChangeWatchedFilesParams) -> None:

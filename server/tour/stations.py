@@ -212,9 +212,9 @@ class Tour:
             code = await child.wait()
             expect(code == 0, f"the night ended with {code}: {errors[-400:] or last}")
             self._adapter = last.get("adapter")
-            walk.see(f"adapter {self._adapter}: {'promoted' if last.get('promoted') else 'refused'}")
+            walk.see(f"adapter {self._adapter}: {last.get('status')}")
             walk.see(str(last.get("reason")))
-            walk.figure(**{key: last.get(key) for key in ("adapter", "promoted", "reason")})
+            walk.figure(**{key: last.get(key) for key in ("adapter", "status", "reason", "figures")})
 
     async def _switch(self) -> None:
         with self._report.station("The running server takes the champion, and gives it back") as walk:

@@ -44,7 +44,7 @@ def test_a_linter_of_the_users_own_is_read_with_its_pattern():
     entry = {"name": "todo", "command": ["grep", "-n", "TODO"], "pattern": r"(?P<line>\d+):(?P<message>.*)"}
     settings, problems = merge(Settings(), {"linters": {"commands": [entry]}})
     assert problems == []
-    assert settings.linters.commands[0].command == ("grep", "-n", "TODO")
+    assert settings.linters.commands == (entry,)
 
 
 def test_the_users_file_is_read_and_a_missing_one_is_fine(tmp_path: Path):

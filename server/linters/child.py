@@ -41,7 +41,7 @@ class LanguageServerChild:
 
     def __init__(self, program: Program, *, timeout_seconds: float, pauses: Sequence[float] = PAUSES) -> None:
         self.program = program
-        self._timeout = timeout_seconds
+        self.timeout_seconds = timeout_seconds
         self._pauses = tuple(pauses)
         self._session: Session | None = None
         self._start: asyncio.Task[Session] | None = None
@@ -79,12 +79,12 @@ class LanguageServerChild:
         """
         lock = self._documents.setdefault(text.uri, asyncio.Lock())
         try:
-            async with asyncio.timeout(self._timeout), lock:
+            async with asyncio.timeout(self.timeout_seconds), lock:
                 answer = await self._answer(text, actions)
         except TimeoutError:
             await self._timed_out()
             message = (
-                f"{self.program.name} did not answer within {self._timeout:g} s; "
+                f"{self.program.name} did not answer within {self.timeout_seconds:g} s; "
                 "`inkling.linters.timeoutSeconds` sets how long it is waited for."
             )
             raise LinterError("slow", message) from None
@@ -161,7 +161,7 @@ class LanguageServerChild:
             raise LinterError("crashed", f"it could not be started: {error}") from error
         session = Session(program, process)
         try:
-            async with asyncio.timeout(max(_START_SECONDS, self._timeout)):
+            async with asyncio.timeout(max(_START_SECONDS, self.timeout_seconds)):
                 await session.initialize()
         except BaseException as error:
             await session.end(asking=False)

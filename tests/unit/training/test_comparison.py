@@ -1,0 +1,86 @@
+"""How sure a gain is, and the bounds that guards hold."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.evaluation.comparison import (
+    Measured,
+    context_guard,
+    distance_guard,
+    exact_guard,
+    improvement,
+)
+from model.training.verdict import judged
+
+
+def test_a_gain_on_every_example_is_certain() -> None:
+    before = np.array([2.0, 1.5, 3.0, 2.5, 1.0, 2.2])
+    gain = improvement(before, before - np.array([0.4, 0.5, 0.45, 0.5, 0.4, 0.55]))
+    assert gain.mean == pytest.approx(0.4667, abs=1e-3)
+    assert 0.3 < gain.lower < gain.mean < gain.upper
+
+
+def test_one_lucky_example_is_not_a_gain() -> None:
+    before = np.full(10, 2.0)
+    after = before.copy()
+    after[3] = 0.1
+    assert improvement(before, after).lower < 0
+
+
+def test_one_example_alone_proves_nothing() -> None:
+    assert improvement(np.array([5.0]), np.array([0.1])).lower == -np.inf
+
+
+def test_few_examples_get_the_wider_interval_of_students_t() -> None:
+    gained = np.array([0.1, 0.5, 0.9, 0.4])
+    expected = gained.mean() - 3.182446 * gained.std(ddof=1) / 2  # t(0.975, 3 degrees of freedom)
+    assert improvement(gained, np.zeros(4)).lower == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    before, after = np.random.default_rng(0).normal(2, 1, (2, 50))
+    assert improvement(before, after, seed=7) == improvement(before, after, seed=7)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=30))
+def test_the_interval_holds_the_mean(gains: list[float]) -> None:
+    gain = improvement(np.array(gains), np.zeros(len(gains)))
+    assert gain.lower <= gain.mean + 1e-9
+    assert gain.upper >= gain.mean - 1e-9
+
+
+def test_noise_is_promoted_in_few_of_many_worlds() -> None:
+    random = np.random.default_rng(1)
+    lucky = sum(improvement(random.normal(0, 1, 12), np.zeros(12)).lower > 0 for _ in range(200))
+    assert lucky <= 12  # 2.5% are expected
+
+
+def test_losing_whole_targets_breaks_a_guard() -> None:
+    def matching(count: int) -> Measured:
+        return Measured(np.zeros(20), np.arange(20) < count)
+
+    assert exact_guard(matching(10), matching(9)).passed
+    assert not exact_guard(matching(10), matching(8)).passed
+
+
+def test_the_other_guards_hold_their_bounds() -> None:
+    assert distance_guard(0.9, 1.0).passed
+    assert not distance_guard(1.1, 1.0).passed
+    assert context_guard(np.array([1.0, 2.0]), np.array([1.0, 2.1])).passed
+    assert not context_guard(np.array([1.0, 2.0]), np.array([0.5, 2.0])).passed
+
+
+def test_a_broken_guard_outweighs_a_gain() -> None:
+    gain = improvement(np.full(8, 2.0), np.linspace(1.0, 1.1, 8))
+    status, code, reason = judged(gain, [distance_guard(3.0, 1.0)], least_later=4, against="the bare base")
+    assert (status, code) == ("refused", "guard")
+    assert "distance to base is 3" in reason
+
+
+def test_a_gain_that_may_be_none_is_refused_with_its_figures() -> None:
+    gain = improvement(np.array([2.0, 1.0, 2.0, 1.0]), np.array([1.0, 2.0, 1.0, 1.5]))
+    status, code, reason = judged(gain, [], least_later=4, against="night-2026-11-24-a")
+    assert (status, code) == ("refused", "not_better")
+    assert "1.500 (night-2026-11-24-a) to 1.375" in reason

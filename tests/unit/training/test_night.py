@@ -1,0 +1,144 @@
+"""Nights on the tiny base: what deserves to be served is, what does not is refused with its reason."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from model.adapters import Registry, RegistryError
+from model.training.dataset import shuffled_targets, split_by_time
+from model.training.night import RUNS_FOLDER, NightOptions, Progress, run_night
+from model.training.sft import CHECKPOINT_FILE, SftOptions, TrainingCancelledError
+from model.training.verdict import Verdict
+from tests.unit.training.tiny_language import HABITS, OTHER_HABITS, written
+
+BASE = "tiny"
+OPTIONS = NightOptions(
+    minimum_regions=20,
+    distance_bound=20.0,  # one colour for another is far from the base by nature
+    sft=SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=6, batch=4, rows=4),
+)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "adapters")
+
+
+def night(registry: Registry, tiny_base: Path, examples: list, **more: object) -> Verdict:  # type: ignore[type-arg]
+    options = {"options": OPTIONS, **more}
+    return run_night(examples, base=BASE, base_folder=tiny_base, registry=registry, **options)  # type: ignore[arg-type]
+
+
+def test_a_user_with_other_habits_gets_an_adapter_that_knows_them(registry: Registry, tiny_base: Path) -> None:
+    verdict = night(registry, tiny_base, written(OTHER_HABITS, 60))
+    assert (verdict.status, verdict.code) == ("promoted", "better"), verdict.reason
+    champion = registry.champion(BASE)
+    assert champion is not None
+    assert champion.name == verdict.adapter
+    assert verdict.figures["later_after"] < verdict.figures["later_before"] - 0.5
+    assert verdict.figures["gain_lower"] > 0
+    assert verdict.figures["exact_after"] > verdict.figures["exact_before"]
+    assert not list((registry.folder / RUNS_FOLDER).iterdir())
+
+
+def test_the_record_says_what_was_done_to_a_program_and_to_a_person(registry: Registry, tiny_base: Path) -> None:
+    verdict = night(registry, tiny_base, written(OTHER_HABITS, 60))
+    assert verdict.adapter is not None
+    folder = registry.get(verdict.adapter).folder
+    record = registry.record(verdict.adapter)
+    assert record["training_examples"] == [f"example-{number}" for number in range(42)]
+    assert record["later_examples"] == [f"example-{number}" for number in range(42, 60)]
+    assert record["reason"] == verdict.reason
+    assert verdict.reason in (folder / "record.md").read_text()
+    assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == BASE
+    assert str(tiny_base) not in "".join(path.read_text() for path in folder.glob("*.[jm]*"))
+
+
+def test_the_placebo_is_refused_by_the_same_gate(registry: Registry, tiny_base: Path) -> None:
+    examples = written(HABITS, 60)
+    split = split_by_time(examples)
+    verdict = night(registry, tiny_base, [*shuffled_targets(split.training, seed=0), *split.later])
+    assert (verdict.status, verdict.code) == ("refused", "not_better"), verdict.reason
+    assert registry.champion(BASE) is None
+    assert verdict.adapter is not None
+    assert registry.get(verdict.adapter).state == "candidate"
+    assert registry.record(verdict.adapter)["status"] == "refused"
+
+
+def test_what_only_taught_which_targets_are_frequent_violates_a_guard(registry: Registry, tiny_base: Path) -> None:
+    options = replace(OPTIONS, context_bound=100.0)
+    verdict = night(registry, tiny_base, written(OTHER_HABITS, 60), options=options)
+    assert (verdict.status, verdict.code) == ("refused", "guard")
+    assert "use of context" in verdict.reason
+
+
+def test_a_night_must_beat_the_champion_and_not_only_the_base(registry: Registry, tiny_base: Path) -> None:
+    first = night(registry, tiny_base, written(OTHER_HABITS, 60))
+    assert first.status == "promoted"
+    little = replace(OPTIONS, sft=replace(OPTIONS.sft, epochs=1, learning_rate=1e-4))
+    second = night(registry, tiny_base, written(OTHER_HABITS, 90), options=little)
+    assert (second.status, second.code) == ("refused", "not_better")
+    assert f"({first.adapter})" in second.reason
+    champion = registry.champion(BASE)
+    assert champion is not None
+    assert champion.name == first.adapter
+
+
+def test_the_same_night_is_not_tried_until_it_is_lucky(registry: Registry, tiny_base: Path) -> None:
+    examples = written(HABITS, 30)
+    little = replace(OPTIONS, sft=replace(OPTIONS.sft, epochs=1, learning_rate=1e-6))
+    first = night(registry, tiny_base, examples, options=little)
+    assert first.status == "refused"
+    again = night(registry, tiny_base, examples, options=little)
+    assert (again.status, again.code) == ("skipped", "nothing_new")
+    assert len(registry.list()) == 1
+
+
+def test_too_few_regions_are_said_and_nothing_is_made(registry: Registry, tiny_base: Path) -> None:
+    verdict = night(registry, tiny_base, written(HABITS, 19))
+    assert (verdict.status, verdict.code) == ("skipped", "not_enough_data")
+    assert "needs 20 settled regions, 19 are usable" in verdict.reason
+    assert not registry.folder.exists()
+
+
+def test_a_dry_run_says_what_it_would_do_and_makes_nothing(registry: Registry, tiny_base: Path) -> None:
+    verdict = night(registry, tiny_base, written(HABITS, 60), options=replace(OPTIONS, dry_run=True))
+    assert verdict.status == "planned"
+    assert "train on 42 examples" in verdict.reason
+    assert not registry.folder.exists()
+
+
+def test_a_cancelled_night_goes_on_from_its_checkpoint(registry: Registry, tiny_base: Path) -> None:
+    seen: list[Progress] = []
+    with pytest.raises(TrainingCancelledError):
+        night(
+            registry,
+            tiny_base,
+            written(OTHER_HABITS, 60),
+            progress=seen.append,
+            cancelled=lambda: sum(step.stage == "train" for step in seen) == 9,
+        )
+    assert registry.list() == []
+    assert len(list((registry.folder / RUNS_FOLDER).glob(f"*/{CHECKPOINT_FILE}"))) == 1
+    verdict = night(registry, tiny_base, written(OTHER_HABITS, 60))
+    assert verdict.figures["resumed_at"] == 9
+    assert verdict.figures["steps"] == verdict.figures["planned_steps"] == 66
+
+
+def test_a_damaged_registry_stops_a_night_before_it_costs_anything(registry: Registry, tiny_base: Path) -> None:
+    registry.folder.mkdir()
+    registry.path.write_text("{")
+    seen: list[Progress] = []
+    with pytest.raises(RegistryError, match="is damaged"):
+        night(registry, tiny_base, written(OTHER_HABITS, 60), progress=seen.append)
+    assert seen == []
+
+
+def test_progress_goes_through_all_stages_to_the_reason(registry: Registry, tiny_base: Path) -> None:
+    seen: list[Progress] = []
+    little = replace(OPTIONS, sft=replace(OPTIONS.sft, epochs=1))
+    verdict = night(registry, tiny_base, written(HABITS, 30), options=little, progress=seen.append)
+    assert list(dict.fromkeys(step.stage for step in seen)) == ["prepare", "measure", "train", "judge"]
+    assert seen[-1].message == verdict.reason

@@ -1,0 +1,223 @@
+"""Bring the index of a workspace up to date: walk, cut, then embed.
+
+Words are there first (seconds), meaning follows in batches. Every batch is one transaction, so that a build that is
+killed goes on where it was. Only what changed is read again, and only content that no chunk ever had is embedded.
+"""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock
+
+from index import files
+from index.chunks import Outline, outline
+from index.embedding import Embedder, Encoder
+from index.files import File, UnreadableError, Walk
+from index.languages import language_of
+from index.records import Progress
+from index.store import Known, Store, lock
+
+FILES_PER_BATCH = 64
+CHUNKS_PER_BATCH = 32
+Report = Callable[[Progress], None]
+_Entry = tuple[File, bytes, str, Outline]
+
+
+@dataclass
+class Result:
+    """What a build did. `skipped` counts files that were left out, by reason; `notes` are sentences for a person."""
+
+    files: int = 0
+    changed: int = 0
+    removed: int = 0
+    embedded: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+
+def quiet(progress: Progress) -> None:
+    """Progress that nobody watches."""
+
+
+def never() -> bool:
+    """Nothing more urgent comes."""
+    return False
+
+
+class Builder:
+    """Builds the index of `root`. `embedding` is a folder of weights, a function that makes an encoder, or None for
+    words alone.
+
+    Every method takes the index's lock while it works and raises IndexBusy where another process has it;
+    `with builder:` keeps the lock between calls.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        embedding: Path | Callable[[], Encoder] | None,
+        *,
+        max_files: int = files.MAX_FILES,
+        max_file_bytes: int = files.MAX_BYTES,
+    ) -> None:
+        self.root = Path(root).resolve()
+        self._make_encoder = (lambda: Embedder(embedding)) if isinstance(embedding, Path) else embedding
+        self._encoder: Encoder | None = None
+        self._max_files = max_files
+        self._max_bytes = max_file_bytes
+        self._lock: FileLock | None = None
+        self._store: Store | None = None
+        self._depth = 0
+
+    def __enter__(self) -> "Builder":
+        if self._depth == 0:
+            self._lock = lock(self.root)
+            try:
+                self._store = Store.writer(self.root)
+            except BaseException:
+                self._lock.release()
+                raise
+        self._depth += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._store is not None and self._lock is not None:
+            self._store.close()
+            self._store = None
+            self._lock.release()
+
+    def build(self, progress: Report = quiet) -> Result:
+        """Everything: `build_words`, then `build_meaning`."""
+        with self:
+            result = self.build_words(progress)
+            result.embedded = self.build_meaning(progress)
+        return result
+
+    def build_words(self, progress: Report = quiet) -> Result:
+        """Walk the whole tree; read what changed, forget what is gone. Afterwards search by words is up to date."""
+        with self:
+            progress(Progress("walk", 0, 0))
+            walk = files.walk(self.root, max_files=self._max_files, max_bytes=self._max_bytes)
+            return self._take(walk, self._open_store().known(), progress)
+
+    def update(self, paths: Iterable[str | Path], progress: Report = quiet) -> Result:
+        """The same for some files and folders (relative to the root, or absolute), which may be gone."""
+        with self:
+            relative = self._relative(paths)
+            if "" in relative:
+                return self.build_words(progress)
+            walk = files.walk(self.root, relative, max_files=self._max_files, max_bytes=self._max_bytes)
+            known = self._open_store().known()
+            inside = tuple(f"{path}/" for path in relative)
+            concerned = {path: was for path, was in known.items() if path in relative or path.startswith(inside)}
+            room = self._max_files - (len(known) - len(concerned))
+            if len(walk.files) > room:
+                walk.skipped["over the limit"] += len(walk.files) - max(room, 0)
+                del walk.files[max(room, 0) :]
+            return self._take(walk, concerned, progress)
+
+    def build_meaning(self, progress: Report = quiet, interrupted: Callable[[], bool] = never) -> int:
+        """Embed what is not embedded yet, until `interrupted()` between two batches; how many chunks that were.
+
+        Raises NoEmbeddingWeights if the weights are not there.
+        """
+        if self._make_encoder is None:
+            return 0
+        with self:
+            store = self._open_store()
+            self._encoder = self._encoder or self._make_encoder()
+            model = self._encoder.model
+            waiting = store.missing(model)
+            began = time.monotonic()
+            done = 0
+            for start in range(0, len(waiting), CHUNKS_PER_BATCH):
+                if interrupted():
+                    return done
+                batch = store.texts(waiting[start : start + CHUNKS_PER_BATCH])
+                if batch:
+                    vectors = self._encoder.encode([text for _, text in batch])
+                    store.put_embeddings(model, [digest for digest, _ in batch], vectors)
+                done = min(start + CHUNKS_PER_BATCH, len(waiting))
+                each = (time.monotonic() - began) / done
+                progress(Progress("embed", done, len(waiting), round(each * (len(waiting) - done), 1)))
+            store.prune(model)
+            return done
+
+    @property
+    def has_meaning(self) -> bool:
+        """True if this builder embeds."""
+        return self._make_encoder is not None
+
+    def _open_store(self) -> Store:
+        assert self._store is not None, "used inside `with builder`"
+        return self._store
+
+    def _take(self, walk: Walk, known: dict[str, Known], progress: Report) -> Result:
+        """Make the index agree with `walk` for the files in `known` and in `walk`."""
+        store = self._open_store()
+        result = Result(files=len(walk.files), skipped=Counter(walk.skipped), notes=list(walk.notes))
+        there = {file.path for file in walk.files}
+        changed = [file for file in walk.files if not _same(known.get(file.path), file)]
+        gone = [path for path in known if path not in there]
+        began, done = time.monotonic(), 0
+        for start in range(0, len(changed), FILES_PER_BATCH):
+            batch = changed[start : start + FILES_PER_BATCH]
+            entries: list[_Entry] = []
+            touched: list[File] = []
+            for file, entry, reason in self._read(batch, known):
+                if entry:
+                    entries.append(entry)
+                elif reason == "same":
+                    touched.append(file)
+                else:
+                    result.skipped[reason] += 1
+                    result.files -= 1
+                    if file.path in known:
+                        gone.append(file.path)
+            store.put(entries, touched)
+            result.changed += len(entries)
+            done += len(batch)
+            each = (time.monotonic() - began) / done
+            progress(Progress("chunk", done, len(changed), round(each * (len(changed) - done), 1)))
+        if gone:
+            store.remove(gone)
+            result.removed = len(gone)
+        return result
+
+    def _read(self, batch: list[File], known: dict[str, Known]) -> Iterator[tuple[File, _Entry | None, str]]:
+        for file in batch:
+            try:
+                text = files.read(self.root, file.path, max_bytes=self._max_bytes).text
+            except UnreadableError as error:
+                yield file, None, str(error)
+                continue
+            digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()[:16]
+            was = known.get(file.path)
+            if was is not None and was.hash == digest:
+                yield file, None, "same"
+                continue
+            language = language_of(file.path)
+            yield file, (file, digest, language, outline(file.path, text, language)), ""
+
+    def _relative(self, paths: Iterable[str | Path]) -> set[str]:
+        """Paths as the index has them, "" for the root; what lies elsewhere is dropped."""
+        found = set()
+        for path in paths:
+            absolute = self.root / path
+            parent = absolute.parent.resolve()  # not the file itself: a link is not followed
+            place = parent / absolute.name
+            if place.is_relative_to(self.root):
+                found.add("" if place == self.root else place.relative_to(self.root).as_posix())
+        return found
+
+
+def _same(was: Known | None, file: File) -> bool:
+    return was is not None and (was.size, was.mtime_ns) == (file.size, file.mtime_ns)

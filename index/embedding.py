@@ -1,0 +1,105 @@
+"""Texts to vectors: the one module that touches an encoder.
+
+`Encoder` is what the rest of the index asks for; `Embedder` is one that runs sentence-transformers on the CPU from a
+local folder. Nothing is ever fetched, and the heavy import happens with the first text.
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkling.errors import UserError
+
+MAX_CHARACTERS = 2400  # more than the models here read; spares the tokenizer
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin", "onnx/model.onnx")
+
+
+class NoEmbeddingWeights(UserError):  # noqa: N818
+    """The folder with the embedding weights is not there or not whole."""
+
+
+class Encoder(Protocol):
+    """Turns texts into unit vectors. `model` names weights and settings: vectors of two names never mix."""
+
+    @property
+    def model(self) -> str:
+        """The name under which vectors are kept."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Float32 (n, dimension), each row of length 1."""
+
+
+class Embedder:
+    """A sentence-transformers model in a local folder. Loading waits for the first text; safe to share by threads."""
+
+    def __init__(self, folder: Path, *, threads: int | None = None, batch: int = 32) -> None:
+        self.folder = folder
+        self._threads = threads
+        self._batch = batch
+        self._encoder: Any = None
+        self._lock = threading.Lock()
+        self._model: str | None = None
+
+    @property
+    def model(self) -> str:
+        """The folder's name and a fingerprint of its configuration and weights. Raises NoEmbeddingWeights."""
+        if self._model is None:
+            self._model = f"{self.folder.name}@{_fingerprint(self.folder)}"
+        return self._model
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Float32 (n, 384 for the default weights), each row of length 1. Raises NoEmbeddingWeights."""
+        with self._lock:
+            if self._encoder is None:
+                self._encoder = self._load()
+            vectors = self._encoder.encode(
+                [text[:MAX_CHARACTERS] for text in texts],
+                batch_size=self._batch,
+                normalize_embeddings=True,
+                convert_to_numpy=True,
+                show_progress_bar=False,
+            )
+        return np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1)
+
+    def _load(self) -> Any:
+        _fingerprint(self.folder)
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)
+        try:
+            return SentenceTransformer(str(self.folder), device="cpu", local_files_only=True)
+        except (OSError, ValueError, KeyError) as error:
+            raise NoEmbeddingWeights(
+                f"Expected embedding weights that load in {self.folder}, but: {error}. "
+                "Run `inkling models pull` to download them again."
+            ) from error
+
+
+def _fingerprint(folder: Path) -> str:
+    """Eight hex digits for configuration and weights; of the weights only size, head and tail are read."""
+    weights = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
+    if weights is None or not (folder / "config.json").is_file():
+        raise NoEmbeddingWeights(
+            f"Expected embedding weights (config.json and one of {', '.join(_WEIGHTS)}) in {folder}, found none. "
+            "Run `inkling models pull` to download them."
+        )
+    digest = hashlib.sha256()
+    for name in ("config.json", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json"):
+        if (folder / name).is_file():
+            digest.update((folder / name).read_bytes())
+    with weights.open("rb") as stream:
+        size = weights.stat().st_size
+        digest.update(str(size).encode() + stream.read(1 << 16))
+        stream.seek(max(0, size - (1 << 16)))
+        digest.update(stream.read())
+    return digest.hexdigest()[:8]

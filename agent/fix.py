@@ -149,14 +149,14 @@ async def _attempt(
 ) -> Attempt:
     if silences(shadow.text) > silences(shadow.original):
         return Attempt(title, origin, edits, "It silences the linter instead of mending the code.")
-    if shadow.path.endswith((".py", ".pyi")) and _is_python(shadow.original) and not _is_python(shadow.text):
-        return Attempt(title, origin, edits, "It breaks the syntax.")
     after = await lint(shadow.path, shadow.text)
-    seen = compare(before, after, shadow.original, edits)
+    seen = await asyncio.to_thread(compare, before, after, shadow.original, edits)
     if finding not in seen.gone:
         return Attempt(title, origin, edits, "The finding is still there.", seen.new)
     if seen.new:
         return Attempt(title, origin, edits, f"It brings {_names(seen.new)}.", seen.new)
+    if shadow.path.endswith((".py", ".pyi")) and _is_python(shadow.original) and not _is_python(shadow.text):
+        return Attempt(title, origin, edits, "It breaks the syntax.")  # where no linter looks at the syntax
     return Attempt(title, origin, edits, None)
 
 

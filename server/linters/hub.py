@@ -39,7 +39,7 @@ class Linters:
     """Lints texts of one workspace. `report` gets one sentence for a person the first time a linter fails in a way."""
 
     def __init__(self, root: Path | None, settings: LinterSettings, report: Callable[[str], None]) -> None:
-        self._root = root
+        self._root = root = None if root is None else root.absolute()
         self._report = report
         self._reported: set[tuple[str, str]] = set()
         self._lanes: dict[str, _Lane] = {}
@@ -134,7 +134,7 @@ class Linters:
         answers = [task.result() for task in tasks]
         failures = [answer for answer in answers if isinstance(answer, LinterError)]
         found = [finding for answer in answers if not isinstance(answer, LinterError) for finding in answer]
-        return sorted(dict.fromkeys(found), key=lambda finding: finding.span), failures
+        return await asyncio.to_thread(_merged, found), failures
 
     async def _one(self, linter: Linter, linted: LintedText) -> list[Finding] | LinterError:
         try:
@@ -160,6 +160,10 @@ class Linters:
         if self._root is not None:
             return (self._root / path).as_uri()
         return Path(path).as_uri() if Path(path).is_absolute() else f"untitled:{path}"
+
+
+def _merged(found: list[Finding]) -> list[Finding]:
+    return sorted(dict.fromkeys(found), key=lambda finding: finding.span)
 
 
 def _chosen(root: Path | None, settings: LinterSettings) -> tuple[list[Linter], dict[str, str]]:

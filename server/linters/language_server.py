@@ -3,6 +3,7 @@
 What differs from one to the next (the program, its settings, what to leave out) is in `ruff.py` and `pyright.py`.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from server.linters.diagnostics import finding_of, fix_of
 from server.linters.linter import LintedText, LinterError
 from server.linters.session import Program
 from server.linters.wire import Message
+
+_MOST_ON_THE_LOOP = 100  # converting more findings than this would be felt by whoever is typing
 
 Where = Callable[[], Program | None]
 
@@ -69,6 +72,8 @@ class LanguageServerLinter:
             raise LinterError("missing", self._missing)
         answer = await self._child.check(text, actions=True)
         try:
+            if len(answer.diagnostics) > _MOST_ON_THE_LOOP:
+                return await asyncio.to_thread(self._findings, answer, text)
             return self._findings(answer, text)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             message = f"{self._name} answered with a finding that cannot be read: {error!r}"

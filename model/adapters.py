@@ -262,7 +262,7 @@ class Registry:
         write_atomically(self.path, (json.dumps(raw, indent=2) + "\n").encode())
 
 
-_MEND = "Restore its files, or serve the adapter before it with `inkling adapters rollback`."
+_MEND = "Restore its files, or serve the adapter before it with `inkling models rollback`."
 
 
 def check_folder(folder: Path) -> str:

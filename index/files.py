@@ -191,7 +191,8 @@ def _inspect(root: Path, name: str, folders: dict[str, bool], max_bytes: int) ->
 
 def _listed(root: Path, wanted: list[str] | None, found: Walk, depth: int = 0) -> Iterator[str]:
     """Relative names of candidates: from git where it works, else from the folder itself."""
-    names = _from_git(root, wanted)
+    asked = None if wanted is None else sorted({_outermost(root, path) for path in wanted})
+    names = _from_git(root, asked)
     if names is None or (not names and not (root / ".git").exists()):
         # Not a repository, or a folder that an outer repository ignores as a whole but that was opened on purpose.
         yield from (name for name in _from_folder(root) if wanted is None or _below(name, wanted))
@@ -200,13 +201,21 @@ def _listed(root: Path, wanted: list[str] | None, found: Walk, depth: int = 0) -
         if _SKIPPED_FOLDERS.isdisjoint(name.split("/")):
             inner = root / name
             if not (name.endswith("/") or (inner.is_dir() and not inner.is_symlink())):
-                yield name
+                if wanted is None or _below(name, wanted):
+                    yield name
             elif depth < MAX_NESTING:  # a repository of its own: ask it
                 prefix = name.rstrip("/")
                 inside = None if wanted is None else _inside(prefix, wanted)
                 yield from (f"{prefix}/{below}" for below in _listed(root / prefix, inside, found, depth + 1))
             else:
                 found.notes.append(f"{name!r} lies more than {MAX_NESTING} repositories deep and is left out.")
+
+
+def _outermost(root: Path, path: str) -> str:
+    """The outermost repository below `root` that holds `path`, which git names but does not look into; else `path`."""
+    parts = path.split("/")
+    inner = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+    return next((folder for folder in inner if (root / folder / ".git").exists()), path)
 
 
 def _below(name: str, wanted: list[str]) -> bool:

@@ -23,7 +23,7 @@ def stem(word: str) -> str:
     """A lower-case word without its English endings, for words of letters only."""
     if len(word) < 4 or not word.isascii() or not word.isalpha():
         return word
-    for ending, least in (("ing", 6), ("ies", 5), ("ed", 5), ("es", 5), ("s", 4), ("e", 5), ("y", 5)):
+    for ending, least in (("ing", 6), ("ies", 5), ("ed", 5), ("es", 5), ("s", 4), ("e", 4), ("y", 5)):
         if word.endswith(ending) and len(word) >= least and not word.endswith("ss"):
             return word[: -len(ending)]
     return word

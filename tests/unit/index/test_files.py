@@ -1,0 +1,234 @@
+"""Which files are walked, what is left out, and that a hostile workspace runs nothing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from index import files
+from index.files import UnreadableError, is_secret, read, walk
+
+
+def git(root: Path, *arguments: str) -> None:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main")
+    subprocess.run(["git", *identity, *arguments], cwd=root, check=True, capture_output=True)
+
+
+def write(root: Path, name: str, text: str | bytes = "x = 1\n") -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def names(root: Path) -> list[str]:
+    return [file.path for file in walk(root).files]
+
+
+@pytest.fixture(params=["git", "plain"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    if request.param == "git":
+        git(folder, "init", "-q")
+    return folder
+
+
+def test_ignored_files_are_left_out_also_by_inner_rules(root: Path) -> None:
+    write(root, ".gitignore", "*.log\n/build/\n")
+    write(root, "sub/.gitignore", "!kept.log\nlocal.py\n")
+    for name in ("a.py", "a.log", "build/b.py", "sub/build/c.py", "sub/kept.log", "sub/local.py"):
+        write(root, name)
+    assert names(root) == [".gitignore", "a.py", "sub/.gitignore", "sub/build/c.py", "sub/kept.log"]
+
+
+def test_an_empty_folder_has_no_files(root: Path) -> None:
+    assert walk(root).files == []
+
+
+def test_secret_files_are_left_out_and_counted(root: Path) -> None:
+    for name in (".env", ".env.local", "server.pem", "id_rsa", "deploy/credentials.json", "home/.ssh/config", "a.py"):
+        write(root, name)
+    found = walk(root)
+    assert [file.path for file in found.files] == ["a.py"]
+    assert found.skipped["secret"] == 6
+
+
+def test_names_with_newlines_and_emoji_are_files_like_any_other(root: Path) -> None:
+    for name in ("new\nline.py", "emoji 👍.py", "-c.py", "*.py", "ä.py"):
+        write(root, name)
+    assert set(names(root)) == {"new\nline.py", "emoji 👍.py", "-c.py", "*.py", "ä.py"}
+    assert [file.path for file in walk(root, ["*.py"]).files] == ["*.py"]
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="the file system refuses such names")
+def test_a_name_that_is_not_utf8_is_left_out_and_counted(root: Path) -> None:
+    Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9.py")).write_text("x = 1\n")
+    write(root, "a.py")
+    found = walk(root)
+    assert [file.path for file in found.files] == ["a.py"]
+    assert found.skipped["name is not UTF-8"] == 1
+
+
+def test_links_are_not_followed(root: Path, tmp_path: Path) -> None:
+    write(tmp_path, "outside/secret.txt", "outside")
+    write(root, "a.py")
+    (root / "file.txt").symlink_to(tmp_path / "outside/secret.txt")
+    (root / "folder").symlink_to(tmp_path / "outside")
+    (root / "loop").symlink_to(root)
+    assert names(root) == ["a.py"]
+
+
+def test_a_tracked_folder_that_became_a_link_is_not_followed(tmp_path: Path) -> None:
+    root = tmp_path / "workspace"
+    write(root, "folder/a.txt")
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    write(tmp_path, "outside/a.txt", "outside")
+    (root / "folder/a.txt").unlink()
+    (root / "folder").rmdir()
+    (root / "folder").symlink_to(tmp_path / "outside")
+    assert names(root) == []
+
+
+def test_a_file_that_becomes_a_link_before_it_is_read_is_not_followed(tmp_path: Path) -> None:
+    write(tmp_path, "outside.txt", "outside")
+    (tmp_path / "a.txt").symlink_to(tmp_path / "outside.txt")
+    with pytest.raises(UnreadableError):
+        read(tmp_path, "a.txt")
+
+
+def test_a_repository_inside_a_repository_is_walked_by_its_own_rules(tmp_path: Path) -> None:
+    root = tmp_path / "workspace"
+    write(root, "a.py")
+    write(root, "inner/b.py")
+    write(root, "inner/c.tmp")
+    write(root, "inner/.gitignore", "*.tmp\n")
+    git(root, "init", "-q")
+    git(root / "inner", "init", "-q")
+    assert names(root) == ["a.py", "inner/.gitignore", "inner/b.py"]
+    assert [file.path for file in walk(root, ["inner/b.py", "inner/c.tmp"]).files] == ["inner/b.py"]
+
+
+def test_a_folder_that_an_outer_repository_ignores_can_still_be_opened(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    write(tmp_path, ".gitignore", "scratch/\n")
+    write(tmp_path, "scratch/a.py")
+    assert names(tmp_path / "scratch") == ["a.py"]
+
+
+def test_a_folder_inside_a_repository_is_walked_relative_to_itself(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    write(tmp_path, "a.py")
+    write(tmp_path, "sub/b.py")
+    assert names(tmp_path / "sub") == ["b.py"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the planted programs are shell scripts")
+def test_nothing_that_a_repository_configures_is_run(tmp_path: Path) -> None:
+    root = tmp_path / "workspace"
+    write(root, "a.py")
+    write(root, ".gitattributes", "*.py filter=planted\n")
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    mark = tmp_path / "was run"
+    program = write(tmp_path, "planted.sh", f"#!/bin/sh\ntouch '{mark}'\n")
+    program.chmod(0o755)
+    hook = root / ".git/hooks/post-index-change"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_bytes(program.read_bytes())
+    hook.chmod(0o755)
+    for setting in ("core.fsmonitor", "filter.planted.clean", "filter.planted.smudge", "core.pager", "core.editor",
+                    "core.sshCommand", "diff.external", "alias.ls-files"):  # fmt: skip
+        git(root, "config", setting, str(program))
+    mark.unlink(missing_ok=True)
+    os.utime(root / "a.py", (1, 1))
+    assert names(root) == [".gitattributes", "a.py"]
+    assert not mark.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the planted program is a shell script")
+def test_a_git_in_the_workspace_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "bin/git", "#!/bin/sh\ntouch was-run\n").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert names(tmp_path) == ["bin/git"]
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_variables_that_point_git_elsewhere_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, other = tmp_path / "workspace", tmp_path / "other"
+    for folder in (root, other):
+        write(folder, f"{folder.name}.py")
+        git(folder, "init", "-q")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
+    assert names(root) == ["workspace.py"]
+
+
+def test_big_files_are_left_out(root: Path) -> None:
+    write(root, "big.txt", b"line\n" * 1_000_000)
+    assert walk(root).skipped == {"too big": 1}
+
+
+def test_generated_names_are_left_out(root: Path) -> None:
+    write(root, "app.min.js")
+    write(root, "package-lock.json")
+    assert walk(root).skipped == {"generated": 2}
+
+
+def test_beyond_the_limit_files_are_left_out_and_a_note_says_so(root: Path) -> None:
+    for number in range(5):
+        write(root, f"{number}.py")
+    found = walk(root, max_files=3)
+    assert len(found.files) == 3
+    assert found.skipped == {"over the limit": 2}
+    assert "first 3 files" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"MZ\0\0", "binary"),
+        ("x" * (files.MAX_LINE + 1), "generated"),
+        (b"a\n" * 600_000, "too big"),
+    ],
+)
+def test_what_no_person_wrote_is_not_read(tmp_path: Path, content: str | bytes, reason: str) -> None:
+    write(tmp_path, "a.txt", content)
+    with pytest.raises(UnreadableError, match=reason):
+        read(tmp_path, "a.txt")
+
+
+def test_a_file_that_is_gone_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError, match="gone"):
+        read(tmp_path, "a.txt")
+
+
+def test_a_pipe_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(UnreadableError, match="not a plain file"):
+        read(tmp_path, "pipe.txt")
+    assert walk(tmp_path).files == []
+
+
+def test_text_is_utf8_without_its_mark_or_else_latin1(tmp_path: Path) -> None:
+    write(tmp_path, "a.txt", "\ufeffnaïve".encode())
+    write(tmp_path, "b.txt", "naïve".encode("latin-1"))
+    assert read(tmp_path, "a.txt") == files.Text("naïve", "utf-8")
+    assert read(tmp_path, "b.txt") == files.Text("naïve", "latin-1")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [".env", "a/.env.production", "A/KEY.PEM", "c:\\x\\id_rsa", "id_ed25519.pub", ".netrc", "credentials", "x.p12",
+     "vault.kdbx", "deploy.key", "/home/a/.aws/config", ".npmrc", "secrets.yaml", "tls.crt", ".ENV ", ".env."],
+)  # fmt: skip
+def test_secret_names_are_secret(path: str) -> None:
+    assert is_secret(path)
+
+
+@pytest.mark.parametrize("path", ["environment.py", "env/a.py", "keys.py", "monkey.py", "secretary.md", "a.keynote.py"])
+def test_plain_names_are_not_secret(path: str) -> None:
+    assert not is_secret(path)

@@ -3,6 +3,7 @@
 The one entry for whoever wants a completion: the server, the command line, the evaluation.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from model.completion import Completion, CompletionRequest, Refusal
@@ -33,7 +34,7 @@ class Completer:
         made = await self.engine.complete(request)
         if isinstance(made, Refusal):
             return made
-        left = apply(made.text, request.language, request.prefix, request.suffix)
+        left = await asyncio.to_thread(apply, made.text, request.language, request.prefix, request.suffix)
         if isinstance(left, Refusal):
             return left
         return Offer(left.text, left.replaces, self.gate.decide(made, left.text), made)

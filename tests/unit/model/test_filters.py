@@ -52,6 +52,10 @@ def test_a_block_of_lines_from_above_is_a_repeat():
         ("javascript", "const f = () => {\n  return 1", ";", "\n}\n", False),
         ("javascript", "const f = () => {\n  return 1;", "}}}", "\n}\n", True),
         ("typescript", "interface A { x: num", "ber;", " }\n", False),
+        ("javascript", "let x;\n", "const f = () => {", "\n", False),
+        ("python", "", "foo(a,", "\n", False),
+        ("python", "def f():\n    ", '"""What it does.', "\n", False),
+        ("python", "x = 1\n", "def f(:", "\n", True),
         ("cobol", "x", ")))", "\n", False),
     ],
 )

@@ -21,6 +21,7 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -47,10 +48,10 @@ class _Inbox:
 
     def __init__(self, stdin: BinaryIO) -> None:
         self._messages: queue.Queue[dict[str, Any]] = queue.Queue()
-        threading.Thread(target=self._read, args=(stdin,), name="inbox", daemon=True).start()
+        threading.Thread(target=self._read, args=(stdin.fileno(),), name="inbox", daemon=True).start()
 
-    def _read(self, stdin: BinaryIO) -> None:
-        for line in iter(stdin.readline, b""):
+    def _read(self, descriptor: int) -> None:
+        for line in _lines(descriptor):
             try:
                 message = json.loads(line)
             except ValueError:
@@ -70,6 +71,21 @@ class _Inbox:
                 found.append(self._messages.get_nowait())
         except queue.Empty:
             return found
+
+
+def _lines(descriptor: int) -> Iterator[bytes]:
+    """Lines until the end of the input. Read without a buffered file: the interpreter dies on exit if a thread still
+    waits inside one."""
+    rest = b""
+    while True:
+        try:
+            data = os.read(descriptor, 1 << 16)
+        except OSError:
+            data = b""
+        if not data:
+            return
+        *lines, rest = (rest + data).split(b"\n")
+        yield from lines
 
 
 class _Worker:

@@ -1,0 +1,74 @@
+"""What is offered to a completion: imported definitions first, then similar code, never the file itself."""
+
+from pathlib import Path
+
+import pytest
+
+from index.builder import Builder
+from index.context import Catalog, imported_files
+from index.search import Search
+from tests.unit.index.workspace import repository
+
+ENGINE = "class Engine:\n    def ignite(self, spark: int) -> bool:\n        return spark > 3\n"
+FILES: dict[str, str | bytes] = {
+    "app/main.py": "from app.engine import Engine\n\n\ndef run():\n    Engine().ignite(4)\n",
+    "app/engine.py": ENGINE,
+    "app/wheels/__init__.py": "def rotate(turns):\n    return turns\n",
+    "app/similar.py": "def drive(engine):\n    engine.ignite(spark=5)\n    rotate(turns=3)\n",
+    "web/main.ts": "import { Motor } from './motor';\n",
+    "web/motor.ts": "export class Motor {\n  start(): void {}\n}\n",
+    "web/gear/index.ts": "export function shift(gear: number) {}\n",
+    "notes.md": "# ignite\n\nThe engine and its spark.\n",
+}
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Search:
+    root = repository(tmp_path / "workspace", FILES)
+    Builder(root, None).build()
+    return Search(root, None)
+
+
+def found(search: Search, path: str, prefix: str, suffix: str = "", limit: int = 5, max_chars: int = 5000) -> list[str]:
+    return [hit.path for hit in search.context(path, prefix, suffix, limit=limit, max_chars=max_chars)]
+
+
+@pytest.mark.parametrize(
+    ("path", "prefix", "first"),
+    [
+        ("app/main.py", "from app.engine import Engine\n\nEngine().", "app/engine.py"),
+        ("app/main.py", "from .engine import (\n    Engine,  # fast\n)\n", "app/engine.py"),
+        ("app/main.py", "from . import engine\n\nengine.Engine().ignite", "app/engine.py"),
+        ("app/main.py", "import app.engine\n\napp.engine.Engine", "app/engine.py"),
+        ("app/main.py", "from app.wheels import rotate as turn\n", "app/wheels/__init__.py"),
+        ("tests/test_it.py", "from ..app.engine import Engine\n", "app/engine.py"),
+        ("web/main.ts", "import { Motor } from './motor';\nnew Motor().", "web/motor.ts"),
+        ("web/main.ts", "import { Motor } from './motor.js';\nnew Motor().", "web/motor.ts"),
+        ("web/main.ts", "const { shift } = require('./gear');\nshift(", "web/gear/index.ts"),
+        ("web/deep/main.ts", "import type { Motor } from '../motor'\nlet m: Motor", "web/motor.ts"),
+    ],
+)
+def test_what_is_imported_comes_first(search: Search, path: str, prefix: str, first: str) -> None:
+    assert found(search, path, prefix)[0] == first
+
+
+def test_similar_code_in_the_same_language_comes_without_an_import(search: Search) -> None:
+    assert set(found(search, "new.py", "car.ignite(spark=")) == {"app/similar.py", "app/engine.py", "app/main.py"}
+
+
+def test_the_active_file_is_never_offered(search: Search) -> None:
+    assert "app/engine.py" not in found(search, "app/engine.py", ENGINE + "from app.engine import Engine\nignite spark")
+
+
+def test_limits_hold(search: Search) -> None:
+    prefix = "from app.engine import Engine\nEngine().ignite(spark, rotate(turns"
+    assert len(found(search, "new.py", prefix, limit=1)) == 1
+    hits = search.context("new.py", prefix, "", limit=9, max_chars=100)
+    assert hits
+    assert sum(len(hit.text) for hit in hits) <= 100
+
+
+@pytest.mark.parametrize("prefix", ["from .....engine import Engine\n", "import os, json\n", "from x import *\n"])
+def test_what_is_no_file_of_the_workspace_is_not_imported(prefix: str) -> None:
+    catalog = Catalog(files={"app/engine.py": 1}, by_name={"engine.py": ["app/engine.py"]})
+    assert imported_files("app/main.py", prefix, catalog) == {}

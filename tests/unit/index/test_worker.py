@@ -1,0 +1,152 @@
+"""The indexing process, as the server sees it: lines in, lines out."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from index.builder import Builder
+from index.search import Search
+from inkling.folders import models_folder
+from inkling.process import environment
+from tests.unit.index.workspace import repository, write
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+_SERVE = """
+import sys
+from pathlib import Path
+from index.worker import serve
+folder = Path(sys.argv[2]) if sys.argv[2:] else None
+sys.exit(serve(Path(sys.argv[1]), folder, sys.stdin.buffer, sys.stdout.buffer))
+"""
+Start = Callable[..., "Worker"]
+
+
+class Worker:
+    """A worker in a process of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _SERVE, *arguments],
+            cwd=CHECKOUT,
+            env=environment({"PYTHONPATH": f"{CHECKOUT}{os.pathsep}{CHECKOUT / 'server/launch'}"}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def send(self, message: object) -> None:
+        self.send_line(json.dumps(message).encode())
+
+    def send_line(self, line: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + b"\n")
+        self.process.stdin.flush()
+
+    def until(self, key: str, value: object | None = None) -> dict[str, Any]:
+        """The next message with this key (and value)."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            message: dict[str, Any] = json.loads(line)
+            if key in message and value in (None, message[key]):
+                return message
+        raise AssertionError(f"the worker ended without {key}={value}")
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    started: list[Worker] = []
+
+    def make(*arguments: str) -> Worker:
+        started.append(Worker(*arguments))
+        return started[-1]
+
+    yield make
+    for worker in started:
+        worker.process.kill()
+        worker.process.wait()
+        for pipe in (worker.process.stdin, worker.process.stdout):
+            if pipe is not None and not pipe.closed:
+                pipe.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return repository(tmp_path / "workspace", {"a.py": "def alpha(): pass\n", ".env": "KEY=1"})
+
+
+def test_it_says_when_words_are_there_and_what_was_left_out(start: Start, root: Path) -> None:
+    ready = start(str(root)).until("ready")
+    assert ready == {"phase": "ready", "ready": "words", "files": 1, "skipped": {"secret": 1}, "notes": []}
+    assert Search(root, None).search("alpha")
+
+
+def test_a_change_is_followed(start: Start, root: Path) -> None:
+    worker = start(str(root))
+    worker.until("ready", "words")
+    write(root, {"b.py": "def beta(): pass\n"})
+    worker.send({"changed": [str(root / "b.py")]})
+    worker.until("ready", "words")
+    assert Search(root, None).search("beta")
+
+
+def test_a_rescan_sees_everything(start: Start, root: Path) -> None:
+    worker = start(str(root))
+    worker.until("ready", "words")
+    write(root, {"b.py": "def beta(): pass\n"})
+    (root / "a.py").unlink()
+    worker.send({"rescan": True})
+    worker.until("ready", "words")
+    search = Search(root, None)
+    assert search.search("beta")
+    assert not search.search("alpha")
+
+
+@pytest.mark.parametrize("line", [b"no json", b"[1]", b'{"changed": "a.py"}', b'{"changed": [1]}', b"\xff\xfe", b"{}"])
+def test_a_message_it_does_not_know_is_an_answer_not_an_end(start: Start, root: Path, line: bytes) -> None:
+    worker = start(str(root))
+    worker.until("ready", "words")
+    worker.send_line(line)
+    assert "Expected changed, rescan or stop" in worker.until("error")["error"]
+    worker.send({"stop": True})
+    assert worker.process.wait(20) == 0
+
+
+def test_the_end_of_its_input_ends_it(start: Start, root: Path) -> None:
+    worker = start(str(root))
+    worker.until("ready", "words")
+    assert worker.process.stdin is not None
+    worker.process.stdin.close()
+    assert worker.process.wait(20) == 0
+
+
+def test_a_second_one_waits_for_the_first(start: Start, root: Path) -> None:
+    with Builder(root, None):
+        second = start(str(root))
+        assert "built by another process" in second.until("phase", "waiting")["note"]
+    second.until("ready", "words")
+
+
+def test_without_weights_it_says_so_and_goes_on_with_words(start: Start, root: Path, tmp_path: Path) -> None:
+    worker = start(str(root), str(tmp_path / "nothing"))
+    assert "inkling models pull" in worker.until("error")["error"]
+    worker.send({"rescan": True})
+    worker.until("ready", "words")
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+def test_meaning_follows_words(start: Start, root: Path) -> None:
+    worker = start(str(root), str(models_folder() / "all-minilm-l6-v2"))
+    worker.until("ready", "words")
+    worker.until("ready", "meaning")
+    assert Search(root, None).stats()["embedded"] == 1
+    write(root, {"b.py": "def beta(): pass\n"})
+    worker.send({"changed": ["b.py"]})
+    worker.until("ready", "words")
+    worker.until("ready", "meaning")
+    assert Search(root, None).stats()["embedded"] == 2

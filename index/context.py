@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from index.languages import family_of, language_of
-from index.records import Hit
-from index.store import HIT_COLUMNS, Store, hit_from
+from index.records import Hit, Match
+from index.store import Store, load_hits
 from index.words import match_expression, words
 
 NEAR_BEFORE = 20  # lines before the cursor that say what it is about
 NEAR_AFTER = 5
 MOST_WORDS = 12
+MOST_PLACES = 2000  # occurrences that are looked at for one keystroke
 MOST_IMPORTS = 24
+IMPORTS_WITHIN = 40_000  # characters from the top of the file
 MOST_CANDIDATES = 400  # chunks of imported files that are looked at
 
 _PYTHON_FROM = re.compile(r"^[ \t]*from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(?:\(([^)]*)\)|([^\n#]+))", re.MULTILINE)
@@ -33,8 +35,12 @@ _SCRIPT_ENDINGS = ("", ".ts", ".tsx", ".js", ".jsx", ".mjs", ".mts", ".vue", ".s
 
 @dataclass
 class Catalog:
-    """The paths in the index, by file name, kept between keystrokes."""
+    """The paths in the index, by file name, kept between keystrokes.
 
+    `package` is the workspace folder's own name: inside an opened package, modules are imported by it.
+    """
+
+    package: str = ""
     generation: object = None
     files: dict[str, int] = field(default_factory=dict)
     by_name: dict[str, list[str]] = field(default_factory=dict)
@@ -64,14 +70,16 @@ def find_context(
     """At most `limit` chunks of other files, together at most `max_chars` characters; imported ones first."""
     near = _near(prefix, suffix)
     imported = imported_files(path, prefix, catalog)
-    taken: set[int] = set()
+    scores = _imported(database, catalog, imported, near)
+    why: dict[int, tuple[Match, ...]] = dict.fromkeys(scores, ("symbol",))
+    for chunk, score in _similar(database, path, near, limit).items():
+        scores.setdefault(chunk, score)
+        why.setdefault(chunk, ("words",))
+    best = sorted(scores, key=lambda chunk: (-scores[chunk], chunk))[: 3 * limit]
     hits: list[Hit] = []
     room = max_chars
-    for chunk, hit in _imported(database, catalog, imported, near) + _similar(database, path, near, limit):
-        if len(hits) >= limit:
-            break
-        if chunk not in taken and len(hit.text) <= room:
-            taken.add(chunk)
+    for hit in load_hits(database, best, scores, why):
+        if len(hits) < limit and len(hit.text) <= room:
             hits.append(hit)
             room -= len(hit.text)
     return hits
@@ -79,7 +87,7 @@ def find_context(
 
 def imported_files(path: str, prefix: str, catalog: Catalog) -> dict[str, set[str]]:
     """Files of this workspace that the text before the cursor imports, with the names it takes from each."""
-    language = language_of(path)
+    language, prefix = language_of(path), prefix[:IMPORTS_WITHIN]
     if language == "python":
         named = _python_imports(path, prefix, catalog)
     elif "javascript" in family_of(language):
@@ -129,7 +137,8 @@ def _python_module(base: str, exact: bool, near: str, catalog: Catalog) -> str |
                 return tail
         elif found := catalog.ending_with(tail, near):
             return found
-    return None
+    package, _, rest = base.partition("/")
+    return _python_module(rest, True, near, catalog) if rest and package == catalog.package else None
 
 
 def _script_imports(path: str, prefix: str, catalog: Catalog) -> list[tuple[str, set[str]]]:
@@ -161,12 +170,13 @@ def _script_module(module: str, path: str, catalog: Catalog) -> str | None:
 
 
 def _near(prefix: str, suffix: str) -> dict[str, float]:
-    """Words around the cursor with their weight: the nearer a line, the heavier."""
+    """Words and whole names around the cursor with their weight: the nearer a line, the heavier."""
     weights: dict[str, float] = {}
     before = prefix[-4000:].split("\n")[-NEAR_BEFORE:]
     after = suffix[:1000].split("\n")[:NEAR_AFTER]
     for distance, line in [*enumerate(reversed(before)), *enumerate(after, start=1)]:
-        for word in words(line[-400:]):
+        line = line[-400:]
+        for word in (*words(line), *(name.casefold() for name in _NAME.findall(line))):
             if len(word) > 2:
                 weights[word] = max(weights.get(word, 0.0), 1.0 / (1 + distance))
     return weights
@@ -174,44 +184,46 @@ def _near(prefix: str, suffix: str) -> dict[str, float]:
 
 def _imported(
     database: sqlite3.Connection, catalog: Catalog, imported: dict[str, set[str]], near: dict[str, float]
-) -> list[tuple[int, Hit]]:
-    """Chunks of imported files, those first that define what is imported or speak of what stands near the cursor."""
+) -> dict[int, float]:
+    """Chunks of imported files with a score: they define what is imported, or what is named near the cursor."""
     if not imported:
-        return []
+        return {}
+    names_of = {catalog.files[path]: names for path, names in imported.items()}
     rows = database.execute(
-        f"SELECT c.id, {HIT_COLUMNS}, c.names "
-        "FROM chunks c JOIN files f ON f.id = c.file WHERE f.id IN (SELECT value FROM json_each(?)) LIMIT ?",
-        (json.dumps([catalog.files[path] for path in imported]), MOST_CANDIDATES),
+        "SELECT id, file, names FROM chunks WHERE file IN (SELECT value FROM json_each(?)) LIMIT ?",
+        (json.dumps(list(names_of)), MOST_CANDIDATES),
     )
-    scored = []
-    for number, *fields, names in rows:
-        defined = names.split()
-        overlap = sum(near.get(word, 0.0) for word in set(words(names)))
-        score = overlap + 2.0 * len(imported[fields[0]].intersection(defined))
+    scores: dict[int, float] = {}
+    for chunk, file, names in rows:
+        defined = set(names.split())
+        score = sum(near.get(name.casefold(), 0.0) for name in defined) + 2.0 * len(names_of[file] & defined)
         if score > 0:
-            scored.append((number, hit_from(fields, 1.0 + score, ("symbol",))))
-    scored.sort(key=lambda pair: (-pair[1].score, pair[0]))
-    return scored
+            scores[chunk] = 1.0 + score
+    return scores
 
 
-def _similar(database: sqlite3.Connection, path: str, near: dict[str, float], limit: int) -> list[tuple[int, Hit]]:
-    """Chunks in the same kind of language that share the rarest words near the cursor."""
+def _similar(database: sqlite3.Connection, path: str, near: dict[str, float], limit: int) -> dict[int, float]:
+    """Chunks in the same kind of language that share the rarest words near the cursor, with a score below 1."""
     counts = dict(
         database.execute(
             "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?))", (json.dumps(list(near)),)
         ).fetchall()
     )
-    telling = sorted(counts, key=lambda word: (counts[word] / (0.2 + near.get(word, 0.0)), word))[:MOST_WORDS]
+    telling: list[str] = []
+    places = 0
+    for word in sorted(counts, key=lambda word: (counts[word] / (0.2 + near.get(word, 0.0)), word))[:MOST_WORDS]:
+        if not telling or places + counts[word] <= MOST_PLACES:  # what is everywhere costs much and says little
+            telling.append(word)
+            places += counts[word]
     if not telling:
-        return []
+        return {}
     rows = database.execute(
-        f"SELECT c.id, {HIT_COLUMNS}, "
-        "-bm25(words, 1.0, 2.0, 0.5) AS score FROM words JOIN chunks c ON c.id = words.rowid "
+        "SELECT c.id, -bm25(words, 1.0, 2.0, 0.5) AS score FROM words JOIN chunks c ON c.id = words.rowid "
         "JOIN files f ON f.id = c.file WHERE words MATCH ? AND f.path <> ? "
         "AND f.language IN (SELECT value FROM json_each(?)) ORDER BY score DESC, c.id LIMIT ?",
         (match_expression(telling), path, json.dumps(sorted(family_of(language_of(path)))), 2 * limit),
     )
-    return [(number, hit_from(fields, score / (1.0 + abs(score)), ("words",))) for number, *fields, score in rows]
+    return {chunk: score / (1.0 + abs(score)) for chunk, score in rows}
 
 
 def _shared(path: str, other: str) -> int:

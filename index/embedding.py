@@ -38,7 +38,7 @@ class Encoder(Protocol):
 class Embedder:
     """A sentence-transformers model in a local folder. Loading waits for the first text; safe to share by threads."""
 
-    def __init__(self, folder: Path, *, threads: int | None = None, batch: int = 32) -> None:
+    def __init__(self, folder: Path, *, threads: int | None = None, batch: int = 8) -> None:
         self.folder = folder
         self._threads = threads
         self._batch = batch

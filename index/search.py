@@ -7,7 +7,7 @@ notices by itself when the indexing process has written more. Methods take turns
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -19,7 +19,7 @@ from index.context import Catalog, find_context
 from index.embedding import Encoder, NoEmbeddingWeights
 from index.names import best_symbols, names_in
 from index.records import Hit, Kind, Match, Symbol
-from index.store import HIT_COLUMNS, Store, database_path, hit_from
+from index.store import Store, database_path, load_hits
 from index.vectors import Vectors
 from index.words import match_expression, query_words
 from inkling.errors import UserError
@@ -48,7 +48,7 @@ class Search:
         self.note = ""
         self._embedder = embedder
         self._vectors: Vectors | None = None
-        self._catalog = Catalog()
+        self._catalog = Catalog(root.resolve().name)
         self._store: Store | None = None
         self._lock = threading.Lock()
 
@@ -238,23 +238,6 @@ class _Filter:
                 where += f" AND {column} = ?"
                 values.append(value)
         return where, values
-
-
-def load_hits(
-    database: sqlite3.Connection,
-    chunks: Iterable[int],
-    scores: dict[int, float],
-    matched: dict[int, tuple[Match, ...]],
-) -> list[Hit]:
-    """The chunks with these ids as hits, in this order."""
-    order = list(chunks)
-    rows = database.execute(
-        f"SELECT c.id, {HIT_COLUMNS} "
-        "FROM chunks c JOIN files f ON f.id = c.file WHERE c.id IN (SELECT value FROM json_each(?))",
-        (json.dumps(order),),
-    )
-    found = {number: rest for number, *rest in rows}
-    return [hit_from(found[chunk], scores[chunk], matched[chunk]) for chunk in order if chunk in found]
 
 
 def _by_words(database: sqlite3.Connection, query: str, depth: int, where: str, values: list[Any]) -> list[int]:

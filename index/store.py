@@ -9,6 +9,7 @@ writer: it is a cache.
 """
 
 import hashlib
+import json
 import os
 import sqlite3
 import time
@@ -33,8 +34,6 @@ from inkling.folders import index_folder
 
 VERSION = 1
 SPARE_EMBEDDINGS = 20_000  # of chunks that are gone now: kept for the next branch switch
-
-HIT_COLUMNS = "f.path, f.language, c.kind, c.name, c.scope, c.start_line, c.end_line, c.text"  # chunks c, files f
 
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY) STRICT;
@@ -329,10 +328,27 @@ class Store:
         self.database.execute("UPDATE facts SET value = ? WHERE name = 'built'", (time.time(),))
 
 
-def hit_from(row: Sequence[Any], score: float, matched: tuple[Match, ...]) -> Hit:
-    """A row of HIT_COLUMNS as a hit."""
-    path, language, kind, name, scope, start_line, end_line, text = row
-    return Hit(path, language, kind, name, scope, start_line, end_line, text, score, matched)
+def load_hits(
+    database: sqlite3.Connection,
+    chunks: Iterable[int],
+    scores: dict[int, float],
+    matched: dict[int, tuple[Match, ...]],
+) -> list[Hit]:
+    """The chunks with these ids as hits, in this order."""
+    order = list(chunks)
+    rows = database.execute(
+        "SELECT c.id, f.path, f.language, c.kind, c.name, c.scope, c.start_line, c.end_line, c.text "
+        "FROM chunks c JOIN files f ON f.id = c.file WHERE c.id IN (SELECT value FROM json_each(?))",
+        (json.dumps(order),),
+    )
+    found = {row[0]: row[1:] for row in rows}
+    hits: list[Hit] = []
+    for chunk in order:
+        if chunk in found:
+            path, language, kind, name, scope, start_line, end_line, text = found[chunk]
+            score = scores[chunk]
+            hits.append(Hit(path, language, kind, name, scope, start_line, end_line, text, score, matched[chunk]))
+    return hits
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -41,6 +41,7 @@ def found(search: Search, path: str, prefix: str, suffix: str = "", limit: int =
         ("app/main.py", "from . import engine\n\nengine.Engine().ignite", "app/engine.py"),
         ("app/main.py", "import app.engine\n\napp.engine.Engine", "app/engine.py"),
         ("app/main.py", "from app.wheels import rotate as turn\n", "app/wheels/__init__.py"),
+        ("app/main.py", "from workspace.app.engine import Engine\n", "app/engine.py"),
         ("tests/test_it.py", "from ..app.engine import Engine\n", "app/engine.py"),
         ("web/main.ts", "import { Motor } from './motor';\nnew Motor().", "web/motor.ts"),
         ("web/main.ts", "import { Motor } from './motor.js';\nnew Motor().", "web/motor.ts"),

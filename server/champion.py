@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from inkling.errors import InklingError
 from model.adapters import Registry
-from model.engine import Engine
+from model.engine import Engine, EngineError
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,11 @@ class ChampionWatch:
 
     async def _watch(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):
-            await self._engine.ready()
+            try:
+                await self._engine.ready()
+            except EngineError as error:
+                self._report(f"The model could not be loaded: {error}")
+                return
             while True:
                 stamp = self._registry.stamp()
                 if stamp != self._stamp:

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _RESTARTS = 3
 _LINE_LIMIT = 1 << 20  # bytes
+_WORDS = 600  # bytes of a dead worker's last words that are kept
 
 
 class IndexProcess:
@@ -33,6 +34,7 @@ class IndexProcess:
         self._last: dict[str, Any] = {"phase": "starting"}
         self._restarts = 0
         self._stopping = False
+        self._words = ""
 
     def start(self) -> None:
         """Start in the background; returns at once."""
@@ -74,7 +76,8 @@ class IndexProcess:
             if self._stopping or code == 0:
                 return
             if self._restarts >= _RESTARTS:
-                self._say({"phase": "stopped", "error": f"the indexing process ended {code} too often"})
+                words = f"The indexing process ended {self._restarts + 1} times with {code}. {self._words}".strip()
+                self._say({"phase": "stopped", "error": words})
                 return
             self._restarts += 1
             await asyncio.sleep(2.0**self._restarts)
@@ -85,7 +88,7 @@ class IndexProcess:
                 *command("index", str(self.root), "--worker", *self._options),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
                 env=environment(),
                 limit=_LINE_LIMIT,
                 start_new_session=True,
@@ -94,6 +97,8 @@ class IndexProcess:
             self._say({"phase": "stopped", "error": f"the indexing process cannot be started: {error}"})
             return -1
         assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        errors = asyncio.create_task(_last_words(self._process.stderr))
         async for line in self._process.stdout:
             try:
                 message = json.loads(line)
@@ -101,6 +106,7 @@ class IndexProcess:
                 log.warning("the indexing process said something that is not JSON: %r", line[:200])
                 continue
             self._say(message)
+        self._words = await errors
         return await self._process.wait()
 
     def _say(self, message: dict[str, Any]) -> None:
@@ -113,3 +119,11 @@ class IndexProcess:
             return  # a worker that starts later looks at the whole tree anyway
         with contextlib.suppress(ConnectionError):
             process.stdin.write(json.dumps(message).encode() + b"\n")
+
+
+async def _last_words(stream: asyncio.StreamReader) -> str:
+    """Drain a child's standard error; the end of what it said, for when it dies."""
+    kept = b""
+    while chunk := await stream.read(4096):
+        kept = (kept + chunk)[-_WORDS:]
+    return kept.decode("utf-8", "replace").strip()

@@ -157,7 +157,7 @@ class Offers:
             prefix=prefix[-_STORED_PREFIX:],
             suffix=suffix[:_STORED_SUFFIX],
             text=made.text,
-            documents=tuple(ContextDocument(d.path, d.text) for d in documents),
+            documents=tuple(ContextDocument(d.path, d.text) for d in made.completion.documents),
             logprobs=made.completion.logprobs,
             base=made.completion.base,
             adapter=made.completion.adapter,

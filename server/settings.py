@@ -30,7 +30,7 @@ class CompletionSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """Which base weights are served (`inkling models list`), and on how many threads (0: one per core)."""
+    """Which base weights are served (`inkling models list`), and on how many threads (0: all cores but one)."""
 
     base: str = "smollm2-135m-instruct"
     threads: int = 0

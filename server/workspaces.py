@@ -71,7 +71,7 @@ class Workspaces:
                 str(self._settings.max_files),
             ]
             if self._embedding_folder is not None:
-                options += ["--embedding", str(self._embedding_folder)]
+                options += ["--embedding", f"path:{self._embedding_folder}"]
             process = IndexProcess(root, options, self._on_progress)
             process.start()
         self._folders[root] = Folder(root, Search(root, self._embedder), process)

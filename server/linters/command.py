@@ -31,7 +31,7 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class CommandLinter:
-    """One entry of `inkling.linters`.
+    """One entry of `inkling.linters.commands`.
 
     `pattern` has the named groups line and message, and may have column, end_line, end_column, code, severity and file
     (lines about another file are left out). With `stdin`, `{file}` in the command is the document's own path.
@@ -47,8 +47,8 @@ class CommandLinter:
 
 
 def command_linter(entry: Mapping[str, Any], number: int) -> CommandLinter:
-    """The entry `inkling.linters[number]` of the settings. Raises UserError that names what is wrong in it."""
-    setting = f"inkling.linters[{number}]"
+    """The entry `inkling.linters.commands[number]` of the settings. Raises UserError that names what is wrong in it."""
+    setting = f"inkling.linters.commands[{number}]"
     if not isinstance(entry, Mapping):
         raise UserError(f"`{setting}` should be an object with name, command, languages and pattern, found {entry!r}.")
     unknown = sorted(set(entry) - set(_KEYS))

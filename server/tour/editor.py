@@ -28,8 +28,8 @@ class Editor:
         self.messages: list[str] = []
         self._client = LanguageClient("inkling-tour", "1")
         self._stderr: asyncio.Task[bytes] | None = None
-        self._client.feature(lsp.WORKSPACE_APPLY_EDIT)(self._apply_edit)
-        self._client.feature(lsp.WINDOW_SHOW_MESSAGE)(self._show_message)
+        self._client.feature(lsp.WORKSPACE_APPLY_EDIT)(lambda params: self._apply_edit(params))
+        self._client.feature(lsp.WINDOW_SHOW_MESSAGE)(lambda params: self.messages.append(params.message))
         for asked in (lsp.WINDOW_WORK_DONE_PROGRESS_CREATE, lsp.CLIENT_REGISTER_CAPABILITY):
             self._client.feature(asked)(lambda params: None)
         for told in (lsp.PROGRESS, lsp.WINDOW_LOG_MESSAGE, lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS):
@@ -143,9 +143,6 @@ class Editor:
         """A request of our own, such as `inkling/search`; the answer as a dictionary."""
         answer: dict[str, Any] = plain(await self._client.protocol.send_request_async(method, parameters))
         return answer
-
-    def _show_message(self, params: lsp.ShowMessageParams) -> None:
-        self.messages.append(params.message)
 
     def _apply_edit(self, params: lsp.ApplyWorkspaceEditParams) -> lsp.ApplyWorkspaceEditResult:
         """Apply an edit that the server asks for, from the end of each text to its beginning."""

@@ -145,7 +145,7 @@ class Tour:
 
     async def _mend(self) -> None:
         with self._report.station("The agent mends a finding") as walk:
-            answer = await self._editor.run("inkling.agent.fix", self._linted.uri, 0)
+            answer = await self._editor.run("inkling.agent.fix", self._linted.uri, 0, "F401")
             walk.see(answer["message"])
             expect(answer["fixed"], "the finding was not mended")
             expect(_UNUSED_IMPORT not in self._linted.text, "the edit did not reach the editor")

@@ -121,7 +121,7 @@ async def test_a_missing_program_is_named():
 def test_a_bad_pattern_names_its_setting(pattern: str, words: str):
     with pytest.raises(UserError, match=words) as caught:
         command_linter(entry(pattern=pattern), 3)
-    assert "inkling.linters[3].pattern" in str(caught.value)
+    assert "inkling.linters.commands[3].pattern" in str(caught.value)
 
 
 @pytest.mark.parametrize(

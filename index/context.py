@@ -25,8 +25,8 @@ MOST_CANDIDATES = 400  # chunks of imported files that are looked at
 _PYTHON_FROM = re.compile(r"^[ \t]*from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(?:\(([^)]*)\)|([^\n#]+))", re.MULTILINE)
 _PYTHON_IMPORT = re.compile(r"^[ \t]*import[ \t]+([^\n#]+)", re.MULTILINE)
 _SCRIPT = re.compile(
-    r"""\b(?:import|export)\s+(?:type\s+)?([^'"();]{0,400}?)\s{0,9}from\s*['"]([^'"\n]+)['"]|"""
-    r"""\b(?:const|let|var)\s+([^=;\n]{1,200}?)=\s*(?:await\s+import|require)\(\s*['"]([^'"\n]+)['"]"""
+    r"""\b(?:import|export)\s{1,20}(?:type\s{1,20})?([^'"();]{0,400}?)\s{0,9}from\s*['"]([^'"\n]+)['"]|"""
+    r"""\b(?:const|let|var)\s{1,20}([^=;\n]{1,200}?)=\s*(?:await\s+import|require)\(\s*['"]([^'"\n]+)['"]"""
 )
 _NAME = re.compile(r"[^\W\d]\w*")
 _SCRIPT_ENDINGS = ("", ".ts", ".tsx", ".js", ".jsx", ".mjs", ".mts", ".vue", ".svelte", "/index.ts", "/index.tsx",

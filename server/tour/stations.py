@@ -21,7 +21,7 @@ from inkling.process import command, environment
 from server.documents import OpenDocument
 from server.tour.editor import Editor
 from server.tour.positions import Place, places
-from server.tour.report import Report, Walk, expect
+from server.tour.report import Report, TourError, Walk, expect
 from server.tour.user import Move, move
 
 _SETTLE_SECONDS = 2.0
@@ -116,8 +116,8 @@ class Tour:
     async def _search(self) -> None:
         with self._report.station("Search by words and by meaning") as walk:
             words = await self._timed_search("parse arguments", walk, "by words, while the index is built")
-            status = await self._wait_for("index", _has_meaning, walk, seconds=_READY_SECONDS)
-            walk.see(f"index: {json.dumps(status['workspaces'][0]['index'])[:150]}")
+            status = await self._wait_for("vectors", _has_vectors, walk)
+            walk.see(f"index: {_described(status['workspaces'][0]['index'])}")
             meaning = await self._timed_search("where is configuration read and checked", walk, "by meaning")
             expect(words or meaning, "nothing was found")
             expect(any("meaning" in hit["matched"] for hit in meaning), "no hit was found by its meaning")
@@ -276,6 +276,16 @@ class Tour:
             await asyncio.sleep(0.2)
 
 
-def _has_meaning(status: dict[str, Any]) -> bool:
-    """True once the vectors of the first folder are there."""
-    return bool(status["workspaces"]) and status["workspaces"][0]["index"].get("ready") == "meaning"
+def _has_vectors(status: dict[str, Any]) -> bool:
+    """True once at least half of the first folder's chunks can be found by their meaning."""
+    index = status["workspaces"][0]["index"] if status["workspaces"] else {}
+    if "error" in index:
+        raise TourError(str(index["error"]))
+    half = index.get("phase") == "embed" and 2 * index["done"] >= index["total"] > 0
+    return half or index.get("ready") == "meaning"
+
+
+def _described(index: dict[str, Any]) -> str:
+    if index.get("ready"):
+        return f"{index.get('files')} files, complete"
+    return f"{index['done']} of {index['total']} chunks embedded, the rest follows in the background"

@@ -5,6 +5,7 @@ event loop only awaits it. Which folder a file belongs to is decided here.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -52,7 +53,8 @@ class Workspaces:
     ) -> None:
         self._settings = settings
         self._embedding_folder = embedding_folder
-        self._on_progress = on_progress
+        self._told = on_progress
+        self._warm = False
         self._embedder = Embedder(embedding_folder) if embedding_folder else None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="search")
         self._folders: dict[Path, Folder] = {}
@@ -155,6 +157,14 @@ class Workspaces:
         """Stop all indexing and searching."""
         await asyncio.gather(*(self.remove(root) for root in list(self._folders)))
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _on_progress(self, root: Path, message: dict[str, Any]) -> None:
+        """Pass it on; once there are vectors, load the encoder of queries, so that no search waits for it."""
+        self._told(root, message)
+        has_vectors = message.get("phase") == "embed" or message.get("ready") == "meaning"
+        if has_vectors and self._embedder is not None and not self._warm:
+            self._warm = True
+            threading.Thread(target=self._embedder.encode, args=(["warm up"],), name="encoder", daemon=True).start()
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

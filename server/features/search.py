@@ -21,6 +21,7 @@ _SYMBOL_KINDS = {
     "type": lsp.SymbolKind.Struct,
     "variable": lsp.SymbolKind.Variable,
     "module": lsp.SymbolKind.Module,
+    "section": lsp.SymbolKind.Namespace,
 }
 
 

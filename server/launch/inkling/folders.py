@@ -41,7 +41,7 @@ def feedback_database() -> Path:
 
 
 def index_folder() -> Path:
-    """One SQLite file and one vector file per workspace."""
+    """One SQLite file per workspace, with the vectors in it."""
     return cache_folder() / "index"
 
 

@@ -1,0 +1,26 @@
+"""`python -m tests.benchmarks [NAME ...]`: run the benchmarks and print what they measured."""
+
+import sys
+from collections.abc import Callable
+
+from tests.benchmarks import keystroke, responsiveness
+
+BENCHMARKS: dict[str, Callable[[], None]] = {
+    "keystroke": keystroke.run,
+    "responsiveness": responsiveness.run,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks, or all."""
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    for name in names or BENCHMARKS:
+        print(f"\n## {name}\n", flush=True)
+        BENCHMARKS[name]()
+    return 0
+
+
+sys.exit(main(sys.argv[1:]))

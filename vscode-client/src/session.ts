@@ -14,7 +14,6 @@ import {
 	ExecuteCommandRequest,
 	LanguageClient,
 	State,
-	TransportKind,
 } from 'vscode-languageclient/node';
 import { isMissing, type Launch, type Missing, resolveServer } from './server';
 import { type Chosen, chosen, nested, whatChanged } from './settings';
@@ -132,9 +131,9 @@ export class Session {
 			'inkling',
 			'Inkling',
 			{
+				// No `transport`: that is standard input and output without an argument `--stdio`.
 				command: launch.command,
 				args: [...launch.args],
-				transport: TransportKind.stdio,
 				options: { cwd: homedir(), env: environment },
 			},
 			{

@@ -45,7 +45,7 @@ class SftOptions:
     clip: float = 1.0
     epochs: int = 4
     batch: int = 4
-    rows: int = 2
+    rows: int = 1
     seed: int = 0
     checkpoint_seconds: float = 60.0
 

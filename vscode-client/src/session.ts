@@ -19,6 +19,8 @@ import { isMissing, type Launch, type Missing, resolveServer } from './server';
 import { type Chosen, chosen, nested, whatChanged } from './settings';
 
 const START_SECONDS = 60;
+/** Facts that are still to be written and the indexing process take the server a moment. */
+const STOP_MILLISECONDS = 4000;
 /** Variables that change what a Python program imports or runs. */
 const DROPPED = ['PYTHONPATH', 'PYTHONHOME', 'PYTHONSTARTUP'];
 
@@ -120,7 +122,7 @@ export class Session {
 		if (client !== undefined) {
 			this.changed.fire({ kind: 'stopped' });
 			// A server that never came up, or is gone already, cannot be stopped in good order; its process is ended.
-			await client.dispose().catch((error: unknown) => this.output.debug(String(error)));
+			await client.dispose(STOP_MILLISECONDS).catch((error: unknown) => this.output.debug(String(error)));
 		}
 	}
 

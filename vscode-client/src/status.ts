@@ -42,7 +42,7 @@ export function describe(status: Status, now: number): Line[] {
 		{ label: '$(chip) Model', detail: modelInWords(status.model) },
 		{
 			label: '$(layers) Adapter',
-			detail: status.model.adapter ?? 'none: no night has trained one that was better than the bare model',
+			detail: status.model.adapter ?? 'none: no night has found a better one yet',
 		},
 	];
 	if (status.workspaces.length === 0) {
@@ -111,7 +111,7 @@ export function indexInWords(index: IndexStatus): string {
 		case 'waiting':
 			return 'another window is building it';
 		case 'ready': {
-			const files = index.files === undefined ? '' : `, ${index.files} files`;
+			const files = index.files === undefined ? '' : `, ${index.files} ${index.files === 1 ? 'file' : 'files'}`;
 			return index.ready === 'words' ? `ready for search by words${files}` : `ready${files}`;
 		}
 		default:

@@ -13,6 +13,7 @@ import numpy as np
 
 from inkling.errors import InklingError
 from model.runtime import Cancelled, CancelledError, Prefill
+from model.threads import set_threads
 
 if TYPE_CHECKING:
     import torch
@@ -21,11 +22,7 @@ CHUNK = 128  # tokens between two looks at `cancelled`
 
 
 class TransformersRuntime:
-    """See `model.runtime.Runtime`. `threads` 0: OMP_NUM_THREADS, or all cores but one.
-
-    On a machine of two cores, two threads beside one other busy process prefilled 19 to 99 tokens per second where
-    one thread did 280 to 300: threads that wait for each other lose to whoever takes a core. One is left free.
-    """
+    """See `model.runtime.Runtime`. `threads` as in `model.threads`."""
 
     def __init__(self, folder: Path, threads: int = 0, *, device: str | None = None, chunk: int = CHUNK) -> None:
         os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -37,8 +34,7 @@ class TransformersRuntime:
         from model.lora import Merger
 
         logging.disable_progress_bar()
-        if threads or "OMP_NUM_THREADS" not in os.environ:
-            torch.set_num_threads(threads or _spare_cores())
+        set_threads(threads)
         self.device = device or _device()
         dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
         model: Any = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype, local_files_only=True)
@@ -171,10 +167,6 @@ def _grown(buffer: "torch.Tensor", length: int) -> "torch.Tensor":
     larger = _buffer(buffer, length)
     larger[:, :, : buffer.shape[-2]] = buffer
     return larger
-
-
-def _spare_cores() -> int:
-    return max(1, (os.cpu_count() or 1) - 1)
 
 
 def _device() -> str:

@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +31,7 @@ from model.evaluation.comparison import (
     improvement,
     measure,
 )
+from model.threads import set_threads
 from model.training.dataset import TrainingSequence, data_hash, encoded, shuffled_targets, split_by_time
 from model.training.serving import serving_format
 from model.training.sft import SftOptions, Step, Trained, TrainingCancelledError, train
@@ -52,7 +53,7 @@ class NightOptions:
     maximum_tokens: int = 1024
     distance_bound: float = 1.0
     context_bound: float = -0.1
-    threads: int = 0  # 0: torch decides
+    threads: int = 0  # 0: all cores but one
     dry_run: bool = False
     sft: SftOptions = field(default_factory=SftOptions)
 
@@ -130,6 +131,7 @@ def run_night(
         return tick
 
     model, device = _load(base_folder, options)
+    data = _affordable(model, data, device, options)
     before, before_wrong = _before(model, champion, data, device, watch(_called(champion)))
     measuring = time.monotonic() - clock
     # The candidate is measured as the champion was, and once more for its distance to the base.
@@ -188,6 +190,8 @@ def run_night(
     return Verdict(status, code, reason, candidate.name, figures)
 
 
+_PASSES = 6
+_MEASURED_SHARE = 0.4  # of the budget, for measuring
 _DISTANCE_EXAMPLES = 32  # enough for a mean over some hundred tokens; each costs two passes
 
 
@@ -242,6 +246,23 @@ def _lacking(data: _Data, options: NightOptions) -> Verdict | None:
     return None
 
 
+def _affordable(model: Any, data: _Data, device: str, options: NightOptions) -> _Data:
+    """Keep as many of the newest later examples as can be measured in their share of the budget.
+
+    One is timed to know the machine. Each is read six times: with its own and a wrong target, by champion and
+    candidate, and twice for the distance to the base.
+    """
+    timed = data.later[-1:]
+    measure(model, timed, device)  # the first pass also warms up
+    began = time.monotonic()
+    measure(model, timed, device)
+    seconds = (time.monotonic() - began) * sum(len(each.tokens) for each in data.later) / len(timed[0].tokens)
+    fitting = int(_MEASURED_SHARE * options.budget_seconds / (_PASSES * seconds / len(data.later)))
+    most = max(options.least_later, min(fitting, len(data.later)))
+    figures = {**data.figures, "later": min(most, len(data.later)), "later_unmeasured": max(0, len(data.later) - most)}
+    return replace(data, later=data.later[-most:], wrong=data.wrong[-most:], figures=figures)
+
+
 def _load(base_folder: Path, options: NightOptions) -> tuple[Any, str]:
     """The base as transformers has it: bfloat16 on CUDA, float32 elsewhere; and the device it is on."""
     import torch
@@ -249,8 +270,7 @@ def _load(base_folder: Path, options: NightOptions) -> tuple[Any, str]:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # stdout and stderr belong to the night's own progress
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    set_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     model: Any = AutoModelForCausalLM.from_pretrained(base_folder, dtype=dtype, local_files_only=True)

@@ -8,7 +8,6 @@ from model.prompt import Budget, Layout, training_sequence
 from model.tokens import Tokens
 from model.training.dataset import Encode, TrainingSequence
 
-
 # The windows of a night: the serving format, cut closer. At the server's own windows (about 900 tokens) a step took
 # 7 GB of memory and four times as long on two cores, for targets of about ten tokens.
 NIGHT_BUDGET = Budget(documents=160, document=160, tail=288, grid=12)

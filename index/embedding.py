@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkling.errors import UserError
+from inkling.imports import heavy
 
 MAX_CHARACTERS = 2400  # more than the models here read; spares the tokenizer
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "onnx/model.onnx")
@@ -71,9 +72,12 @@ class Embedder:
         _fingerprint(self.folder)
         os.environ["HF_HUB_OFFLINE"] = "1"
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
-        import torch
-        from sentence_transformers import SentenceTransformer
+        with heavy:
+            import torch
+            from sentence_transformers import SentenceTransformer
+            from transformers.utils import logging
 
+        logging.disable_progress_bar()
         if self._threads is not None:
             torch.set_num_threads(self._threads)
         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inkling.errors import InklingError
+from inkling.imports import heavy
 from model.runtime import Cancelled, CancelledError, Prefill
 from model.threads import set_threads
 
@@ -27,11 +28,12 @@ class TransformersRuntime:
     def __init__(self, folder: Path, threads: int = 0, *, device: str | None = None, chunk: int = CHUNK) -> None:
         os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-        import torch
-        from transformers import AutoModelForCausalLM
-        from transformers.utils import logging
+        with heavy:
+            import torch
+            from transformers import AutoModelForCausalLM
+            from transformers.utils import logging
 
-        from model.lora import Merger
+            from model.lora import Merger
 
         logging.disable_progress_bar()
         set_threads(threads)

@@ -18,6 +18,7 @@ from inkling.process import command, environment
 log = logging.getLogger(__name__)
 
 _RESTARTS = 3
+_STOP_SECONDS = 0.5  # a batch that takes longer is killed: an index survives that
 _LINE_LIMIT = 1 << 20  # bytes
 _WORDS = 600  # bytes of a dead worker's last words that are kept
 
@@ -61,7 +62,7 @@ class IndexProcess:
             if process.stdin is not None:
                 process.stdin.close()
             try:
-                await asyncio.wait_for(process.wait(), 2)
+                await asyncio.wait_for(process.wait(), _STOP_SECONDS)
             except TimeoutError:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()

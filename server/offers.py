@@ -63,6 +63,11 @@ class Offers:
         """Offer nothing for so long; 0 ends it."""
         self._snoozed_until = time.time() + seconds
 
+    @property
+    def snoozed_until(self) -> float | None:
+        """When offers begin again (Unix seconds); None if they are not snoozed."""
+        return self._snoozed_until if time.time() < self._snoozed_until else None
+
     async def offer(self, snapshot: Snapshot, offset: int, current_version: CurrentVersion) -> Offered | Refusal:
         """An offer at `offset` of the snapshot; refusals are kept for the status."""
         answer = await self._offer(snapshot, offset, current_version)

@@ -21,6 +21,7 @@ class Progress:
         self._token = f"inkling-{uuid.uuid4().hex}"
         self._possible = bool(window and window.work_done_progress)
         self._open = False
+        self._over = False
 
     @property
     def cancelled(self) -> bool:
@@ -32,6 +33,9 @@ class Progress:
         """Show the line."""
         if self._possible:
             await self._server.work_done_progress.create_async(self._token)
+            if self._over:  # the work was done before the editor had made the line
+                self._server.work_done_progress.tokens.pop(self._token, None)
+                return
             self._server.work_done_progress.begin(
                 self._token, lsp.WorkDoneProgressBegin(title=self._title, cancellable=self._cancellable)
             )
@@ -46,6 +50,7 @@ class Progress:
 
     def end(self, message: str) -> None:
         """Take the line away."""
+        self._over = True
         if self._open:
             self._open = False
             self._server.work_done_progress.end(self._token, lsp.WorkDoneProgressEnd(message=message))

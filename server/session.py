@@ -126,6 +126,7 @@ class Session:
             "linters": self.diagnostics.status(),
             "feedback": self.learning.status(),
             "lastRefusal": self.offers.last_refusal,
+            "snoozedUntil": self.offers.snoozed_until,
             "openDocuments": len(self.documents),
             "loopDelayMs": self._loop_delay.percentiles(),
             "told": sorted(self._told),

@@ -14,6 +14,7 @@ def serve(
     tcp: Annotated[
         str | None, typer.Option("--tcp", metavar="HOST:PORT", help="Listen there instead, for debugging.")
     ] = None,
+    stdio: Annotated[bool, typer.Option("--stdio", hidden=True)] = True,  # what many clients append
 ) -> None:
     """Serve one editor over standard input and output.
 

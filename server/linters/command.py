@@ -20,7 +20,7 @@ from server.linters import programs
 from server.linters.linter import LintedText, LinterError
 
 _GROUPS = frozenset({"line", "column", "end_line", "end_column", "code", "severity", "message", "file"})
-_KEYS = ("name", "command", "languages", "pattern", "severity", "stdin", "one_based")
+_KEYS = ("name", "command", "languages", "pattern", "severity", "stdin", "oneBased")
 _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "information", "hint")
 _LETTERS: dict[str, Severity] = {"e": "error", "f": "error", "w": "warning", "i": "information", "n": "information"}
 _MOST_OUTPUT = 4 * 1024 * 1024
@@ -68,7 +68,7 @@ def command_linter(entry: Mapping[str, Any], number: int) -> CommandLinter:
     severity = entry.get("severity", "warning")
     if severity not in _SEVERITIES:
         raise UserError(f"`{setting}.severity` should be one of {', '.join(_SEVERITIES)}, found {severity!r}.")
-    for key in ("stdin", "one_based"):
+    for key in ("stdin", "oneBased"):
         if not isinstance(entry.get(key, True), bool):
             raise UserError(f"`{setting}.{key}` should be true or false, found {entry[key]!r}.")
     command = tuple(cast(list[str], words["command"]))
@@ -81,7 +81,7 @@ def command_linter(entry: Mapping[str, Any], number: int) -> CommandLinter:
         pattern=_pattern(entry.get("pattern"), f"{setting}.pattern"),
         severity=severity,
         stdin=entry.get("stdin", True),
-        one_based=entry.get("one_based", True),
+        one_based=entry.get("oneBased", True),
     )
 
 

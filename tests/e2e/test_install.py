@@ -4,7 +4,9 @@ The wheel is installed into an empty virtual environment; only its dependencies 
 runs the tests, through links to their folders, so that Inkling itself can come from nowhere but the wheel.
 """
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -73,6 +75,8 @@ def installation(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Insta
     for lent in lender.iterdir():
         if not lent.name.startswith(NOT_LENT) and lent.suffix != ".pth":
             (site / lent.name).symlink_to(lent)
+    ruff = Path(sys.executable).with_name("ruff")  # installed with the packages that are lent
+    (folder / "bin" / "ruff").symlink_to(ruff)
     before = {each.name for each in site.iterdir()}
     wheel = next(built.glob("*.whl"))
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--quiet"]
@@ -232,4 +236,18 @@ def test_children_import_nothing_from_a_workspace(installation: Installation, ho
     script.write_text(CHILDREN, encoding="utf-8")
     answer = installation.run(installation.python, "-E", "-P", str(script), cwd=hostile)
     assert answer.returncode == 0, answer.stderr
+    assert _markers(hostile) == []
+
+
+@pytest.mark.weights
+@pytest.mark.timeout(600)
+def test_the_tour_works_from_a_wheel_inside_a_hostile_workspace(
+    installation: Installation, hostile: Path, repository: Path
+) -> None:
+    """The whole ring turns on a repository that tries to be imported, and nothing of it is."""
+    for name in ("documents.py", "offers.py", "indexing.py", "workspaces.py"):
+        shutil.copy(repository / "server" / name, hostile / f"app_{name}")
+    done = installation.run(installation.command, "tour", "--regions", "8", "--budget", "20s", "--json", cwd=hostile)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["failed"] == []
     assert _markers(hostile) == []

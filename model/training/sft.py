@@ -21,7 +21,7 @@ from model.training.batches import batch_of, token_losses
 from model.training.dataset import TrainingSequence, data_hash
 
 CHECKPOINT_FILE = "checkpoint.pt"
-_PROBE_STEPS = 2  # steps that are timed before the rest is planned
+_PROBE_STEPS = 3  # steps that are timed before the rest is planned
 _TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -102,7 +102,7 @@ def train(
     checkpoint = _Checkpoint(run_folder / CHECKPOINT_FILE, key)
     state = checkpoint.load(model, optimiser)
     clock = _Clock(state.seconds)
-    saved_at = clock.now()
+    saved_at = warm_at = clock.now()
 
     while state.step < state.planned(len(order)):
         if cancelled():
@@ -121,9 +121,13 @@ def train(
         state.step += 1
         state.tokens += computed
         state.losses.append(loss)
+        if state.step == 1:
+            warm_at = clock.now()
         if state.step == _PROBE_STEPS and state.plan is None:
-            # 0.9: what is left over pays for checkpoints and for steps that are longer than the timed ones
-            fitting = int(0.9 * (budget_seconds - clock.now()) / (clock.now() / state.step)) + state.step
+            # The first step also warms up, so only those after it are timed. 0.9: what is left over pays for
+            # checkpoints and for steps that are longer than the timed ones.
+            pace = (clock.now() - warm_at) / (state.step - 1)
+            fitting = int(0.9 * (budget_seconds - clock.now()) / max(pace, 1e-9)) + state.step
             state.plan = max(_PROBE_STEPS, min(len(order), fitting))
         left = (state.planned(len(order)) - state.step) * clock.now() / state.step
         progress(Step(state.step, state.planned(len(order)), loss, left))

@@ -67,7 +67,7 @@ def test_the_placebo_is_refused_by_the_same_gate(registry: Registry, tiny_base: 
     assert registry.record(verdict.adapter)["status"] == "refused"
 
 
-def test_what_only_taught_which_targets_are_frequent_violates_a_guard(registry: Registry, tiny_base: Path) -> None:
+def test_a_violated_guard_refuses_a_night_that_is_otherwise_better(registry: Registry, tiny_base: Path) -> None:
     options = replace(OPTIONS, context_bound=100.0)
     verdict = night(registry, tiny_base, written(OTHER_HABITS, 60), options=options)
     assert (verdict.status, verdict.code) == ("refused", "guard")

@@ -73,7 +73,7 @@ def test_a_budget_that_is_spent_ends_the_training_after_its_first_steps(
     load: Callable[[], Any], sequences: list[TrainingSequence], tmp_path: Path
 ) -> None:
     _, done = trained(load, sequences, tmp_path, budget_seconds=0.0)
-    assert done.steps == done.planned == 2
+    assert done.steps == done.planned == 3
 
 
 def test_a_cancelled_training_goes_on_where_it_was(

@@ -103,6 +103,7 @@ def train(
     state = checkpoint.load(model, optimiser)
     clock = _Clock(state.seconds)
     saved_at = warm_at = clock.now()
+    warm_step = state.step
 
     while state.step < state.planned(len(order)):
         if cancelled():
@@ -121,12 +122,11 @@ def train(
         state.step += 1
         state.tokens += computed
         state.losses.append(loss)
-        if state.step == 1:
-            warm_at = clock.now()
-        if state.step == _PROBE_STEPS and state.plan is None:
-            # The first step also warms up, so only those after it are timed. 0.9: what is left over pays for
-            # checkpoints and for steps that are longer than the timed ones.
-            pace = (clock.now() - warm_at) / (state.step - 1)
+        if state.step == state.resumed_at + 1:  # it also warms up, so only those after it are timed
+            warm_at, warm_step = clock.now(), state.step
+        elif state.step >= _PROBE_STEPS and state.plan is None:
+            # 0.9: what is left over pays for checkpoints and for steps that are longer than the timed ones
+            pace = (clock.now() - warm_at) / (state.step - warm_step)
             fitting = int(0.9 * (budget_seconds - clock.now()) / max(pace, 1e-9)) + state.step
             state.plan = max(_PROBE_STEPS, min(len(order), fitting))
         left = (state.planned(len(order)) - state.step) * clock.now() / state.step

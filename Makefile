@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 # A shell's Python settings must not reach into the environment that is built here.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
-.PHONY: run test check bench clean weights
+.PHONY: run test check bench clean weights client
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -44,3 +44,6 @@ bench: weights
 clean:
 	rm -rf $(VENV) dist build out .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path '*/node_modules/*' -prune -exec rm -rf {} +
+
+client:
+	cd vscode-client && npm ci --ignore-scripts && npm run check && npm test && npm run package

@@ -15,33 +15,7 @@ from lsprotocol import types as lsp
 from pygls.uris import to_fs_path
 
 from feedback.regions import Edit
-
-_WIDTHS = {
-    lsp.PositionEncodingKind.Utf8: lambda c: len(c.encode("utf-8", "surrogatepass")),
-    lsp.PositionEncodingKind.Utf16: lambda c: 2 if ord(c) > 0xFFFF else 1,
-    lsp.PositionEncodingKind.Utf32: lambda c: 1,
-}
-
-
-def units_to_column(line: str, units: int, encoding: lsp.PositionEncodingKind) -> int:
-    """The code-point column of `units` code units into `line`; in the middle of a character: before it."""
-    if encoding == lsp.PositionEncodingKind.Utf32 or (line.isascii()):
-        return max(0, min(units, len(line)))
-    width, seen = _WIDTHS[encoding], 0
-    for column, character in enumerate(line):
-        seen += width(character)
-        if seen > units:
-            return column
-    return len(line)
-
-
-def column_to_units(line: str, column: int, encoding: lsp.PositionEncodingKind) -> int:
-    """How many code units the first `column` code points of `line` take."""
-    head = line[:column]
-    if encoding == lsp.PositionEncodingKind.Utf32 or head.isascii():
-        return len(head)
-    width = _WIDTHS[encoding]
-    return sum(width(character) for character in head)
+from server.positions import points, units
 
 
 def line_starts(text: str) -> list[int]:
@@ -104,15 +78,15 @@ class OpenDocument:
             return 0
         if position.line >= len(self.starts):
             return len(self.text)
-        column = units_to_column(self.line(position.line), position.character, self.encoding)
+        column = points(self.line(position.line), position.character, self.encoding)
         return self.starts[position.line] + column
 
     def position(self, offset: int) -> lsp.Position:
         """The position of an offset, which is clamped to the text."""
         offset = max(0, min(offset, len(self.text)))
         number = bisect_right(self.starts, offset) - 1
-        units = column_to_units(self.line(number), offset - self.starts[number], self.encoding)
-        return lsp.Position(number, units)
+        character = units(self.line(number), offset - self.starts[number], self.encoding)
+        return lsp.Position(number, character)
 
     def apply(self, change: lsp.TextDocumentContentChangeEvent) -> Edit:
         """Apply one change of a `didChange`; the edit is in offsets of the text before it."""

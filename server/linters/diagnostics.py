@@ -12,39 +12,16 @@ from urllib.parse import unquote
 from lsprotocol import types
 
 from agent.findings import Finding, Fix, Severity, Span, TextEdit
+from server.positions import points, units
 
 _SEVERITIES: dict[int, Severity] = {1: "error", 2: "warning", 3: "information", 4: "hint"}
 _NUMBERS = {name: types.DiagnosticSeverity(number) for number, name in _SEVERITIES.items()}
-_CODECS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2)}
 
 
 def same(uri: str) -> str:
     """A form of the URI in which two spellings of one document are equal: servers escape as they like."""
     plain = unquote(uri)
     return plain[:8] + plain[8:9].lower() + plain[9:] if plain.startswith("file:///") and plain[9:10] == ":" else plain
-
-
-def units(line: str, column: int, encoding: str = "utf-16") -> int:
-    """The column in units of `encoding` ("utf-8", "utf-16" or "utf-32") of a column in code points."""
-    column = min(max(column, 0), len(line))
-    if encoding == "utf-32" or line.isascii():
-        return column
-    codec, width = _CODECS[encoding]
-    return len(line[:column].encode(codec, "surrogatepass")) // width
-
-
-def points(line: str, column: int, encoding: str = "utf-16") -> int:
-    """The column in code points of a column in units of `encoding`; the middle of a character is its start."""
-    column = max(column, 0)
-    if encoding == "utf-32" or line.isascii():
-        return min(column, len(line))
-    codec, width = _CODECS[encoding]
-    passed = 0
-    for number, character in enumerate(line):
-        passed += len(character.encode(codec, "surrogatepass")) // width
-        if passed > column:
-            return number
-    return len(line)
 
 
 def range_of(span: Span, lines: Sequence[str], encoding: str = "utf-16") -> types.Range:

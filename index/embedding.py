@@ -72,12 +72,10 @@ class Embedder:
         _fingerprint(self.folder)
         os.environ["HF_HUB_OFFLINE"] = "1"
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # an editor shows what we print as errors
         with heavy:
             import torch
             from sentence_transformers import SentenceTransformer
-            from transformers.utils import logging
-
-        logging.disable_progress_bar()
         if self._threads is not None:
             torch.set_num_threads(self._threads)
         try:

@@ -137,7 +137,7 @@ def test_a_bad_pattern_names_its_setting(pattern: str, words: str):
     ],
 )
 def test_a_bad_entry_names_its_setting(changes: dict[str, object], setting: str):
-    with pytest.raises(UserError, match=rf"inkling\.linters\[0\]\.{setting}"):
+    with pytest.raises(UserError, match=rf"inkling\.linters\.commands\[0\]\.{setting}"):
         command_linter(entry(**changes), 0)
 
 
@@ -160,7 +160,7 @@ def test_ends_are_exclusive_and_pulled_into_the_text(said: str, span: Span):
 
 
 def test_without_a_column_the_finding_is_the_line_without_its_indentation():
-    (finding,) = findings_of("1 m", made(r"(?P<line>\d+) (?P<message>m)", one_based=False), "a\n\tbb\n", "a.toy")
+    (finding,) = findings_of("1 m", made(r"(?P<line>\d+) (?P<message>m)", oneBased=False), "a\n\tbb\n", "a.toy")
     assert finding.span == Span(1, 1, 1, 3)
 
 

@@ -6,7 +6,7 @@ waits until the text has been still for a moment; a newer text makes an older an
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,14 @@ class Diagnostics:
     async def forget(self, uri: str) -> None:
         """The document was closed."""
         self._drop(uri)
+        if self._publish is not None:
+            self._publish(lsp.PublishDiagnosticsParams(uri, []))  # what was pushed would stay in the editor's list
         await self._linters_for(uri).forget(uri)
+
+    def files_changed(self, paths: Sequence[Path]) -> None:
+        """Files changed on disk: the linters' own settings may be among them."""
+        for linters in self._linters.values():
+            linters.files_changed([str(path) for path in paths])
 
     async def of(self, document: OpenDocument) -> list[lsp.Diagnostic]:
         """The diagnostics of the text as it stands now."""

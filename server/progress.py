@@ -67,6 +67,8 @@ class IndexProgress:
 
     def report(self, root: Path, message: dict[str, Any]) -> None:
         """Take in one message of the worker of `root`."""
+        if message.get("phase") == "waiting":  # another window builds this index and shows how far it is
+            return
         if "phase" not in message or "total" not in message:
             line = self._lines.pop(root, None)
             if line is not None:

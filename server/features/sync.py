@@ -43,6 +43,7 @@ def register(server: InklingServer) -> None:
     def did_change_watched_files(params: lsp.DidChangeWatchedFilesParams) -> None:
         paths = [path for change in params.changes if (path := path_of(change.uri)) is not None]
         server.session.workspaces.changed(paths)
+        server.session.diagnostics.files_changed(paths)
 
     @server.feature(lsp.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)
     async def did_change_workspace_folders(params: lsp.DidChangeWorkspaceFoldersParams) -> None:

@@ -127,3 +127,13 @@ async def test_an_unknown_request_is_an_error_and_an_unknown_command_too(connect
         with pytest.raises(Exception, match=r"(?i)not"):
             await request
     assert (await status(client))["openDocuments"] == 0
+
+
+async def test_closing_a_document_takes_its_pushed_diagnostics_away(connect: Connect, project: Path):
+    client, uri = await connect(project, capabilities="bare"), (project / "shapes.py").as_uri()
+    open_document(client, uri, "import os\n")
+    await client.wait_for_notification(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
+    assert client.diagnostics[uri]
+    client.text_document_did_close(lsp.DidCloseTextDocumentParams(lsp.TextDocumentIdentifier(uri)))
+    await client.wait_for_notification(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
+    assert not client.diagnostics[uri]

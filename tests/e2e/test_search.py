@@ -77,9 +77,10 @@ async def test_two_servers_share_one_data_folder(connect: Connect, project: Path
 async def test_every_line_of_progress_that_was_begun_is_ended(connect: Connect, project: Path):
     client = await connect(project, SEARCHING)
     await until(client, lambda found: phase(found, "meaning"))
+    assert client.progress_reports
     for _ in range(100):
-        ended = [isinstance(reports[-1], lsp.WorkDoneProgressEnd) for reports in client.progress_reports.values()]
-        if ended and all(ended):
-            break
+        begun = [reports for reports in client.progress_reports.values() if reports]
+        if all(isinstance(reports[-1], lsp.WorkDoneProgressEnd) for reports in begun):
+            return
         await status(client)
-    assert all(ended)
+    raise AssertionError(begun)

@@ -53,7 +53,7 @@ class Builder:
     """Builds the index of `root`. `embedding` is a folder of weights, a function that makes an encoder, or None for
     words alone.
 
-    Every method takes the index's lock while it works and raises IndexBusy where another process has it;
+    Every method takes the index's lock while it works and raises IndexBusyError where another process has it;
     `with builder:` keeps the lock between calls.
     """
 
@@ -127,7 +127,7 @@ class Builder:
     def build_meaning(self, progress: Report = quiet, interrupted: Callable[[], bool] = never) -> int:
         """Embed what is not embedded yet, until `interrupted()` between two batches; how many chunks that were.
 
-        Raises NoEmbeddingWeights if the weights are not there.
+        Raises NoEmbeddingWeightsError if the weights are not there.
         """
         if self._make_encoder is None:
             return 0

@@ -21,7 +21,7 @@ MAX_CHARACTERS = 2400  # more than the models here read; spares the tokenizer
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "onnx/model.onnx")
 
 
-class NoEmbeddingWeights(UserError):  # noqa: N818
+class NoEmbeddingWeightsError(UserError):
     """The folder with the embedding weights is not there or not whole."""
 
 
@@ -49,13 +49,13 @@ class Embedder:
 
     @property
     def model(self) -> str:
-        """The folder's name and a fingerprint of its configuration and weights. Raises NoEmbeddingWeights."""
+        """The folder's name and a fingerprint of its configuration and weights. Raises NoEmbeddingWeightsError."""
         if self._model is None:
             self._model = f"{self.folder.name}@{_fingerprint(self.folder)}"
         return self._model
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Float32 (n, 384 for the default weights), each row of length 1. Raises NoEmbeddingWeights."""
+        """Float32 (n, 384 for the default weights), each row of length 1. Raises NoEmbeddingWeightsError."""
         with self._lock:
             if self._encoder is None:
                 self._encoder = self._load()
@@ -81,7 +81,7 @@ class Embedder:
         try:
             return SentenceTransformer(str(self.folder), device="cpu", local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
-            raise NoEmbeddingWeights(
+            raise NoEmbeddingWeightsError(
                 f"Expected embedding weights that load in {self.folder}, but: {error}. "
                 "Run `inkling models pull` to download them again."
             ) from error
@@ -91,7 +91,7 @@ def _fingerprint(folder: Path) -> str:
     """Eight hex digits for configuration and weights; of the weights only size, head and tail are read."""
     weights = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
     if weights is None or not (folder / "config.json").is_file():
-        raise NoEmbeddingWeights(
+        raise NoEmbeddingWeightsError(
             f"Expected embedding weights (config.json and one of {', '.join(_WEIGHTS)}) in {folder}, found none. "
             "Run `inkling models pull` to download them."
         )

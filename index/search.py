@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pathspec import GitIgnoreSpec
 
 from index.context import Catalog, find_context
-from index.embedding import Encoder, NoEmbeddingWeights
+from index.embedding import Encoder, NoEmbeddingWeightsError
 from index.names import best_symbols, names_in
 from index.records import Hit, Kind, Match, Symbol
 from index.store import Store, database_path, load_hits
@@ -33,7 +33,7 @@ MAX_QUERY_WORDS = 64
 WEIGHTS = "1.0, 4.0, 2.0"  # of text, names and path in BM25
 
 
-class BadFilter(UserError):  # noqa: N818
+class BadFilterError(UserError):
     """A filter of a search makes no sense."""
 
 
@@ -64,7 +64,7 @@ class Search:
         """The best chunks for a question, an identifier, code or an error message; best first.
 
         `path` is a pattern as in .gitignore ("*.py", "src/**", "/docs"), `language` an LSP language id, `kind` one of
-        `records.Kind`. Raises BadFilter for a pattern or kind that cannot be.
+        `records.Kind`. Raises BadFilterError for a pattern or kind that cannot be.
         """
         query = query[:MAX_QUERY].strip()
         if not query or limit < 1:
@@ -140,7 +140,7 @@ class Search:
         if self._vectors is None:
             try:
                 self._vectors = Vectors(self._embedder.model)
-            except NoEmbeddingWeights as error:
+            except NoEmbeddingWeightsError as error:
                 self._without_meaning(error)
                 return False
         self._vectors.refresh(store)
@@ -149,11 +149,11 @@ class Search:
     def _encoded(self, query: str) -> NDArray[np.float32] | None:
         try:
             return self._embedder.encode([query])[0] if self._embedder else None
-        except NoEmbeddingWeights as error:
+        except NoEmbeddingWeightsError as error:
             self._without_meaning(error)
             return None
 
-    def _without_meaning(self, error: NoEmbeddingWeights) -> None:
+    def _without_meaning(self, error: NoEmbeddingWeightsError) -> None:
         """From here on by words alone; `stats` says why."""
         self._embedder, self.note = None, str(error)
 
@@ -219,11 +219,11 @@ class _Filter:
 
     def __init__(self, path: str | None, language: str | None, kind: str | None) -> None:
         if kind and kind not in get_args(Kind):
-            raise BadFilter(f"Expected one of {', '.join(get_args(Kind))} as the kind, found {kind!r}.")
+            raise BadFilterError(f"Expected one of {', '.join(get_args(Kind))} as the kind, found {kind!r}.")
         try:
             self._paths = GitIgnoreSpec.from_lines([path.removeprefix("./")]) if path else None
         except ValueError as error:
-            raise BadFilter(f"Expected a path pattern such as 'src/**/*.py', found {path!r}.") from error
+            raise BadFilterError(f"Expected a path pattern such as 'src/**/*.py', found {path!r}.") from error
         self._language, self._kind = language, kind
 
     def condition(self, database: sqlite3.Connection) -> tuple[str, list[Any]]:

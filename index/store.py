@@ -66,11 +66,11 @@ CREATE VIRTUAL TABLE vocabulary USING fts5vocab (words, row);
 """
 
 
-class IndexBusy(UserError):  # noqa: N818
+class IndexBusyError(UserError):
     """Another process is building this index."""
 
 
-class IndexBroken(UserError):  # noqa: N818
+class IndexBrokenError(UserError):
     """The index cannot be opened, nor made anew."""
 
 
@@ -91,19 +91,19 @@ def database_path(root: Path) -> Path:
 
 
 def lock(root: Path) -> FileLock:
-    """Take the right to write the index of `root`. Raises IndexBusy at once if another process has it."""
+    """Take the right to write the index of `root`. Raises IndexBusyError at once if another process has it."""
     path = database_path(root)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         taken = FileLock(path.with_suffix(".lock"))
         taken.acquire(timeout=0)
     except Timeout as error:
-        raise IndexBusy(
+        raise IndexBusyError(
             f"The index of {root} is being built by another process (an open editor, or `inkling index`). "
             "Searching works meanwhile; to build it here, close the other one first."
         ) from error
     except OSError as error:
-        raise IndexBroken(
+        raise IndexBrokenError(
             f"Expected to write the index at {path}, but: {error}. "
             "Make the folder writable, or set INKLING_HOME to another one."
         ) from error
@@ -181,7 +181,7 @@ class Store:
             draft.replace(path)
             return cls(path, _connect(path, "rw"))
         except (OSError, sqlite3.Error) as error:
-            raise IndexBroken(
+            raise IndexBrokenError(
                 f"Expected to make the index at {path}, but: {error}. "
                 "Free some space or make the folder writable, or set INKLING_HOME to another one."
             ) from error

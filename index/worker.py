@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from index.builder import Builder, Result
-from index.embedding import NoEmbeddingWeights
+from index.embedding import NoEmbeddingWeightsError
 from index.files import MAX_BYTES, MAX_FILES
 from index.records import Progress
-from index.store import IndexBusy
+from index.store import IndexBusyError
 from inkling.errors import UserError
 
 NICE = 10
@@ -39,7 +39,7 @@ BUSY_SECONDS = 3.0
 PROGRESS_SECONDS = 0.2  # between two progress lines
 
 
-class _Stopped(Exception):  # noqa: N818
+class _StoppedError(Exception):
     """The parent wants us to stop, or is gone."""
 
 
@@ -102,11 +102,11 @@ class _Worker:
             self._stdout.write(json.dumps(message).encode() + b"\n")
             self._stdout.flush()
         except (OSError, ValueError) as error:  # the parent is gone
-            raise _Stopped from error
+            raise _StoppedError from error
 
     def say_last(self, error: str) -> None:
         """Why this process ends, if anybody still listens."""
-        with contextlib.suppress(_Stopped):
+        with contextlib.suppress(_StoppedError):
             self.say({"phase": "stopped", "error": error})
 
     def progress(self, progress: Progress) -> None:
@@ -159,20 +159,20 @@ class _Worker:
             try:
                 self._builder.__enter__()
                 return
-            except IndexBusy as error:
+            except IndexBusyError as error:
                 if not told:
                     self.say({"phase": "waiting", "done": 0, "total": 0, "seconds_left": None, "note": str(error)})
                     told = True
                 self._understand(self._inbox.take(BUSY_SECONDS))
 
     def _understand(self, messages: list[dict[str, Any]]) -> tuple[list[str], bool]:
-        """(changed paths, whether to rescan). Raises _Stopped."""
+        """(changed paths, whether to rescan). Raises _StoppedError."""
         changed: list[str] = []
         rescan = False
         for message in messages:
             paths = message.get("changed", [])
             if message.get("stop"):
-                raise _Stopped
+                raise _StoppedError
             if message.get("rescan"):
                 rescan = True
             elif isinstance(paths, list) and paths and all(isinstance(path, str) for path in paths):
@@ -187,7 +187,7 @@ class _Worker:
             return
         try:
             self._builder.build_meaning(self.progress, self._inbox.pending)
-        except NoEmbeddingWeights as error:
+        except NoEmbeddingWeightsError as error:
             self._embeds = False
             self.say({"phase": "ready", "ready": "words", "files": whole.files, "error": str(error)})
             return
@@ -215,7 +215,7 @@ def serve(
     worker = _Worker(builder, _Inbox(stdin), stdout)
     try:
         worker.run()
-    except _Stopped:
+    except _StoppedError:
         return 0
     except UserError as error:
         worker.say_last(str(error))

@@ -108,7 +108,7 @@ def improvement(before: np.ndarray, after: np.ndarray, *, seed: int = 0) -> Impr
     The bootstrap alone is too narrow for few examples, t alone ignores skew (Hesterberg 2015, "What Teachers Should
     Know About the Bootstrap"). One example says nothing about the next: its interval is infinite.
     """
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
+    from scipy.special import stdtrit
 
     gained = before - after
     count = len(gained)

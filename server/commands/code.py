@@ -125,7 +125,7 @@ def complete(
     """
     from inkling.folders import adapters_folder
     from model.adapters import Registry
-    from model.completer import Completer
+    from model.completer import Completer, Offer
     from model.completion import CompletionRequest, Refusal
     from model.engine import Engine
     from model.gate import Gate
@@ -133,7 +133,7 @@ def complete(
     file, offset, text = _position(place)
     request = CompletionRequest(file.name, _LANGUAGES.get(file.suffix, "plaintext"), text[:offset], text[offset:])
 
-    async def answer() -> object:
+    async def answer() -> Offer | Refusal:
         engine = Engine(_weights(base), name=base)
         engine.start()
         await engine.ready()
@@ -151,9 +151,9 @@ def complete(
         print_json(asdict(made)) if as_json else err.print(f"Nothing: {made.detail}", highlight=False)
         raise typer.Exit(1)
     if as_json:
-        print_json(asdict(made))  # type: ignore[call-overload]
+        print_json(asdict(made))
     else:
-        out.print(made.text, highlight=False, markup=False)  # type: ignore[attr-defined]
+        out.print(made.text, highlight=False, markup=False)
 
 
 def check(

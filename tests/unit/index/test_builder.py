@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from index.builder import Builder
-from index.embedding import NoEmbeddingWeights
+from index.embedding import NoEmbeddingWeightsError
 from index.records import Progress
 from index.search import Search
-from index.store import IndexBusy, Store, database_path
+from index.store import IndexBusyError, Store, database_path
 from inkling.process import environment
 from tests.unit.index.workspace import CountingEncoder, repository, write
 
@@ -203,12 +203,12 @@ def test_only_one_process_builds_and_others_read(root: Path) -> None:
             capture_output=True,
             text=True,
         )
-        assert IndexBusy.__name__ in second.stderr
+        assert IndexBusyError.__name__ in second.stderr
         assert paths(root, "alpha") == ["alpha.py"]
 
 
 def test_missing_weights_are_told_after_the_words_are_there(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(NoEmbeddingWeights, match="inkling models pull"):
+    with pytest.raises(NoEmbeddingWeightsError, match="inkling models pull"):
         Builder(root, tmp_path / "nothing").build()
     assert paths(root, "alpha") == ["alpha.py"]
 

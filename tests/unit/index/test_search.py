@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from index.builder import Builder
 from index.embedding import Embedder
-from index.search import BadFilter, Search
+from index.search import BadFilterError, Search
 from inkling.folders import models_folder
 from tests.unit.index.workspace import CountingEncoder, repository, write
 
@@ -82,9 +82,9 @@ def test_filters_hold(root: Path, search: Search, encoder: CountingEncoder | Non
 
 
 def test_a_filter_that_cannot_be_says_what_can(search: Search) -> None:
-    with pytest.raises(BadFilter, match="function"):
+    with pytest.raises(BadFilterError, match="function"):
         search.search("x", kind="functoin")
-    with pytest.raises(BadFilter, match="src"):
+    with pytest.raises(BadFilterError, match="src"):
         search.search("x", path="!")
 
 

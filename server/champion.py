@@ -9,7 +9,6 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from inkling.errors import InklingError
 from model.adapters import Registry
 from model.engine import Engine, EngineError
 
@@ -46,19 +45,20 @@ class ChampionWatch:
                 self._report(f"The model could not be loaded: {error}")
                 return
             while True:
-                stamp = self._registry.stamp()
-                if stamp != self._stamp:
-                    self._stamp = stamp
-                    await self._switch()
+                try:
+                    await self._look()
+                except Exception as error:  # whatever a damaged adapter raises, the next one must still be seen
+                    log.exception("the adapter was not switched")
+                    self._report(f"The adapter was not switched: {error}")
                 await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _switch(self) -> None:
-        try:
-            champion = self._registry.champion(self._base)
-            name, folder = (champion.name, champion.folder) if champion else (None, None)
-            if name == self._engine.adapter:
-                return
+    async def _look(self) -> None:
+        stamp = self._registry.stamp()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        champion = self._registry.champion(self._base)
+        name, folder = (champion.name, champion.folder) if champion else (None, None)
+        if name != self._engine.adapter:
             await self._engine.use_adapter(folder, name)
             log.info("now serving %s", name or "the bare base")
-        except InklingError as error:
-            self._report(f"The adapter was not switched: {error}")

@@ -48,6 +48,6 @@ def run() -> int:
     try:
         app(prog_name="inkling")  # leaves by SystemExit
     except UserError as error:
-        errors.print(f"[red]inkling:[/red] {error}", highlight=False, soft_wrap=True)
+        errors.print(f"inkling: {error}", highlight=False, soft_wrap=True, markup=False)
         return error.exit_code
     return 0

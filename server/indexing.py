@@ -68,8 +68,8 @@ class IndexProcess:
                     process.kill()
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._on_progress(self.root, {"phase": "stopped"})
 
     async def _keep_running(self) -> None:
         while not self._stopping:
@@ -99,14 +99,13 @@ class IndexProcess:
             return -1
         assert self._process.stdout is not None
         assert self._process.stderr is not None
-        errors = asyncio.create_task(_last_words(self._process.stderr))
-        async for line in self._process.stdout:
-            try:
-                message = json.loads(line)
-            except ValueError:
-                log.warning("the indexing process said something that is not JSON: %r", line[:200])
-                continue
-            self._say(message)
+        errors = asyncio.create_task(last_words(self._process.stderr))
+        try:
+            async for line in self._process.stdout:
+                self._say(json.loads(line))
+        except ValueError:  # not JSON, or a line without end: not a worker of ours any more
+            log.exception("the indexing process said something that is no message")
+            self._process.kill()
         self._words = await errors
         return await self._process.wait()
 
@@ -122,7 +121,7 @@ class IndexProcess:
             process.stdin.write(json.dumps(message).encode() + b"\n")
 
 
-async def _last_words(stream: asyncio.StreamReader) -> str:
+async def last_words(stream: asyncio.StreamReader) -> str:
     """Drain a child's standard error; the end of what it said, for when it dies."""
     kept = b""
     while chunk := await stream.read(4096):

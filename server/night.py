@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -106,6 +107,8 @@ def _run(
     report: "Callable[[Progress], None]",
     cancelled: Callable[[], bool],
 ) -> "Verdict":
+    if find_spec("peft") is None:
+        raise NightError("Training needs packages that are not installed: pip install 'inkling[night]'.")
     from model.training.night import NightOptions, run_night
 
     return run_night(

@@ -43,6 +43,7 @@ class _Last:
     text: str
     before: str
     after: str
+    replaces: int
 
 
 class Offers:
@@ -123,7 +124,7 @@ class Offers:
         if prefix[: last.offset] != last.before or not last.text.startswith(typed):
             return None
         if self._learning.is_open(last.id):
-            return Offered(last.id, last.text[len(typed) :])
+            return Offered(last.id, last.text[len(typed) :], last.replaces)
         return None
 
     async def _context(self, snapshot: Snapshot, prefix: str, suffix: str) -> tuple[Document, ...]:
@@ -172,5 +173,5 @@ class Offers:
         self._learning.offered(suggestion, decision, snapshot.uri, offset, snapshot.text)
         if not shown:
             return Refusal(rule, f"A suggestion was made and held back by the rule {rule!r}.")
-        self._last[snapshot.uri] = _Last(suggestion.id, offset, made.text, prefix, suffix)
+        self._last[snapshot.uri] = _Last(suggestion.id, offset, made.text, prefix, suffix, made.replaces)
         return Offered(suggestion.id, made.text, made.replaces)

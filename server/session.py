@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class Session:
         self._told: set[str] = set()
         self._started = time.monotonic()
         self._closed = False
-        base = self._weights(settings.model.base, "There are no completions") if settings.completion.enabled else None
+        base = self._weights(settings.model.base, "There are no completions", tell=settings.completion.enabled)
         embedding = (
             self._weights(settings.index.embedding, "Search goes by words only") if settings.index.enabled else None
         )
@@ -91,15 +91,21 @@ class Session:
         if self.settings.measure_loop:
             self._loop_delay.start()
         self.learning.start()
-        self.engine.start()
+        if self.settings.completion.enabled:
+            self.engine.start()
         self._champion.start()
         for root in self._client.roots:
             self.workspaces.add(root)
 
     def configure(self, values: object) -> None:
-        """Take over new settings; those of the model, the index and the linters count from the next start on."""
-        self.settings, problems = merge(self.settings, values)
+        """Take over new settings of completions and nights; all others count from the server's next start on."""
+        wanted, problems = merge(self.settings, values)
         self.report_all(problems)
+        self.settings = replace(self.settings, completion=wanted.completion, night=wanted.night)
+        if wanted != self.settings:
+            self.report("Some of the new settings count from the next start of the server on: restart it.")
+        if self.settings.completion.enabled:
+            self.engine.start()
         self.offers.settings = self.settings.completion
         self.completer.gate = Gate(self.settings.completion.mode)
 
@@ -146,11 +152,12 @@ class Session:
             self.learning.close()
             self.engine.close()
 
-    def _weights(self, name: str, loss: str) -> Path | None:
+    def _weights(self, name: str, loss: str, *, tell: bool = True) -> Path | None:
         try:
             return resolve(name)
         except UserError as error:
-            self.report(f"{loss}: {error}")
+            if tell:
+                self.report(f"{loss}: {error}")
             return None
 
 

@@ -27,19 +27,20 @@ def real(path: Path) -> Path:
 
 
 class Folder:
-    """One workspace folder."""
+    """One workspace folder. `root` is its real path, `named` how the editor calls it, links and all."""
 
-    def __init__(self, root: Path, search: Search, process: IndexProcess | None) -> None:
+    def __init__(self, root: Path, named: Path, search: Search, process: IndexProcess | None) -> None:
         self.root = root
+        self.named = named
         self.search = search
         self.process = process
 
     def relative(self, path: Path) -> str | None:
-        """The path inside this folder, with forward slashes; None if it lies elsewhere."""
-        try:
-            return path.relative_to(self.root).as_posix()
-        except ValueError:
-            return None
+        """The path inside this folder, with forward slashes; None if it lies elsewhere. Never looks at the disk."""
+        for spelling in (self.named, self.root):
+            if path.is_relative_to(spelling):
+                return path.relative_to(spelling).as_posix()
+        return None
 
 
 class Workspaces:
@@ -61,7 +62,7 @@ class Workspaces:
 
     def add(self, root: Path) -> None:
         """Open a folder and start indexing it."""
-        root = real(root)
+        named, root = root, real(root)
         if root in self._folders or not root.is_dir():
             return
         process = None
@@ -76,13 +77,16 @@ class Workspaces:
                 options += ["--embedding", f"path:{self._embedding_folder}"]
             process = IndexProcess(root, options, self._on_progress)
             process.start()
-        self._folders[root] = Folder(root, Search(root, self._embedder), process)
+        self._folders[root] = Folder(root, named, Search(root, self._embedder), process)
 
     async def remove(self, root: Path) -> None:
         """Close a folder."""
         folder = self._folders.pop(root, None) or self._folders.pop(real(root), None)
-        if folder is not None and folder.process is not None:
+        if folder is None:
+            return
+        if folder.process is not None:
             await folder.process.stop()
+        await self._run(folder.search.close)
 
     @property
     def roots(self) -> list[Path]:
@@ -105,7 +109,7 @@ class Workspaces:
         by_folder: dict[Path, list[Path]] = {}
         for path in paths:
             if (found := self.of(path)) is not None:
-                by_folder.setdefault(found[0].root, []).append(path)
+                by_folder.setdefault(found[0].root, []).append(found[0].root / found[1])
         for root, changed in by_folder.items():
             process = self._folders[root].process
             if process is not None:
@@ -126,14 +130,14 @@ class Workspaces:
         for folder in folders:
             asked = partial(folder.search.search, query, limit=limit, path=path, language=language, kind=kind)
             hits = await self._run(asked)
-            found += [(folder.root, hit) for hit in hits]
+            found += [(folder.named, hit) for hit in hits]
         return sorted(found, key=lambda pair: -pair[1].score)[:limit]
 
     async def symbols(self, query: str, limit: int) -> list[tuple[Path, Symbol]]:
         """Definitions whose name fits, over all folders."""
         found: list[tuple[Path, Symbol]] = []
         for folder in list(self._folders.values()):
-            found += [(folder.root, s) for s in await self._run(partial(folder.search.symbols, query, limit))]
+            found += [(folder.named, s) for s in await self._run(partial(folder.search.symbols, query, limit))]
         return found[:limit]
 
     async def context(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from agent.findings import Finding
 from inkling.errors import UserError
@@ -96,14 +97,15 @@ def search(
     if as_json:
         print_json([asdict(hit) for hit in hits])
     for hit in [] if as_json else hits:
-        name = f" [bold]{hit.scope + '.' if hit.scope else ''}{hit.name}[/bold]" if hit.name else ""
+        name = f" [bold]{escape(hit.scope + '.' if hit.scope else '')}{escape(hit.name)}[/bold]" if hit.name else ""
         out.print(
-            f"[cyan]{hit.path}:{hit.start_line + 1}[/cyan]{name} [dim]{hit.kind}, {' + '.join(hit.matched)}[/dim]"
+            f"[cyan]{escape(hit.path)}:{hit.start_line + 1}[/cyan]{name} "
+            f"[dim]{hit.kind}, {' + '.join(hit.matched)}[/dim]"
         )
         first = next((line for line in hit.text.splitlines() if line.strip()), "")
         out.print(f"    {first.strip()[:110]}", highlight=False, markup=False)
     if not hits:
-        err.print(f"Nothing in {place} fits {query!r}.")
+        err.print(f"Nothing in {place} fits {query!r}.", markup=False)
         raise typer.Exit(1)
 
 
@@ -148,7 +150,7 @@ def complete(
     with err.status("Loading the model"):
         made = asyncio.run(answer())
     if isinstance(made, Refusal):
-        print_json(asdict(made)) if as_json else err.print(f"Nothing: {made.detail}", highlight=False)
+        print_json(asdict(made)) if as_json else err.print(f"Nothing: {made.detail}", highlight=False, markup=False)
         raise typer.Exit(1)
     if as_json:
         print_json(asdict(made))
@@ -179,7 +181,9 @@ def check(
 
     async def findings() -> list[tuple[Path, Finding]]:
         linters = Linters(
-            _folder(root), LinterSettings(trusted=trust), lambda message: err.print(message, highlight=False)
+            _folder(root),
+            LinterSettings(trusted=trust),
+            lambda message: err.print(message, highlight=False, markup=False),
         )
         try:
             return [
@@ -231,8 +235,8 @@ def _position(place: str) -> tuple[Path, int, str]:
     name, *numbers = place.rsplit(":", 2)
     if len(numbers) == 2 and not numbers[0].isdigit():
         name, numbers = f"{name}:{numbers[0]}", numbers[1:]
-    if not numbers or not all(number.isdigit() for number in numbers):
-        raise UserError(f"Expected FILE:LINE or FILE:LINE:COLUMN, found {place!r}.")
+    if not numbers or not all(number.isdigit() and int(number) > 0 for number in numbers):
+        raise UserError(f"Expected FILE:LINE or FILE:LINE:COLUMN, counted from 1, found {place!r}.")
     file, line = Path(name), int(numbers[0]) - 1
     text = _read(file)
     lines = text.split("\n")

@@ -127,7 +127,7 @@ def show(
         print_json(asdict(entry))
         return
     for name, value in asdict(entry).items():
-        out.print(f"[bold]{name}[/bold]  {value!r}", highlight=False)
+        out.print(f"{name}:  {value!r}", highlight=False, markup=False)
     for line in explain(entry.reward) if entry.reward else ():
         out.print(line, highlight=False, markup=False)
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from server.commands.printing import counting, err, out, print_json, print_table
 
@@ -39,10 +40,10 @@ def pull(
     from model.weights import pull as pull_weights
 
     for source in sources or [DEFAULT_BASE, DEFAULT_EMBEDDING]:
-        err.print(f"[bold]{source}[/bold]", highlight=False)
+        err.print(source, highlight=False, markup=False)
         with counting("bytes") as report:
             folder = pull_weights(source, report=report)
-        err.print(f"  is in {folder}", highlight=False)
+        err.print(f"  is in {folder}", highlight=False, markup=False)
 
 
 @models.command("list")
@@ -116,10 +117,14 @@ def doctor(as_json: AsJson = False) -> None:
         width = max(len(check.name) for check in found)
         for check in found:
             out.print(
-                f"{marks[check.state]:<22}{check.name:<{width + 2}}{check.found}", highlight=False, soft_wrap=True
+                f"{marks[check.state]:<22}{check.name:<{width + 2}}{escape(check.found)}",
+                highlight=False,
+                soft_wrap=True,
             )
             if check.mend:
-                out.print(f"{'':<6}{'':<{width + 2}}mend: {check.mend}", highlight=False, style="dim", soft_wrap=True)
+                out.print(
+                    f"{'':<6}{'':<{width + 2}}mend: {escape(check.mend)}", highlight=False, style="dim", soft_wrap=True
+                )
     if worst(found) == "fail":
         raise typer.Exit(1)
 

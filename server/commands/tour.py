@@ -44,7 +44,7 @@ def tour(
         raise UserError(f"Expected a repository's folder, found nothing at {root}.")
     resolve(base)
     console = err if as_json else out
-    console.print(f"A tour of [bold]{root}[/bold], in a throw-away home.", highlight=False)
+    console.print(f"A tour of {root}, in a throw-away home.", highlight=False, markup=False)
     report = Report(console)
     with tempfile.TemporaryDirectory(prefix="inkling-tour-", ignore_cleanup_errors=True) as home:
         asyncio.run(Tour(Plan(root, base, regions, budget), Path(home), report).walk())

@@ -10,12 +10,15 @@ import json
 from typing import Any
 
 from feedback.consent import Consent
+from inkling.errors import InklingError
 from inkling.process import command, environment
+from server.indexing import last_words
 from server.progress import Progress
 from server.protocol import InklingServer
 
 NIGHT = "inkling.night"
 CONSENT = "inkling.consent"
+_LOOK_SECONDS = 0.3
 
 
 def register(server: InklingServer) -> None:
@@ -26,42 +29,57 @@ def register(server: InklingServer) -> None:
         return await run_night(server)
 
     @server.command(CONSENT)
-    def consent(value: str) -> dict[str, Any]:
+    async def consent(value: str) -> dict[str, Any]:
         allowed = [choice.value for choice in Consent]
         if value not in allowed:
             return {"error": f"expected one of {', '.join(allowed)}, found {value!r}"}
         roots = [str(root) for root in server.session.workspaces.roots]
-        for root in roots:
-            server.session.learning.consents.set(root, Consent(value))
+        try:
+            for root in roots:
+                await asyncio.to_thread(server.session.learning.consents.set, root, Consent(value))
+        except InklingError as error:
+            return {"error": str(error)}
         return {"consent": value, "workspaces": roots}
 
 
 async def run_night(server: InklingServer) -> dict[str, Any]:
-    """Run a night in a child process with progress; returns its last message, the verdict."""
+    """Run a night in a child process with progress; returns its verdict, or why there is none."""
     settings = server.session.settings
     options = ["--budget", settings.night.budget, "--minimum-regions", str(settings.night.minimum_regions)]
     child = await asyncio.create_subprocess_exec(
         *command("night", "--json", "--base", settings.model.base, *options),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
         env=environment(),
         start_new_session=True,
     )
     assert child.stdout is not None
+    assert child.stderr is not None
+    words = asyncio.create_task(last_words(child.stderr))
     progress = Progress(server, "Inkling: night", cancellable=True)
-    await progress.begin()
     last: dict[str, Any] = {}
+    stopper = asyncio.create_task(_stop_when_cancelled(progress, child))
     try:
+        await progress.begin()
         async for line in child.stdout:
             with contextlib.suppress(ValueError):
                 last = json.loads(line)
-                progress.report(str(last.get("message") or last.get("phase") or ""))
-            if progress.cancelled:
-                child.terminate()
-        await child.wait()
+                progress.report(str(last.get("message") or ""))
+        code = await child.wait()
+        if last.get("phase") != "verdict":
+            last = {"phase": "verdict", "status": "failed", "reason": await words or f"the night ended with {code}"}
     finally:
+        stopper.cancel()
         if child.returncode is None:
             child.terminate()
-        progress.end(str(last.get("reason") or "finished"))
+        progress.end(str(last.get("reason") or "stopped"))
     return last
+
+
+async def _stop_when_cancelled(progress: Progress, child: asyncio.subprocess.Process) -> None:
+    """Ask the night once to end; it keeps a checkpoint and says that it was cancelled."""
+    while not progress.cancelled:  # noqa: ASYNC110 - pygls has a flag for it, and nothing to wait on
+        await asyncio.sleep(_LOOK_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        child.terminate()

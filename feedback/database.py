@@ -6,6 +6,8 @@ A place is a path, or an SQLAlchemy URL (SQLite or PostgreSQL).
 """
 
 import os
+import sqlite3
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 5.0
 MIGRATION_SECONDS = 60.0
+_WAL_RETRY_SECONDS = 0.02
 
 Place = Path | str
 
@@ -108,8 +111,22 @@ def _engine(url: URL) -> Engine:
 
 def _on_connect(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # transactions are begun by _on_begin, not guessed by the driver
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
+    _use_wal(connection)
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _use_wal(connection: Any) -> None:
+    """Turn on the write-ahead log. SQLite does not wait for its turn to do that, so we do."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(_WAL_RETRY_SECONDS)
 
 
 def _on_begin(connection: Connection) -> None:

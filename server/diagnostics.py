@@ -70,9 +70,18 @@ class Diagnostics:
         """Lints any text under the name of a document, and fails rather than answer with less than everything."""
         return self._linters_for(uri).checker(language)
 
-    def status(self) -> dict[str, Any]:
-        """What each linter does, per folder."""
-        return {str(root or ""): dict(linters.status()) for root, linters in self._linters.items()}
+    async def close_folder(self, root: Path) -> None:
+        """The folder was closed: its linters end."""
+        linters = self._linters.pop(root, None)
+        if linters is not None:
+            await linters.close()
+
+    def status(self) -> list[dict[str, Any]]:
+        """What each linter does, per folder; `root` is null for documents outside of every folder."""
+        return [
+            {"root": str(root) if root else None, "linters": dict(linters.status())}
+            for root, linters in self._linters.items()
+        ]
 
     async def close(self) -> None:
         """Stop the linters."""

@@ -31,7 +31,7 @@ from server.linters.settings import LinterSettings
 from server.loop_delay import LoopDelay
 from server.offers import Offers
 from server.settings import LintersSettings, Settings, merge
-from server.workspaces import Workspaces
+from server.workspaces import Workspaces, real
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +113,11 @@ class Session:
         """Tell the user several things."""
         for message in messages:
             self.report(message)
+
+    async def close_folder(self, root: Path) -> None:
+        """The editor closed a folder: its index process, its search and its linters end."""
+        await self.diagnostics.close_folder(real(root))
+        await self.workspaces.remove(root)
 
     def version_of(self, uri: str) -> int | None:
         """The version of a document as it is now; None if it is not open."""

@@ -51,7 +51,7 @@ def register(server: InklingServer) -> None:
             if (path := path_of(folder.uri)) is not None:
                 server.session.workspaces.add(path)
         gone = [path for folder in params.event.removed if (path := path_of(folder.uri)) is not None]
-        await asyncio.gather(*(server.session.workspaces.remove(path) for path in gone))
+        await asyncio.gather(*(server.session.close_folder(path) for path in gone))
 
     @server.feature(lsp.WORKSPACE_DID_CHANGE_CONFIGURATION)
     def did_change_configuration(params: lsp.DidChangeConfigurationParams) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from lsprotocol import types as lsp
 
-from tests.e2e.conftest import Connect, ask, change_range, complete, insert, open_document, pull, status
+from tests.e2e.conftest import Connect, ask, change_range, complete, insert, open_document, pull, status, until
 
 
 async def test_what_the_server_can_do_is_announced(connect: Connect, project: Path):
@@ -137,3 +137,14 @@ async def test_closing_a_document_takes_its_pushed_diagnostics_away(connect: Con
     client.text_document_did_close(lsp.DidCloseTextDocumentParams(lsp.TextDocumentIdentifier(uri)))
     await client.wait_for_notification(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
     assert not client.diagnostics[uri]
+
+
+async def test_a_folder_that_is_closed_is_gone_with_its_linters(connect: Connect, project: Path):
+    client, uri = await connect(project), (project / "shapes.py").as_uri()
+    open_document(client, uri, "import os\n")
+    assert await pull(client, uri)
+    assert [entry["root"] for entry in (await status(client))["linters"]] == [str(project)]
+    gone = lsp.WorkspaceFoldersChangeEvent(added=[], removed=[lsp.WorkspaceFolder(project.as_uri(), project.name)])
+    client.workspace_did_change_workspace_folders(lsp.DidChangeWorkspaceFoldersParams(gone))
+    found = await until(client, lambda found: not found["workspaces"])
+    assert found["linters"] == []

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from inkling.errors import UserError
+from model.catalog import BASE, EMBEDDING
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class CompletionSettings:
 class ModelSettings:
     """Which base weights are served (`inkling models list`), and on how many threads (0: all cores but one)."""
 
-    base: str = "smollm2-135m-instruct"
+    base: str = BASE.name
     threads: int = 0
 
 
@@ -41,7 +42,7 @@ class IndexSettings:
     """Semantic search over the workspace."""
 
     enabled: bool = True
-    embedding: str = "all-minilm-l6-v2"
+    embedding: str = EMBEDDING.name
     max_file_bytes: int = 1_000_000
     max_files: int = 20_000
 

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from model.catalog import BASE, EMBEDDING
 from server.commands.printing import counting, err, out, print_json, print_table
 
-DEFAULT_BASE = "smollm2-135m-instruct"
-DEFAULT_EMBEDDING = "all-minilm-l6-v2"
+DEFAULT_BASE = BASE.name
+DEFAULT_EMBEDDING = EMBEDDING.name
 
 models = typer.Typer(help="Fetch base weights; list, promote and roll back adapters.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

@@ -20,19 +20,24 @@ class CompletionRequest:
     prefix: str
     suffix: str
     documents: tuple[Document, ...] = ()
+    repository: str = ""  # its name, read before everything else
     block: bool | None = None  # True: may run over several lines; None: decided from the cursor's line
     max_tokens: int = 64
+    wait: bool = False  # encode documents that are not cached first, instead of going without them this time
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a completion cost. Tokens that were reused from the resident cache were not prefilled."""
+    """What a completion cost. Tokens that were reused from the resident tail were not prefilled."""
 
     reused_tokens: int
     prefilled_tokens: int
     decoded_tokens: int
     prefill_seconds: float
     decode_seconds: float
+    drafted_tokens: int = 0  # proposed without the network, and how many of them it would have chosen itself
+    accepted_tokens: int = 0
+    prefetched: bool = False  # it was made before it was asked for
 
 
 @dataclass(frozen=True)

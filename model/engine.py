@@ -1,37 +1,50 @@
 """The engine: one model, one thread, the newest request wins.
 
-It turns requests into prompts, lets the runtime compute, decodes greedily with healed tokens, and knows when a
-line or a block is over. Loading, completing and switching adapters all happen on the engine's own thread, so
-whoever awaits it never computes. It does not judge texts: that is for the filters and the gate.
+It schedules: loading, completing and switching adapters happen one after the other on the engine's own thread, and
+between them the generator's idle work in short steps. Whoever awaits it never computes. What a completion is stands
+in `model.generator`; it does not judge texts either: that is for the filters and the gate.
 """
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from inkling.errors import InklingError
-from model.completion import Completion, CompletionRequest, Cost, Refusal, Stop
-from model.ending import Ending
-from model.prompt import Budget, Layout
-from model.runtime import CancelledError, Runtime
+from model.completion import Completion, CompletionRequest, Refusal
+from model.document import Document
+from model.generator import Generator, GeneratorOptions
+from model.runtimes.choose import RuntimeName, open_runtime
+from model.runtimes.onnx_quantise import Precision
+from model.runtimes.runtime import CancelledError, OutOfMemoryError, Runtime
+from model.shipped import Shipped
 from model.tokens import Tokens
-from model.working_set import WorkingSet
+from model.worker import Worker
 
 State = Literal["off", "idle", "loading", "ready", "failed"]
-MakeRuntime = Callable[[Path, int], Runtime]
+MakeRuntime = Callable[[Path, Sequence[Path], str | None], Runtime]
+"""Folder of the base, folders of adapters, and "cpu" where an accelerator has proved too small."""
 
-_POSITIONS_KEPT = 320  # for what is decoded, the paths, and the slack of the budget
+_FEWEST_DOCUMENT_TOKENS = 64
+_FEWER = "The accelerator ran out of memory: documents are limited to {} tokens now."
+_CLOSE_SECONDS = 1.0  # for writing encoded documents to disk when the engine is closed
 
 
 class EngineError(InklingError):
     """The engine was asked for something that it cannot do in its state."""
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Which runtime, and how it serves. `threads` 0: the runtime's own choice."""
+
+    runtime: RuntimeName = "auto"
+    precision: Precision = "int8"
+    threads: int = 0
+    generator: GeneratorOptions = field(default_factory=GeneratorOptions)
 
 
 class _Job:
@@ -48,43 +61,46 @@ class _Job:
 
 
 class Engine:
-    """Completes requests. `folder` None means that there are no weights: the engine stays off."""
+    """Completes requests. `folder` None means that there are no weights: the engine stays off.
+
+    `shipped` is the adapter that came with Inkling for this base; it lies below every other one.
+    """
 
     def __init__(
         self,
         folder: Path | None,
         *,
         name: str,
-        threads: int = 0,
-        budget: Budget | None = None,
+        shipped: Shipped | None = None,
+        options: EngineOptions | None = None,
         make_runtime: MakeRuntime | None = None,
+        report: Callable[[str], None] = lambda message: None,
     ) -> None:
         self.name = name
         self.adapter: str | None = None
         self.state: State = "idle" if folder else "off"
+        self.notes: list[str] = []
         self._folder = folder
-        self._threads = threads
-        self._budget = budget or Budget()
-        self._make_runtime = make_runtime or _transformers_runtime
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._shipped = shipped
+        self._options = _trained(options or EngineOptions(), shipped)
+        self._make_runtime = make_runtime or self._open_runtime
+        self._report = report
         self._ready = asyncio.Event()
         self._newest: _Job | None = None
         self._error = ""
         self._loaded_seconds = 0.0
-        self._working_set = WorkingSet()
-        self._last: Cost | None = None
+        self._last: Completion | None = None
         self._completed = 0
-        self._runtime: Runtime
-        self._tokens: Tokens
-        self._layout: Layout
+        self._adapters: tuple[Path, ...] = (shipped.folder,) if shipped else ()
+        self._generator: Generator | None = None
+        self._worker: Worker | None = None
 
     def start(self) -> None:
         """Begin to load. The event loop must be running."""
         if self.state == "idle":
             self.state = "loading"
-            loop = asyncio.get_running_loop()
-            done = loop.run_in_executor(self._executor, self._load)
-            done.add_done_callback(self._loaded)
+            self._worker = Worker("engine", self._idle)
+            asyncio.wrap_future(self._worker.submit(self._load)).add_done_callback(self._loaded)
 
     async def ready(self) -> None:
         """Wait until requests are served. Raises EngineError if loading failed; waits for ever if it is off."""
@@ -94,47 +110,75 @@ class Engine:
 
     async def complete(self, request: CompletionRequest) -> Completion | Refusal:
         """Complete; a request that is still under way is cancelled. Cancelling the caller stops at the next token."""
-        if self.state != "ready":
+        if self.state != "ready" or self._worker is None:
             return self._not_ready()
         if self._newest is not None:
             self._newest.cancel()
         job = self._newest = _Job()
         try:
-            work = asyncio.get_running_loop().run_in_executor(self._executor, self._complete, request, job)
-            return await work
+            return await asyncio.wrap_future(self._worker.submit(lambda: self._complete(request, job)))
         except CancelledError:
             return Refusal("superseded", "A newer request came before this one was done.")
         except asyncio.CancelledError:
             job.cancel()
             raise
 
+    @property
+    def tokens(self) -> Tokens | None:
+        """The base's tokenizer, once it is loaded; safe to use on any thread."""
+        return self._generator.layout.tokens if self._generator is not None else None
+
+    @property
+    def longest_document(self) -> int:
+        """Tokens of the longest document that is read whole."""
+        return self._generator.layout.budget.document if self._generator is not None else 0
+
+    def warm(self, documents: Sequence[Document], repository: str) -> None:
+        """Encode these documents when nobody waits, so that a request that attends to them finds them ready."""
+        if self._worker is not None and self.state in ("loading", "ready"):
+            self._worker.submit(lambda: self._warm(documents, repository))
+
     async def use_adapter(self, folder: Path | None, name: str | None) -> None:
-        """Serve with another adapter, or with the bare base, from the next request on."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._switch, folder, name)
+        """Serve with another adapter, or without one of the user's own, from the next request on."""
+        if self._worker is None:
+            raise EngineError("The engine was not started.")
+        await asyncio.wrap_future(self._worker.submit(lambda: self._switch(folder, name)))
 
     def status(self) -> dict[str, Any]:
-        """State, weights, adapter, and the cost of the last completion."""
+        """State, weights, adapter, caches by tier, and the cost of the last completion."""
         found: dict[str, Any] = {"state": self.state, "base": self.name, "adapter": self.adapter}
+        found["shippedAdapter"] = self._shipped is not None
+        if self.notes:
+            found["notes"] = list(self.notes)
         if self.state == "failed":
             found["error"] = self._error
-        if self.state == "ready":
-            found |= {"runtime": self._runtime.name, "loadSeconds": self._loaded_seconds, "completed": self._completed}
+        if self.state == "ready" and self._generator is not None:
+            found |= {"loadSeconds": self._loaded_seconds, "completed": self._completed, **self._generator.status()}
         if self._last is not None:
-            cost = self._last
+            cost = self._last.cost
             found["last"] = {
                 "reusedTokens": cost.reused_tokens,
                 "prefilledTokens": cost.prefilled_tokens,
                 "decodedTokens": cost.decoded_tokens,
+                "draftedTokens": cost.drafted_tokens,
+                "acceptedTokens": cost.accepted_tokens,
+                "documents": len(self._last.documents),
+                "prefetched": cost.prefetched,
                 "prefillSeconds": cost.prefill_seconds,
                 "decodeSeconds": cost.decode_seconds,
             }
         return found
 
     def close(self) -> None:
-        """Cancel what runs and let the thread end."""
+        """Cancel what runs and let the thread end; encoded documents are written to disk for the next start."""
         if self._newest is not None:
             self._newest.cancel()
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._worker is not None:
+            self._worker.close(self._put_away)
+
+    def join(self, seconds: float) -> bool:
+        """After `close`: wait for the thread to end; whether it did."""
+        return self._worker is None or self._worker.join(seconds)
 
     def _not_ready(self) -> Refusal:
         if self.state == "failed":
@@ -143,15 +187,53 @@ class Engine:
             return Refusal("no_model", f"The weights {self.name} are missing; run `inkling models pull {self.name}`.")
         return Refusal("model_loading", "The model is still loading.")
 
+    def _open_runtime(self, folder: Path, adapters: Sequence[Path], device: str | None) -> Runtime:
+        options = self._options
+        return open_runtime(
+            folder,
+            adapters,
+            name=options.runtime if device is None else "auto",
+            precision=options.precision,
+            threads=options.threads,
+            device=device,
+        )
+
     def _load(self) -> None:
-        assert self._folder is not None
         started = time.perf_counter()
-        self._tokens = Tokens(self._folder)
-        self._runtime = self._make_runtime(self._folder, self._threads)
-        positions = self._runtime.maximum_positions - _POSITIONS_KEPT
-        self._layout = Layout(self._tokens, self._budget.within(positions))
-        self._runtime.extend(self._tokens.encode("import os\n"), lambda: False)
+        self._make_generator(None)
         self._loaded_seconds = time.perf_counter() - started
+
+    def _make_generator(self, device: str | None) -> None:
+        """Load the runtime and what is around it; with fewer documents, or on the CPU, where memory runs out."""
+        assert self._folder is not None
+        options = self._options.generator
+        try:
+            runtime = self._make_runtime(self._folder, self._adapters, device)
+        except OutOfMemoryError:
+            return self._fall_back_to_cpu(device)
+        while True:
+            try:
+                self._generator = Generator(
+                    self._folder, runtime, options, adapters=self._adapters, report=self._report
+                )
+                return None
+            except OutOfMemoryError:
+                documents = min(options.budget.documents, options.budget.attended) // 2
+                if documents < _FEWEST_DOCUMENT_TOKENS:
+                    return self._fall_back_to_cpu(device)
+                self._note(_FEWER.format(documents))
+                options = replace(options, budget=replace(options.budget, documents=documents, attended=documents))
+
+    def _fall_back_to_cpu(self, device: str | None = None) -> None:
+        if device == "cpu":
+            raise EngineError(
+                f"There is too little memory for {self.name}: choose smaller weights (inkling.model.base)."
+            )
+        self._note("The accelerator has too little memory for this model: it is served on the CPU.")
+        if self._generator is not None:
+            self._generator.close(0.0)
+            self._generator = None
+        self._make_generator("cpu")
 
     def _loaded(self, done: "asyncio.Future[None]") -> None:
         if done.cancelled():
@@ -161,105 +243,61 @@ class Engine:
         self._ready.set()
 
     def _switch(self, folder: Path | None, name: str | None) -> None:
-        self._runtime.load_adapter(folder)
-        self.adapter = name
+        assert self._generator is not None
+        shipped = (self._shipped.folder,) if self._shipped else ()
+        adapters = (*shipped, folder) if folder is not None else shipped
+        self._generator.load_adapters(adapters)
+        self._adapters, self.adapter = adapters, name
+
+    def _warm(self, documents: Sequence[Document], repository: str) -> None:
+        if self._generator is not None:
+            self._generator.warm(documents, repository)
 
     def _complete(self, request: CompletionRequest, job: _Job) -> Completion:
-        if job.cancelled():
-            raise CancelledError
-        documents = self._working_set.choose(request.path, request.documents)
-        prompt = self._layout.build(replace(request, documents=documents))
-        started = time.perf_counter()
-        self._runtime.encode(prompt.documents, job.cancelled)
-        prefill = self._runtime.extend(prompt.tail, job.cancelled)
-        prefilled = time.perf_counter()
-        decoded = self._decode(prefill.logits, prompt.piece, Ending(request), request.max_tokens, job)
-        cost = Cost(
-            prefill.reused_tokens,
-            prefill.prefilled_tokens,
-            len(decoded.tokens),
-            prefilled - started,
-            time.perf_counter() - prefilled,
-        )
-        self._last, self._completed = cost, self._completed + 1
-        return Completion(
-            decoded.text,
-            tuple(decoded.tokens),
-            tuple(decoded.logprobs),
-            decoded.stop,
-            self.name,
-            self.adapter,
-            cost,
-            documents,
-        )
-
-    def _decode(self, logits: np.ndarray, piece: bytes, ending: Ending, most: int, job: _Job) -> "_Decoded":
-        """Greedy decoding; `piece` must be spelled first, by tokens that start with it or are its beginning."""
-        made = _Decoded(piece)
+        """Runs on the worker. Out of memory: fewer documents, at last the CPU."""
         while True:
             if job.cancelled():
                 raise CancelledError
-            token, logprob = self._choose(logits, made.left_to_spell)
-            spelling = self._tokens.decode([token])
-            if not spelling:  # a special token: the model is done
-                return made.finish("end", ending.of(made.written, final=True))
-            made.add(token, spelling, logprob)
-            stopped = ending.of(made.written, final=False)
-            if stopped is not None:
-                return made.finish(ending.kind, stopped)
-            if len(made.tokens) >= most:
-                return made.finish("length", ending.cut_short(made.written))
-            logits = self._runtime.decode(token)
+            generator = self._generator
+            assert generator is not None
+            try:
+                made = generator.complete(request, job.cancelled, name=self.name, adapter=self.adapter)
+            except OutOfMemoryError:
+                documents = min(generator.layout.budget.documents, generator.layout.budget.attended) // 2
+                if documents < _FEWEST_DOCUMENT_TOKENS:
+                    self._fall_back_to_cpu()
+                    continue
+                self._note(_FEWER.format(documents))
+                generator.limit_documents(documents)
+                continue
+            self._last, self._completed = made, self._completed + 1
+            return made
 
-    def _choose(self, logits: np.ndarray, piece: bytes) -> tuple[int, float]:
-        """The likeliest allowed token and its log-probability among those that are allowed."""
-        if not piece:
-            token = int(np.argmax(logits))
-            return token, float(logits[token] - _log_sum_exp(logits))
-        allowed = self._tokens.continuing(piece)
-        if not len(allowed):  # no token spells this byte: take what the model likes best
-            return self._choose(logits, b"")
-        within = logits[allowed]
-        best = int(np.argmax(within))
-        return int(allowed[best]), float(within[best] - _log_sum_exp(within))
+    def _idle(self) -> bool:
+        """One step of the generator's idle work; runs on the worker."""
+        generator, worker = self._generator, self._worker
+        if generator is None or worker is None:
+            return False
+        try:
+            return generator.idle(lambda: worker.wanted, name=self.name, adapter=self.adapter)
+        except CancelledError:
+            return True
+        except OutOfMemoryError:
+            return False  # the next request meets it too, and knows what to do
 
+    def _put_away(self) -> None:
+        if self._generator is not None:
+            self._generator.close(_CLOSE_SECONDS)
 
-class _Decoded:
-    """What was decoded so far. The bytes of the healed piece are not part of the text."""
-
-    def __init__(self, piece: bytes) -> None:
-        self._piece = piece
-        self._spelled = b""
-        self.tokens: list[int] = []
-        self.logprobs: list[float] = []
-        self.text = ""
-        self.stop: Stop = "end"
-
-    @property
-    def left_to_spell(self) -> bytes:
-        return self._piece[len(self._spelled) :]
-
-    @property
-    def written(self) -> str:
-        """The text behind the cursor; the bytes of an unfinished character wait."""
-        return self._spelled[len(self._piece) :].decode("utf-8", "ignore")
-
-    def add(self, token: int, spelling: bytes, logprob: float) -> None:
-        self.tokens.append(token)
-        self.logprobs.append(logprob)
-        self._spelled += spelling
-
-    def finish(self, stop: Stop, text: str | None) -> "_Decoded":
-        self.stop, self.text = stop, text if text is not None else self.written
-        return self
+    def _note(self, message: str) -> None:
+        if message not in self.notes:
+            self.notes.append(message)
+        self._report(message)
 
 
-def _log_sum_exp(logits: np.ndarray) -> float:
-    top = float(np.max(logits))
-    return top + float(np.log(np.sum(np.exp(logits - top))))
-
-
-def _transformers_runtime(folder: Path, threads: int) -> Runtime:
-    from model.runtime_transformers import TransformersRuntime
-
-    return TransformersRuntime(folder, threads)
+def _trained(options: EngineOptions, shipped: Shipped | None) -> EngineOptions:
+    """The options, with the position scheme and the format that the shipped adapter was trained with."""
+    if shipped is None:
+        return options
+    generator = replace(options.generator, scheme=shipped.scheme, fills_middle=shipped.fills_middle)
+    return replace(options, generator=generator)

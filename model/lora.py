@@ -1,17 +1,17 @@
-"""Merging a LoRA into a network's own weights, and taking it out again without a trace.
+"""LoRA adapters as what they add to a network's own weights. Reads the PEFT file format; needs neither torch nor peft.
 
-The original tensors are kept, so that taking out is a copy and not a subtraction. Reads the PEFT file format; needs
-no peft. What it cannot merge exactly is refused before any weight is touched.
+What cannot be merged exactly is refused, so that a caller changes either all weights or none.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from inkling.errors import UserError
-
-if TYPE_CHECKING:
-    import torch
 
 _PREFIX = "base_model.model."
 _REFUSED = {"use_dora": False, "fan_in_fan_out": False, "bias": "none", "modules_to_save": None}
@@ -21,69 +21,51 @@ class UnusableAdapterError(UserError):
     """The folder holds no LoRA that fits the base that is loaded."""
 
 
-class Merger:
-    """Owns which adapter is in the weights of `model` (a transformers model)."""
+def deltas(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.float32]]:
+    """Per parameter name: scaling * B @ A (Hu et al. 2021), float32. `shapes` are those of the base's parameters."""
+    import ml_dtypes  # noqa: F401  (registers bfloat16 with numpy)
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
 
-    def __init__(self, model: "torch.nn.Module") -> None:
-        self._parameters = dict(model.named_parameters())
-        self._originals: dict[str, torch.Tensor] = {}
-
-    def merge(self, folder: Path | None) -> None:
-        """Make the weights those of the base plus the LoRA in `folder`, or those of the base. All or nothing."""
-        import torch
-
-        deltas = self._deltas(folder) if folder is not None else {}
-        with torch.no_grad():
-            for name, original in self._originals.items():
-                self._parameters[name].copy_(original)
-            self._originals = {name: self._parameters[name].detach().clone() for name in deltas}
-            for name, delta in deltas.items():
-                weight = self._parameters[name]
-                weight.copy_((weight.float() + delta).to(weight.dtype))
-
-    def _deltas(self, folder: Path) -> dict[str, "torch.Tensor"]:
-        """Per parameter name: scaling * B @ A (Hu et al. 2021), float32, on the parameter's device."""
-        from safetensors.torch import load_file
-
-        try:
-            config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-            tensors = load_file(folder / "adapter_model.safetensors")
-        except (OSError, ValueError) as error:
-            raise UnusableAdapterError(
-                f"{folder} is not a readable PEFT folder ({error}). `inkling models rollback` serves the one before."
-            ) from error
-        refused = [name for name, allowed in _REFUSED.items() if config.get(name) not in (allowed, None, [], False)]
-        if config.get("peft_type") != "LORA" or refused:
-            raise UnusableAdapterError(
-                f"{folder} cannot be served: expected a plain LoRA, found {config.get('peft_type')} "
-                f"with {', '.join(refused) or 'no such extras'}."
-            )
-        deltas = {}
-        for key, down in tensors.items():
-            if not key.endswith(".lora_A.weight"):
-                continue
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        tensors = load_file(folder / "adapter_model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UnusableAdapterError(
+            f"{folder} is not a readable PEFT folder ({error}). `inkling models rollback` serves the one before."
+        ) from error
+    refused = [name for name, allowed in _REFUSED.items() if config.get(name) not in (allowed, None, [], False)]
+    if config.get("peft_type") != "LORA" or refused:
+        raise UnusableAdapterError(
+            f"{folder} cannot be served: expected a plain LoRA, found {config.get('peft_type')} "
+            f"with {', '.join(refused) or 'no such extras'}."
+        )
+    found = {}
+    for key, down in tensors.items():
+        if key.endswith(".lora_A.weight"):
             module = key.removeprefix(_PREFIX).removesuffix(".lora_A.weight")
-            deltas[f"{module}.weight"] = self._delta(folder, config, module, down, tensors)
-        if 2 * len(deltas) != len(tensors) or not deltas:
-            raise UnusableAdapterError(f"{folder} holds tensors that are not pairs of LoRA matrices.")
-        return deltas
+            up = tensors.get(f"{_PREFIX}{module}.lora_B.weight")
+            found[f"{module}.weight"] = _delta(folder, config, module, shapes, down, up)
+    if 2 * len(found) != len(tensors) or not found:
+        raise UnusableAdapterError(f"{folder} holds tensors that are not pairs of LoRA matrices.")
+    return found
 
-    def _delta(
-        self,
-        folder: Path,
-        config: dict[str, Any],
-        module: str,
-        down: "torch.Tensor",
-        tensors: dict[str, "torch.Tensor"],
-    ) -> "torch.Tensor":
-        weight = self._parameters.get(f"{module}.weight")
-        up = tensors.get(f"{_PREFIX}{module}.lora_B.weight")
-        if weight is None or up is None or weight.shape != (up.shape[0], down.shape[1]) or up.shape[1] != len(down):
-            raise UnusableAdapterError(f"{folder} was made for another base: '{module}' does not fit.")
-        rank = len(down)
-        alpha = _of_module(config.get("alpha_pattern"), module, config["lora_alpha"])
-        scaling = alpha / rank**0.5 if config.get("use_rslora") else alpha / rank
-        return scaling * (up.to(weight.device).float() @ down.to(weight.device).float())
+
+def _delta(
+    folder: Path,
+    config: dict[str, Any],
+    module: str,
+    shapes: Mapping[str, tuple[int, ...]],
+    down: NDArray[Any],
+    up: NDArray[Any] | None,
+) -> NDArray[np.float32]:
+    rank = len(down)
+    if up is None or up.shape[1:] != (rank,) or shapes.get(f"{module}.weight") != (len(up), down.shape[1]):
+        raise UnusableAdapterError(f"{folder} was made for another base: '{module}' does not fit.")
+    alpha = _of_module(config.get("alpha_pattern"), module, config["lora_alpha"])
+    scaling = alpha / rank**0.5 if config.get("use_rslora") else alpha / rank
+    product: NDArray[np.float32] = up.astype(np.float32) @ down.astype(np.float32)
+    return np.float32(scaling) * product
 
 
 def _of_module(pattern: dict[str, float] | None, module: str, default: float) -> float:

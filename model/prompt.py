@@ -1,69 +1,110 @@
 """How a cursor and its documents become token ids: for serving, and in the same form for training.
 
-It chooses and cuts; it runs no model. The sequence is: sink, documents, then the tail (the active file up to the last
-token boundary before the cursor). The cut at the top of the tail moves in steps of many lines, so that typing only
-appends and what is cached stays useful.
+It chooses and cuts; it runs no model. The sequence is: sink, documents, then the tail: the active file as its path,
+what follows the cursor, and what stands before it up to the last token boundary (suffix, prefix, middle: typing only
+appends). The cut at the top of the tail moves in steps of many lines, so that what is cached stays useful.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from model.completion import CompletionRequest
 from model.document import Document
+from model.positions import LONGEST_SINK, Parallel, PositionScheme
 from model.tokens import Tokens
 
-_SLACK = 64  # tokens by which a tail may exceed its budget, as blocks of lines are counted one by one
+_SLACK = 64  # tokens by which a prefix may exceed its budget, as blocks of lines are counted one by one
+_SUFFIX_CHARACTERS = 16  # per token of the suffix's budget: more is never looked at
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Tokens that a prompt may use: about two seconds of prefill on two cores, and short enough to train on.
+    """Tokens that a prompt may use. Documents are encoded once, so only the tail costs time at a cursor.
 
+    `documents` of all documents, `attended` of those that are attended to whole (of more, the pages that matter are:
+    see `model.sparse`), `document` of one, `tail` of the text before the cursor, `suffix` of the text behind it.
     `grid` is the number of lines by which the top of the tail moves.
     """
 
-    documents: int = 384
-    document: int = 224
+    documents: int = 3072
+    attended: int = 3072
+    document: int = 512
     tail: int = 512
     grid: int = 24
+    suffix: int = 96
 
     def within(self, positions: int) -> "Budget":
         """This budget, scaled down where a model has fewer positions."""
-        asked = self.documents + self.tail
+        asked = min(self.documents, self.attended) + self.tail + self.suffix
         if asked <= positions:
             return self
         share = positions / asked
-        return Budget(int(self.documents * share), int(self.document * share), int(self.tail * share), self.grid)
+        return replace(
+            self,
+            documents=int(self.documents * share),
+            attended=int(self.attended * share),
+            document=int(self.document * share),
+            tail=int(self.tail * share),
+            suffix=int(self.suffix * share),
+        )
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What the runtime reads. `documents[0]` is the sink; decoding has to start with the bytes `piece`."""
+    """What the runtime reads. Every document sees the sink and itself; decoding has to start with the bytes `piece`."""
 
+    sink: tuple[int, ...]
     documents: tuple[tuple[int, ...], ...]
     tail: tuple[int, ...]
     piece: bytes
 
+    @property
+    def size(self) -> int:
+        """Tokens in all."""
+        return len(self.sink) + sum(map(len, self.documents)) + len(self.tail)
+
+
+@dataclass(frozen=True)
+class Middle:
+    """The special tokens of fill-in-the-middle: what opens the suffix, the prefix, and ends the middle."""
+
+    suffix: int
+    prefix: int
+    end: int
+
 
 @dataclass(frozen=True)
 class Format:
-    """How files are strung together for one base. Another way (suffix, prefix, middle) is another such object.
+    """How files are strung together for one base.
 
-    `sink` is read before anything else; `separator` stands before a file's path.
+    `start` is read before anything else, `repository` opens a repository's name, `separator` stands before a file's
+    path. `middle` is None for weights that never learned to fill in the middle: they read no suffix.
     """
 
-    sink: tuple[int, ...]
+    start: tuple[int, ...]
+    repository: tuple[int, ...]
     separator: tuple[int, ...]
+    middle: Middle | None = None
 
     @staticmethod
-    def of(tokens: Tokens) -> "Format":
-        """The form that the base saw in its own pre-training, as far as its special tokens tell."""
+    def of(tokens: Tokens, *, fills_middle: bool = False) -> "Format":
+        """The form that the base saw in its own pre-training, as far as its special tokens tell.
+
+        `fills_middle`: the weights (the base's own, or an adapter's) learned to. Qwen's own tokens are taken where
+        they exist; SmolLM2 has none, so three tokens of notebooks and issues, unused in code, stand for them.
+        """
         end = tokens.named("<|endoftext|>", "<|end_of_text|>", "<s>")
         separator = tokens.named("<file_sep>", "<|file_sep|>")
+        repository = tokens.named("<repo_name>", "<|repo_name|>")
+        suffix = tokens.named("<|fim_suffix|>", "<fim_suffix>", "<jupyter_output>")
+        prefix = tokens.named("<|fim_prefix|>", "<fim_prefix>", "<jupyter_code>")
+        able = fills_middle and end is not None and suffix is not None and prefix is not None
         return Format(
-            sink=(end,) if end is not None else (),
+            start=(end,) if end is not None else (),
+            repository=(repository,) if repository is not None else (),
             separator=(separator,) if separator is not None else tuple(tokens.encode("\n\n# ")),
+            middle=Middle(suffix, prefix, end) if able else None,  # type: ignore[arg-type]
         )
 
 
@@ -75,12 +116,49 @@ class Layout:
         self.budget = budget or Budget()
         self.form = form or Format.of(tokens)
         self._count = lru_cache(maxsize=512)(lambda text: len(tokens.encode(text)))
+        self.document = lru_cache(maxsize=256)(self._document)
 
     def build(self, request: CompletionRequest) -> Prompt:
         """The prompt of a request."""
+        documents = tuple(ids for _, ids in self.fitting(request.documents))
+        return Prompt(self.sink(request.repository), documents, *self.tail(request))
+
+    def fitting(self, documents: Sequence[Document]) -> list[tuple[Document, tuple[int, ...]]]:
+        """Those that fit into the budget, with their tokens. What does not fit is left out, whole."""
+        left, found = self.budget.documents, []
+        for document in documents:
+            ids = self.document(document)
+            if len(ids) <= left:
+                found.append((document, ids))
+                left -= len(ids)
+        return found
+
+    def sink(self, repository: str) -> tuple[int, ...]:
+        """What every document and the tail see first: the start of a text and the repository's name, if it has one."""
+        if not repository or not self.form.repository:
+            return self.form.start
+        name = self.tokens.encode(repository + "\n")
+        return (*self.form.start, *self.form.repository, *name)[:LONGEST_SINK]
+
+    def _document(self, document: Document) -> tuple[int, ...]:
+        """Path and text of one document, cut to its share of the budget."""
+        head = self._head(document.path)
+        ids = self.tokens.encode(document.text if document.text.endswith("\n") else document.text + "\n")
+        return (*head, *ids)[: self.budget.document]
+
+    def tail(self, request: CompletionRequest) -> tuple[tuple[int, ...], bytes]:
+        """The active file: path, suffix, prefix up to a safe boundary, and the bytes between that and the cursor."""
         ids, piece = self.tokens.encode_healable(self.window(request.prefix))
         ids = ids[-(self.budget.tail + _SLACK) :]
-        return Prompt(self._documents(request.documents), (*self._head(request.path), *ids), piece)
+        return (*self._head(request.path), *self._suffix(request.suffix), *ids), piece
+
+    def _suffix(self, suffix: str) -> tuple[int, ...]:
+        """Suffix and prefix markers around what follows the cursor; nothing for weights that read no suffix."""
+        middle = self.form.middle
+        if middle is None or not suffix.strip() or not self.budget.suffix:
+            return ()
+        text = suffix[: self.budget.suffix * _SUFFIX_CHARACTERS]
+        return (middle.suffix, *self.tokens.encode(text)[: self.budget.suffix], middle.prefix)
 
     def window(self, prefix: str) -> str:
         """The end of `prefix` that fits into the tail's budget, starting at a line of the grid.
@@ -107,36 +185,61 @@ class Layout:
             start = above
         return start
 
-    def _documents(self, documents: Sequence[Document]) -> tuple[tuple[int, ...], ...]:
-        """The sink, then the documents that fit, each cut to its share."""
-        laid: list[tuple[int, ...]] = [self.form.sink] if self.form.sink else []
-        left = self.budget.documents
-        for document in documents:
-            ids = self._document(document)
-            if len(ids) <= left:
-                laid.append(ids)
-                left -= len(ids)
-        return tuple(laid)
-
-    def _document(self, document: Document) -> tuple[int, ...]:
-        head = self._head(document.path)
-        ids = self.tokens.encode(document.text if document.text.endswith("\n") else document.text + "\n")
-        return (*head, *ids[: max(0, self.budget.document - len(head))])
-
     def _head(self, path: str) -> tuple[int, ...]:
         return (*self.form.separator, *self.tokens.encode(path + "\n"))
 
 
-def training_sequence(
-    layout: Layout, *, path: str, prefix: str, suffix: str, target: str, documents: Sequence[Document] = ()
-) -> tuple[list[int], list[bool]]:
-    """Token ids and the mask of those that carry loss, exactly as `Layout.build` would have served the cursor.
+@dataclass(frozen=True)
+class TrainingPrompt:
+    """One row for training: equally long tuples of token ids, whether a token carries loss, positions and blocks.
 
-    Loss lies on the healed piece, the target, and the rest of the line up to its newline: a base without a middle
-    token writes on until the line ends, and where it should stop is part of what it learns.
+    `blocks`: 0 for the sink, 1, 2, ... for the documents, -1 for the tail. A token sees the sink, what stands before
+    it in its own block, and everything before it if it belongs to the tail.
     """
-    prompt = layout.build(CompletionRequest(path, "", prefix, suffix, tuple(documents)))
-    rest = suffix.split("\n", 1)[0]
-    context = [id for document in prompt.documents for id in document] + list(prompt.tail)
-    ahead = layout.tokens.encode(prompt.piece.decode() + target + rest + "\n")
-    return context + ahead, [False] * len(context) + [True] * len(ahead)
+
+    tokens: tuple[int, ...]
+    targets: tuple[bool, ...]
+    positions: tuple[int, ...]
+    blocks: tuple[int, ...]
+
+
+def training_prompt(
+    layout: Layout,
+    request: CompletionRequest,
+    target: str,
+    scheme: PositionScheme | None = None,
+) -> TrainingPrompt:
+    """A request and what was written at its cursor, exactly as `Layout.build` would have served the cursor.
+
+    Loss lies on the healed piece and the target, and on what ends it: the end-of-middle token where the suffix was
+    read, else the rest of the line up to its newline (a base without a middle token writes on until the line ends).
+    """
+    prompt = layout.build(request)
+    middle = layout.form.middle
+    written = prompt.piece.decode() + target
+    if middle is not None and middle.prefix in prompt.tail:
+        ahead = [*layout.tokens.encode(written), middle.end]
+    else:
+        ahead = layout.tokens.encode(written + request.suffix.split("\n", 1)[0] + "\n")
+    return row_of(prompt, ahead, scheme or Parallel())
+
+
+def row_of(prompt: Prompt, ahead: Sequence[int], scheme: PositionScheme) -> TrainingPrompt:
+    """Lay a prompt and the tokens behind it out as one row; loss lies on `ahead`."""
+    lengths = [len(document) for document in prompt.documents]
+    tail = (*prompt.tail, *ahead)
+    tokens = list(prompt.sink)
+    positions = list(range(len(prompt.sink)))
+    blocks = [0] * len(prompt.sink)
+    starts = scheme.starts(len(prompt.sink), lengths)
+    for number, (document, start) in enumerate(zip(prompt.documents, starts, strict=True), start=1):
+        tokens += document
+        positions += range(start, start + len(document))
+        blocks += [number] * len(document)
+    first = scheme.tail(len(prompt.sink), lengths)
+    context = len(tokens) + len(prompt.tail)
+    tokens += tail
+    positions += range(first, first + len(tail))
+    blocks += [-1] * len(tail)
+    targets = [False] * context + [True] * len(ahead)
+    return TrainingPrompt(tuple(tokens), tuple(targets), tuple(positions), tuple(blocks))

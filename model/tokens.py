@@ -68,6 +68,10 @@ class Tokens:
         """Token ids of `text`, with nothing added."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
+    def starts(self, text: str) -> list[int]:
+        """Where in `text`, in characters, each of its tokens starts."""
+        return [start for start, _ in self._tokenizer.encode(text, add_special_tokens=False).offsets]
+
     def encode_healable(self, text: str, longest: int = 8) -> tuple[list[int], bytes]:
         """Token ids of `text` up to the last safe boundary, and the bytes behind it that decoding has to start with.
 

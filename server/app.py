@@ -18,6 +18,7 @@ from server.settings import Settings, load_user_settings, merge
 
 _LOG_BYTES, _LOG_FILES = 2_000_000, 3
 _CLIENT_GONE = 1
+_PUT_AWAY_SECONDS = 1.5  # for the engine to write encoded documents to disk
 
 
 def create_server() -> InklingServer:
@@ -126,5 +127,6 @@ def _leave(server: InklingServer) -> None:
     session = getattr(server, "session", None)
     if session is not None:
         session.close_at_once()
+        session.engine.join(_PUT_AWAY_SECONDS)
     logging.shutdown()
     os._exit(0 if server.protocol._shutdown else _CLIENT_GONE)

@@ -14,6 +14,7 @@ from index.files import is_secret
 from model.completer import Completer, Offer
 from model.completion import CompletionRequest, Refusal
 from model.document import Document
+from server.context import Context
 from server.documents import Snapshot
 from server.learning import Learning
 from server.settings import CompletionSettings
@@ -21,6 +22,7 @@ from server.workspaces import Workspaces
 
 _STORED_PREFIX = 4000  # characters before the cursor that are kept with a suggestion
 _STORED_SUFFIX = 1000
+_STORED_DOCUMENTS = 6000  # characters of what was attended to
 
 CurrentVersion = Callable[[str], int | None]  # the version of a document now; None if it is closed
 
@@ -50,12 +52,18 @@ class Offers:
     """Answers 'what may come next here?', with a named reason when nothing may."""
 
     def __init__(
-        self, completer: Completer, learning: Learning, workspaces: Workspaces, settings: CompletionSettings
+        self,
+        completer: Completer,
+        learning: Learning,
+        workspaces: Workspaces,
+        context: Context,
+        settings: CompletionSettings,
     ) -> None:
         self.completer = completer
         self.settings = settings
         self._learning = learning
         self._workspaces = workspaces
+        self._context = context
         self._last: dict[str, _Last] = {}
         self._snoozed_until = 0.0
         self.last_refusal: dict[str, object] | None = None
@@ -91,11 +99,17 @@ class Offers:
         if (continued := self._continued(snapshot.uri, offset, prefix, suffix)) is not None:
             return continued
         started = time.perf_counter()
-        documents = await self._context(snapshot, prefix, suffix)
+        documents = await self._context.find(snapshot, prefix, suffix)
         place = self._workspaces.of(snapshot.path)
         path = place[1] if place else (snapshot.path.name if snapshot.path else "untitled")
         request = CompletionRequest(
-            path, snapshot.language, prefix, suffix, documents, max_tokens=self.settings.max_tokens
+            path,
+            snapshot.language,
+            prefix,
+            suffix,
+            documents,
+            repository=place[0].root.name if place else "",
+            max_tokens=self.settings.max_tokens,
         )
         made = await self.completer.complete(request)
         if isinstance(made, Refusal):
@@ -127,22 +141,6 @@ class Offers:
             return Offered(last.id, last.text[len(typed) :], last.replaces)
         return None
 
-    async def _context(self, snapshot: Snapshot, prefix: str, suffix: str) -> tuple[Document, ...]:
-        place = self._workspaces.of(snapshot.path)
-        if place is None or self.settings.context_documents == 0:
-            return ()
-        folder, path = place
-        hits = await self._workspaces.context(
-            folder,
-            path,
-            prefix,
-            suffix,
-            limit=self.settings.context_documents,
-            max_chars=self.settings.context_characters,
-            seconds=self.settings.context_milliseconds / 1000,
-        )
-        return tuple(Document(hit.path, hit.text) for hit in hits)
-
     def _decide(
         self, snapshot: Snapshot, offset: int, path: str, documents: tuple[Document, ...], made: Offer, seconds: float
     ) -> Offered | Refusal:
@@ -163,7 +161,7 @@ class Offers:
             prefix=prefix[-_STORED_PREFIX:],
             suffix=suffix[:_STORED_SUFFIX],
             text=made.text,
-            documents=tuple(ContextDocument(d.path, d.text) for d in made.completion.documents),
+            documents=_stored(made.completion.documents),
             logprobs=made.completion.logprobs,
             base=made.completion.base,
             adapter=made.completion.adapter,
@@ -175,3 +173,13 @@ class Offers:
             return Refusal(rule, f"A suggestion was made and held back by the rule {rule!r}.")
         self._last[snapshot.uri] = _Last(suggestion.id, offset, made.text, prefix, suffix, made.replaces)
         return Offered(suggestion.id, made.text, made.replaces)
+
+
+def _stored(documents: tuple[Document, ...]) -> tuple[ContextDocument, ...]:
+    """The first of what was attended to, whole documents only: what a night reads of them is shorter still."""
+    kept, left = [], _STORED_DOCUMENTS
+    for document in documents:
+        if len(document.text) <= left:
+            kept.append(ContextDocument(document.path, document.text))
+            left -= len(document.text)
+    return tuple(kept)

@@ -20,10 +20,13 @@ from model.adapters import Registry
 from model.completer import Completer
 from model.engine import Engine
 from model.gate import Gate
+from model.shipped import shipped
 from model.weights import resolve
 from server.champion import ChampionWatch
+from server.context import Context
 from server.diagnostics import Diagnostics
 from server.documents import Documents
+from server.engine_options import engine_options
 from server.fixing import Fixer
 from server.learning import Learning
 from server.linters.command import CommandLinter, command_linter
@@ -31,6 +34,7 @@ from server.linters.settings import LinterSettings
 from server.loop_delay import LoopDelay
 from server.offers import Offers
 from server.settings import LintersSettings, Settings, merge
+from server.status_file import StatusFile
 from server.workspaces import Workspaces, real
 
 log = logging.getLogger(__name__)
@@ -57,16 +61,24 @@ class Session:
         self._told: set[str] = set()
         self._started = time.monotonic()
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         base = self._weights(settings.model.base, "There are no completions", tell=settings.completion.enabled)
         embedding = (
             self._weights(settings.index.embedding, "Search goes by words only") if settings.index.enabled else None
         )
         self.documents = Documents(client.encoding)
         self.workspaces = Workspaces(settings.index, embedding, client.on_index_progress)
-        self.engine = Engine(base, name=settings.model.base, threads=settings.model.threads)
+        self.engine = Engine(
+            base,
+            name=settings.model.base,
+            shipped=shipped(settings.model.base),
+            options=engine_options(settings),
+            report=self._report_from_afar,
+        )
         self.completer = Completer(self.engine, Gate(settings.completion.mode))
         self.learning = Learning(folders.feedback_database(), settings.feedback, self.report)
-        self.offers = Offers(self.completer, self.learning, self.workspaces, settings.completion)
+        self.context = Context(self.engine, self.workspaces, self.documents, settings)
+        self.offers = Offers(self.completer, self.learning, self.workspaces, self.context, settings.completion)
         self.diagnostics = Diagnostics(
             self.workspaces,
             linter_settings(settings.linters, settings.trusted, self.report),
@@ -78,6 +90,7 @@ class Session:
             Registry(folders.adapters_folder()), self.engine, settings.model.base, self.report
         )
         self._loop_delay = LoopDelay()
+        self._status_file = StatusFile(self.status)
 
     def report(self, message: str) -> None:
         """Tell the user something, once a session."""
@@ -86,14 +99,21 @@ class Session:
             self._told.add(message)
             self._client.tell(message)
 
+    def _report_from_afar(self, message: str) -> None:
+        """As `report`, from any thread."""
+        if self._loop is not None and not self._closed:
+            self._loop.call_soon_threadsafe(self.report, message)
+
     def start(self) -> None:
         """Start everything that runs by itself. The event loop must be running."""
+        self._loop = asyncio.get_running_loop()
         if self.settings.measure_loop:
             self._loop_delay.start()
         self.learning.start()
         if self.settings.completion.enabled:
             self.engine.start()
         self._champion.start()
+        self._status_file.start()
         for root in self._client.roots:
             self.workspaces.add(root)
 
@@ -107,6 +127,7 @@ class Session:
         if self.settings.completion.enabled:
             self.engine.start()
         self.offers.settings = self.settings.completion
+        self.context.settings = self.settings
         self.completer.gate = Gate(self.settings.completion.mode)
 
     def report_all(self, messages: Sequence[str]) -> None:
@@ -155,6 +176,8 @@ class Session:
         if not self._closed:
             self._closed = True
             self.learning.close()
+            self.context.close()
+            self._status_file.close()
             self.engine.close()
 
     def _weights(self, name: str, loss: str, *, tell: bool = True) -> Path | None:

@@ -1,7 +1,7 @@
 """Two models on the same later examples: losses, the improvement with its uncertainty, and guards.
 
 It only measures and holds against written bounds; it neither trains nor promotes. What always holds: both models see
-the same sequences in the same batches, and every figure is per example first, so that long targets do not decide alone.
+the same rows, and every figure is per example first, so that long targets do not decide alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from model.training.batches import batch_of, by_length, target_logits
+from model.training.batches import target_logits
 from model.training.dataset import TrainingSequence
 
 RESAMPLES = 10_000
-_ROWS = 4
-_TOKENS = 2048
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def measure(
     device: str = "cpu",
     tick: Callable[[int], None] = lambda done: None,
 ) -> Measured:
-    """Losses and exact matches of `model` (a transformers causal LM, with or without adapter), in eval mode.
+    """Losses and exact matches of `model` (from `model.training.network`, with or without adapter), in eval mode.
 
     `tick` is called with the number of sequences done; it may raise to stop.
     """
@@ -67,35 +65,27 @@ def measure(
 
     losses = np.zeros(len(sequences))
     exact = np.zeros(len(sequences), dtype=bool)
-    done = 0
     model.eval()
     with torch.inference_mode():
-        for group in by_length(sequences, _ROWS, _TOKENS):
-            batch = batch_of([sequences[index] for index in group], device)
-            logits, wanted, rows = target_logits(model, batch)
-            nats = torch.nn.functional.cross_entropy(logits, wanted, reduction="none").double().cpu().numpy()
-            hits = (logits.argmax(-1) == wanted).cpu().numpy()
-            row_of = rows.cpu().numpy()
-            for row, index in enumerate(group):
-                losses[index] = nats[row_of == row].mean()
-                exact[index] = hits[row_of == row].all()
-            done += len(group)
-            tick(done)
+        for index, sequence in enumerate(sequences):
+            logits, wanted, _ = target_logits(model, sequence.row, device)
+            losses[index] = float(torch.nn.functional.cross_entropy(logits, wanted))
+            exact[index] = bool((logits.argmax(-1) == wanted).all())
+            tick(index + 1)
     return Measured(losses, exact)
 
 
 def distance(model: Any, sequences: Sequence[TrainingSequence], device: str = "cpu") -> float:
-    """Mean Kullback-Leibler divergence KL(adapter || base) in nats per target token; `model` is a PEFT model."""
+    """Mean Kullback-Leibler divergence KL(adapter || anchor) in nats per target token; `model` is a PEFT model."""
     import torch
 
     total, tokens = 0.0, 0
     model.eval()
     with torch.inference_mode():
-        for group in by_length(sequences, _ROWS, _TOKENS):
-            batch = batch_of([sequences[index] for index in group], device)
-            tuned = torch.log_softmax(target_logits(model, batch)[0], -1)
+        for sequence in sequences:
+            tuned = torch.log_softmax(target_logits(model, sequence.row, device)[0], -1)
             with model.disable_adapter():
-                plain = torch.log_softmax(target_logits(model, batch)[0], -1)
+                plain = torch.log_softmax(target_logits(model, sequence.row, device)[0], -1)
             total += float((tuned.exp() * (tuned - plain)).sum())
             tokens += len(tuned)
     return total / tokens
@@ -134,7 +124,7 @@ def exact_guard(champion: Measured, candidate: Measured) -> Guard:
 
 
 def distance_guard(nats: float, bound: float) -> Guard:
-    """The adapter must stay near the base, so that what the base knows is still there."""
+    """The adapter must stay near its anchor (the base with what is shipped), so that what that knows is kept."""
     return Guard("distance to base", nats, bound, nats <= bound, f"KL to the base at most {bound:g} nats per token")
 
 

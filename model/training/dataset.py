@@ -8,36 +8,27 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
 from feedback.examples import Example
+from model.training.rows import Row
 
 _FINGERPRINT_CHARACTERS = 240
 
 
 @dataclass(frozen=True)
 class TrainingSequence:
-    """One example as the model sees it. `mask` is True where a token belongs to the target: only there is loss.
-
-    `mask[i]` speaks of `tokens[i]`, which is predicted from the tokens before it; `mask[0]` is False.
-    """
+    """One example as the model sees it."""
 
     example: str
-    tokens: tuple[int, ...]
-    mask: tuple[bool, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.tokens) != len(self.mask):
-            raise ValueError(f"{len(self.tokens)} tokens but {len(self.mask)} mask entries in example {self.example}")
-        if self.mask and self.mask[0]:
-            raise ValueError(f"the first token of example {self.example} has nothing before it to be predicted from")
+    row: Row
 
     @property
     def targets(self) -> int:
         """How many tokens carry loss."""
-        return sum(self.mask)
+        return self.row.targets
 
 
 Encode = Callable[[Example], TrainingSequence]
@@ -99,7 +90,7 @@ def encoded(
     dropped: Counter[str] = Counter()
     for example in examples:
         sequence = encode(example)
-        if len(sequence.tokens) > maximum_tokens:
+        if len(sequence.row) > maximum_tokens:
             dropped["too_long"] += 1
         elif not sequence.targets:
             dropped["no_target"] += 1
@@ -119,11 +110,10 @@ def shuffled_targets(examples: Sequence[Example], seed: int) -> list[Example]:
 
 
 def data_hash(sequences: Iterable[TrainingSequence]) -> str:
-    """sha256 over ids, tokens and masks in order: the same hash means the same training data."""
+    """sha256 over ids and rows in order: the same hash means the same training data."""
     digest = hashlib.sha256()
     for sequence in sequences:
-        row = [sequence.example, sequence.tokens, [int(value) for value in sequence.mask]]
-        digest.update(json.dumps(row).encode() + b"\n")
+        digest.update(json.dumps([sequence.example, astuple(sequence.row)]).encode() + b"\n")
     return digest.hexdigest()
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from feedback.examples import Example
 from inkling import __version__
-from model.adapters import CONFIG_FILE, RECORD_FILE, Adapter, Registry, write_atomically
+from model.adapters import CONFIG_FILE, RECORD_FILE, Adapter, Registry, check_folder, write_atomically
 from model.evaluation.comparison import (
     Improvement,
     Measured,
@@ -31,8 +31,10 @@ from model.evaluation.comparison import (
     improvement,
     measure,
 )
+from model.shipped import Shipped, shipped
 from model.threads import set_threads
 from model.training.dataset import TrainingSequence, data_hash, encoded, shuffled_targets, split_by_time
+from model.training.network import load_network
 from model.training.serving import serving_format
 from model.training.sft import SftOptions, Step, Trained, TrainingCancelledError, train
 from model.training.verdict import Verdict, guard_figures, judged, page
@@ -89,12 +91,14 @@ def run_night(
     base: str,
     base_folder: Path,
     registry: Registry,
+    anchor: Shipped | None = None,
     options: NightOptions | None = None,
     progress: Report = lambda step: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Verdict:
     """Run the night on the base weights in `base_folder`, named `base` in the registry.
 
+    `anchor` is the adapter that every other one is served on, and so is trained on; by default the shipped one.
     One night at a time per registry: `server.night` holds the lock.
 
     Raises RegistryError before any work if the registry is damaged, TrainingCancelledError if `cancelled()` became
@@ -105,7 +109,8 @@ def run_night(
     clock = time.monotonic()
     champion = registry.champion(base)
     progress(Progress("prepare", 0, len(examples), f"Reading {len(examples)} settled regions"))
-    data = _prepare(examples, base_folder, champion, registry, options)
+    anchor = anchor or shipped(base)
+    data = _prepare(examples, base_folder, anchor, champion, registry, options)
     lacking = _lacking(data, options)
     if lacking is not None:
         return lacking
@@ -115,7 +120,7 @@ def run_night(
     )
     if options.dry_run:
         return Verdict("planned", "dry_run", f"Would {plan}.", None, data.figures)
-    key = _run_key(base, champion, data, options)
+    key = _run_key(base, anchor, champion, data, options)
     known = _same_night(registry, key)
     if known is not None:
         return Verdict(
@@ -130,7 +135,7 @@ def run_night(
 
         return tick
 
-    model, device = _load(base_folder, options)
+    model, device = _load(base_folder, anchor, options)
     data = _affordable(model, data, device, options)
     before, before_wrong = _before(model, champion, data, device, watch(_called(champion)))
     measuring = time.monotonic() - clock
@@ -174,6 +179,7 @@ def run_night(
         "code": code,
         "reason": reason,
         "champion": _name(champion),
+        "anchor": check_folder(anchor.folder) if anchor is not None else None,
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - clock, 3),
         "data_hash": data_hash(data.training),
@@ -196,14 +202,19 @@ _DISTANCE_EXAMPLES = 32  # enough for a mean over some hundred tokens; each cost
 
 
 def _prepare(
-    examples: Sequence[Example], base_folder: Path, champion: Adapter | None, registry: Registry, options: NightOptions
+    examples: Sequence[Example],
+    base_folder: Path,
+    anchor: Shipped | None,
+    champion: Adapter | None,
+    registry: Registry,
+    options: NightOptions,
 ) -> _Data:
     """Split, clean and tokenise. Later examples that the champion was trained on would flatter it: they are dropped."""
     newest = sorted(examples, key=lambda example: (example.at, example.id))[-options.window :]
     split = split_by_time(newest, later_share=options.later_share, least_later=options.least_later)
     known = set(registry.record(champion.name).get("training_examples", ())) if champion is not None else set()
     fresh = [example for example in split.later if example.id not in known]
-    encode = serving_format(base_folder)
+    encode = serving_format(base_folder, anchor)
     training, unused = encoded(split.training, encode, maximum_tokens=options.maximum_tokens)
     later, unmeasured = encoded(fresh[-options.most_later :], encode, maximum_tokens=options.maximum_tokens)
     measured = {sequence.example for sequence in later}
@@ -214,7 +225,7 @@ def _prepare(
         "usable": split.usable,
         "training": len(training),
         "later": len(later),
-        "training_tokens": sum(len(sequence.tokens) for sequence in training),
+        "training_tokens": sum(len(sequence.row) for sequence in training),
         "training_targets": sum(sequence.targets for sequence in training),
         "dropped": dict(split.dropped),
         "dropped_training": dict(unused),
@@ -256,25 +267,20 @@ def _affordable(model: Any, data: _Data, device: str, options: NightOptions) -> 
     measure(model, timed, device)  # the first pass also warms up
     began = time.monotonic()
     measure(model, timed, device)
-    seconds = (time.monotonic() - began) * sum(len(each.tokens) for each in data.later) / len(timed[0].tokens)
+    seconds = (time.monotonic() - began) * sum(len(each.row) for each in data.later) / len(timed[0].row)
     fitting = int(_MEASURED_SHARE * options.budget_seconds / (_PASSES * seconds / len(data.later)))
     most = max(options.least_later, min(fitting, len(data.later)))
     figures = {**data.figures, "later": min(most, len(data.later)), "later_unmeasured": max(0, len(data.later) - most)}
     return replace(data, later=data.later[-most:], wrong=data.wrong[-most:], figures=figures)
 
 
-def _load(base_folder: Path, options: NightOptions) -> tuple[Any, str]:
-    """The base as transformers has it: bfloat16 on CUDA, float32 elsewhere; and the device it is on."""
+def _load(base_folder: Path, anchor: Shipped | None, options: NightOptions) -> tuple[Any, str]:
+    """The base with its anchor merged in, and the device it is on."""
     import torch
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # stdout and stderr belong to the night's own progress
     set_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    model: Any = AutoModelForCausalLM.from_pretrained(base_folder, dtype=dtype, local_files_only=True)
-    return model.to(device), device
+    return load_network(base_folder, [anchor.folder] if anchor is not None else [], device=device), device
 
 
 def _before(
@@ -291,9 +297,10 @@ def _before(
     return figures
 
 
-def _run_key(base: str, champion: Adapter | None, data: _Data, options: NightOptions) -> str:
-    """What makes two nights the same: base, champion, data and how it is trained; not how long it may take."""
-    parts = [base, _name(champion), data_hash(data.training), data_hash(data.later), asdict(options.sft)]
+def _run_key(base: str, anchor: Shipped | None, champion: Adapter | None, data: _Data, options: NightOptions) -> str:
+    """What makes two nights the same: base, anchor, champion, data and training; not how long it may take."""
+    below = check_folder(anchor.folder) if anchor is not None else None
+    parts = [base, below, _name(champion), data_hash(data.training), data_hash(data.later), asdict(options.sft)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -356,4 +363,4 @@ def _name(adapter: Adapter | None) -> str | None:
 
 
 def _called(adapter: Adapter | None) -> str:
-    return adapter.name if adapter is not None else "the bare base"
+    return adapter.name if adapter is not None else "the base as it came"

@@ -1,31 +1,42 @@
-"""The one seam between training and the prompt: an example becomes the token sequence that serving would have read."""
+"""The one seam between training and the prompt: an example becomes the row that serving would have read."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from feedback.examples import Example
+from model.completion import CompletionRequest
 from model.document import Document
-from model.prompt import Budget, Layout, training_sequence
+from model.positions import scheme_for
+from model.prompt import Budget, Format, Layout, training_prompt
+from model.shape import read_shape
+from model.shipped import Shipped
 from model.tokens import Tokens
 from model.training.dataset import Encode, TrainingSequence
+from model.training.rows import row
 
-# The windows of a night: the serving format, cut closer. At the server's own windows (about 900 tokens) a step took
-# 7 GB of memory and four times as long on two cores, for targets of about ten tokens.
-NIGHT_BUDGET = Budget(documents=160, document=160, tail=288, grid=12)
+# The windows of a night: the serving format, cut closer. At the server's own windows a step took 7 GB of memory and
+# four times as long on two cores, for targets of about ten tokens.
+NIGHT_BUDGET = Budget(documents=160, document=160, tail=224, grid=12, suffix=64)
 
 
-def serving_format(base_folder: Path, budget: Budget = NIGHT_BUDGET) -> Encode:
-    """A function from an example to its tokens and mask, in the form of `model.prompt` for the base in this folder."""
-    layout = Layout(Tokens(base_folder), budget)
+def serving_format(base_folder: Path, anchor: Shipped | None = None, budget: Budget = NIGHT_BUDGET) -> Encode:
+    """A function from an example to its row, in the form of `model.prompt` for the base in this folder.
+
+    `anchor` is the adapter that is served below every other one: it decides whether the suffix is read, and where
+    documents stand.
+    """
+    tokens = Tokens(base_folder)
+    layout = Layout(tokens, budget, Format.of(tokens, fills_middle=anchor is not None and anchor.fills_middle))
+    scheme = scheme_for(anchor.scheme if anchor is not None else "parallel", read_shape(base_folder).positions)
 
     def encode(example: Example) -> TrainingSequence:
-        tokens, mask = training_sequence(
-            layout,
+        request = CompletionRequest(
             path=example.path,
+            language=example.language,
             prefix=example.prefix,
             suffix=example.suffix,
-            target=example.target,
-            documents=[Document(document.path, document.text) for document in example.documents],
+            documents=tuple(Document(document.path, document.text) for document in example.documents),
+            repository=PurePath(example.workspace).name,
         )
-        return TrainingSequence(example.id, tuple(tokens), tuple(mask))
+        return TrainingSequence(example.id, row(training_prompt(layout, request, example.target, scheme)))
 
     return encode

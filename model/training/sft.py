@@ -6,21 +6,19 @@ on from its checkpoint to the step count that was planned at first; a checkpoint
 """
 
 import hashlib
-import io
 import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from inkling.errors import InklingError, UserError
-from model.adapters import write_atomically
-from model.training.batches import batch_of, token_losses
+from model.training.batches import token_losses
+from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
 from model.training.dataset import TrainingSequence, data_hash
 
-CHECKPOINT_FILE = "checkpoint.pt"
 _PROBE_STEPS = 3  # steps that are timed before the rest is planned
 _TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -35,7 +33,7 @@ class TrainingDivergedError(UserError):
 
 @dataclass(frozen=True)
 class SftOptions:
-    """How an adapter is trained. `rows` sequences go through the network at once, `batch` make one step."""
+    """How an adapter is trained. `batch` sequences make one step; they go through the network one by one."""
 
     rank: int = 16
     alpha: int = 32
@@ -45,7 +43,6 @@ class SftOptions:
     clip: float = 1.0
     epochs: int = 4
     batch: int = 4
-    rows: int = 1
     seed: int = 0
     checkpoint_seconds: float = 60.0
 
@@ -62,7 +59,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training did. `tokens_per_second` counts computed tokens, padding included."""
+    """What a training did. `tokens_per_second` counts computed tokens."""
 
     steps: int
     planned: int
@@ -83,10 +80,11 @@ def train(
     progress: Callable[[Step], None] = lambda step: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> tuple[Any, Trained]:
-    """Put a fresh LoRA on `base` (a transformers causal LM) and train it; returns the PEFT model and what was done.
+    """Put a fresh LoRA on `base` and train it; returns the PEFT model and what was done.
 
-    Completion-only cross-entropy, AdamW (Loshchilov & Hutter 2019), linear warm-up and a cosine to a tenth
-    (Loshchilov & Hutter 2017), LoRA (Hu et al. 2021). Raises TrainingCancelledError and TrainingDivergedError.
+    `base` comes from `model.training.network`. Completion-only cross-entropy, AdamW (Loshchilov & Hutter 2019),
+    linear warm-up and a cosine to a tenth (Loshchilov & Hutter 2017), LoRA (Hu et al. 2021).
+    Raises TrainingCancelledError and TrainingDivergedError.
     """
     import torch
 
@@ -99,15 +97,16 @@ def train(
     optimiser = torch.optim.AdamW(parameters, lr=0.0, weight_decay=options.weight_decay)
     order = _batches(sequences, options)
     key = _key(sequences, options)
-    checkpoint = _Checkpoint(run_folder / CHECKPOINT_FILE, key)
-    state = checkpoint.load(model, optimiser)
+    checkpoint = Checkpoint(run_folder / CHECKPOINT_FILE, key)
+    found = checkpoint.load(model, optimiser)
+    state = _State(**{**found, "resumed_at": found["step"]}) if found else _State()
     clock = _Clock(state.seconds)
     saved_at = warm_at = clock.now()
     warm_step = state.step
 
     while state.step < state.planned(len(order)):
         if cancelled():
-            checkpoint.save(model, optimiser, state, clock.now())
+            checkpoint.save(model, optimiser, asdict(replace(state, seconds=clock.now())))
             raise TrainingCancelledError(f"Cancelled after {state.step} of {state.planned(len(order))} steps.")
         if state.step >= _PROBE_STEPS and clock.now() >= budget_seconds:
             break
@@ -132,9 +131,9 @@ def train(
         left = (state.planned(len(order)) - state.step) * clock.now() / state.step
         progress(Step(state.step, state.planned(len(order)), loss, left))
         if clock.now() - saved_at >= options.checkpoint_seconds:
-            checkpoint.save(model, optimiser, state, clock.now())
+            checkpoint.save(model, optimiser, asdict(replace(state, seconds=clock.now())))
             saved_at = clock.now()
-    checkpoint.save(model, optimiser, state, clock.now())
+    checkpoint.save(model, optimiser, asdict(replace(state, seconds=clock.now())))
     model.eval()
     seconds = max(clock.now(), 1e-9)
     planned = state.planned(len(order))
@@ -171,14 +170,11 @@ def _step(
 
     targets = sum(sequence.targets for sequence in sequences)
     total, computed = 0.0, 0
-    by_length = sorted(sequences, key=lambda sequence: len(sequence.tokens))
-    for start in range(0, len(by_length), options.rows):
-        batch = batch_of(by_length[start : start + options.rows], device)
-        losses, _ = token_losses(model, batch)
-        loss = losses.sum() / targets
+    for sequence in sequences:
+        loss = token_losses(model, sequence.row, device)[0].sum() / targets
         loss.backward()
         total += float(loss.detach())
-        computed += batch.size
+        computed += len(sequence.row)
     torch.nn.utils.clip_grad_norm_(parameters, options.clip)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
@@ -233,56 +229,3 @@ class _State:
 
     def planned(self, most: int) -> int:
         return most if self.plan is None else self.plan
-
-
-class _Checkpoint:
-    """One file that is replaced as a whole: adapter, optimiser, progress and random state."""
-
-    def __init__(self, path: Path, key: str) -> None:
-        self._path = path
-        self._key = key
-
-    def load(self, model: Any, optimiser: Any) -> _State:
-        """Restore what is on disk; a fresh state if there is nothing, or nothing of this training."""
-        import torch
-        from peft import set_peft_model_state_dict
-
-        if not self._path.exists():
-            return _State()
-        saved = torch.load(self._path, map_location="cpu", weights_only=True)
-        if saved["key"] != self._key:
-            return _State()
-        set_peft_model_state_dict(model, saved["adapter"])
-        optimiser.load_state_dict(saved["optimiser"])
-        torch.set_rng_state(saved["random"])
-        return _State(
-            step=saved["step"],
-            plan=saved["plan"],
-            tokens=saved["tokens"],
-            seconds=saved["seconds"],
-            resumed_at=saved["step"],
-            losses=list(saved["losses"]),
-        )
-
-    def save(self, model: Any, optimiser: Any, state: _State, seconds: float) -> None:
-        """Write the state as it is now."""
-        import torch
-        from peft import get_peft_model_state_dict
-
-        buffer = io.BytesIO()
-        torch.save(
-            {
-                "key": self._key,
-                "step": state.step,
-                "plan": state.plan,
-                "tokens": state.tokens,
-                "seconds": seconds,
-                "losses": state.losses,
-                "adapter": get_peft_model_state_dict(model),
-                "optimiser": optimiser.state_dict(),
-                "random": torch.get_rng_state(),
-            },
-            buffer,
-        )
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._path, buffer.getvalue())

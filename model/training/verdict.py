@@ -60,7 +60,7 @@ def page(record: dict[str, Any]) -> str:
         "| --- | --- |",
         f"| verdict | {record['status']} ({record['code']}) |",
         f"| started | {record['started']} |",
-        f"| compared with | {record['champion'] or 'the bare base'} |",
+        f"| compared with | {record['champion'] or 'the base as it came'} |",
         f"| trained on | {len(record['training_examples'])} examples, {figures['training_tokens']} tokens |",
         f"| measured on | {len(record['later_examples'])} later examples |",
         f"| steps | {figures['steps']} of {figures['planned_steps']}, seed {record['options']['sft']['seed']} |",

@@ -125,18 +125,25 @@ def complete(
 
       inkling complete server/app.py:40:12 --json
     """
-    from inkling.folders import adapters_folder
+    from inkling.folders import adapters_folder, config_folder
     from model.adapters import Registry
     from model.completer import Completer, Offer
     from model.completion import CompletionRequest, Refusal
     from model.engine import Engine
     from model.gate import Gate
+    from model.shipped import shipped
+    from server.engine_options import engine_options
+    from server.settings import load_user_settings
 
     file, offset, text = _position(place)
-    request = CompletionRequest(file.name, _LANGUAGES.get(file.suffix, "plaintext"), text[:offset], text[offset:])
+    language = _LANGUAGES.get(file.suffix, "plaintext")
+    request = CompletionRequest(file.name, language, text[:offset], text[offset:], wait=True)
+    settings, problems = load_user_settings(config_folder() / "settings.toml")
+    for problem in problems:
+        err.print(problem, highlight=False, markup=False)
 
     async def answer() -> Offer | Refusal:
-        engine = Engine(_weights(base), name=base)
+        engine = Engine(_weights(base), name=base, shipped=shipped(base), options=engine_options(settings))
         engine.start()
         await engine.ready()
         champion = Registry(adapters_folder()).champion(base) if adapter else None

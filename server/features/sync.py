@@ -16,6 +16,7 @@ def register(server: InklingServer) -> None:
     def did_open(params: lsp.DidOpenTextDocumentParams) -> None:
         document = server.session.documents.open(params.text_document)
         server.session.diagnostics.refresh(document)
+        server.session.context.warm(document.path)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CHANGE)
     def did_change(params: lsp.DidChangeTextDocumentParams) -> None:
@@ -30,6 +31,7 @@ def register(server: InklingServer) -> None:
     def did_save(params: lsp.DidSaveTextDocumentParams) -> None:
         if (path := path_of(params.text_document.uri)) is not None:
             server.session.workspaces.changed([path])
+            server.session.context.warm(path)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CLOSE)
     async def did_close(params: lsp.DidCloseTextDocumentParams) -> None:

@@ -10,6 +10,7 @@ from model.completer import Completer, Offer
 from model.completion import CompletionRequest, Refusal
 from model.engine import Engine
 from model.gate import Gate
+from model.shipped import shipped
 
 pytestmark = [pytest.mark.weights, pytest.mark.asyncio(loop_scope="module")]
 BASE = "smollm2-135m-instruct"
@@ -17,7 +18,7 @@ BASE = "smollm2-135m-instruct"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def completer() -> AsyncIterator[Completer]:
-    engine = Engine(weights.resolve(BASE), name=BASE, threads=1)
+    engine = Engine(weights.resolve(BASE), name=BASE, shipped=shipped(BASE))
     engine.start()
     await engine.ready()
     yield Completer(engine, Gate("eager"))

@@ -1,30 +1,55 @@
-"""The engine with a real, tiny network: the newest request wins, and adapters meet no stale keys."""
+"""The engine with a real, tiny network: the newest request wins, adapters meet no stale keys, memory may run out."""
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from inkling.errors import InklingError
 from model.completion import Completion, CompletionRequest, Refusal
 from model.document import Document
-from model.engine import Engine
-from model.runtime import Cancelled, Prefill
-from model.runtime_transformers import TransformersRuntime
+from model.cache.document_cache import CacheBudgets
+from model.engine import Engine, EngineOptions
+from model.generator import GeneratorOptions
+from model.prompt import Budget
+from model.runtimes.onnx_runtime import OnnxBuffer, OnnxRuntime
+from model.runtimes.runtime import OutOfMemoryError, Rows
+
+OPTIONS = EngineOptions("onnx", "float32", 1, GeneratorOptions(budget=Budget(240, 240, 80, 120, 4, 24), prefetch=False))
 
 
-class HeldRuntime(TransformersRuntime):
-    """Waits before each prefill until the test lets it go on."""
+class HeldRuntime(OnnxRuntime):
+    """Waits before it computes anything until the test lets it go on."""
 
-    gate = threading.Semaphore(1)  # loading prefills once
+    gate = threading.Semaphore(0)
     entered = threading.Semaphore(0)
 
-    def extend(self, tail: Sequence[int], cancelled: Cancelled) -> Prefill:
+    def forward(
+        self, buffer: OnnxBuffer, tokens: Sequence[int], slot: int, position: int, rows: Rows = "last"
+    ) -> np.ndarray:
         self.entered.release()
         assert self.gate.acquire(timeout=30)
-        return super().extend(tail, cancelled)
+        return super().forward(buffer, tokens, slot, position, rows)
+
+
+class CrampedRuntime(OnnxRuntime):
+    """An accelerator with room for `slots` slots in all."""
+
+    device = "cuda"
+
+    def __init__(self, folder: Path, adapters: Sequence[Path], slots: int) -> None:
+        super().__init__(folder, adapters, precision="float32", threads=1)
+        self.name = "cramped"
+        self.slots = slots
+
+    def buffer(self, capacity: int) -> OnnxBuffer:
+        if capacity > self.slots:
+            raise OutOfMemoryError
+        return super().buffer(capacity)
 
 
 def request(prefix: str, *documents: Document) -> CompletionRequest:
@@ -33,7 +58,7 @@ def request(prefix: str, *documents: Document) -> CompletionRequest:
 
 @pytest.fixture
 async def engine(tiny_base: Path) -> AsyncIterator[Engine]:
-    made = Engine(tiny_base, name="tiny", threads=1)
+    made = Engine(tiny_base, name="tiny", options=OPTIONS)
     made.start()
     await made.ready()
     yield made
@@ -47,7 +72,7 @@ async def text_of(engine: Engine, prefix: str) -> Completion:
 
 
 async def test_while_the_model_loads_a_request_is_refused_at_once(tiny_base: Path):
-    engine = Engine(tiny_base, name="tiny")
+    engine = Engine(tiny_base, name="tiny", options=OPTIONS)
     engine.start()
     refusal = await engine.complete(request("x = "))
     assert isinstance(refusal, Refusal)
@@ -69,7 +94,7 @@ async def test_without_weights_the_refusal_names_the_command(tmp_path: Path):
 async def test_weights_that_cannot_be_loaded_are_a_state_with_a_message(tmp_path: Path):
     engine = Engine(tmp_path, name="broken")
     engine.start()
-    with pytest.raises(InklingError, match=r"tokenizer\.json"):
+    with pytest.raises(InklingError, match=r"config\.json"):
         await engine.ready()
     refusal = await engine.complete(request("x"))
     assert isinstance(refusal, Refusal)
@@ -98,7 +123,8 @@ async def test_the_text_continues_the_cut_word(engine: Engine):
 
 
 def engine_tokens(engine: Engine):
-    return engine._tokens
+    assert engine.tokens is not None
+    return engine.tokens
 
 
 async def test_there_is_one_log_probability_per_token_and_none_is_positive(engine: Engine):
@@ -108,15 +134,19 @@ async def test_there_is_one_log_probability_per_token_and_none_is_positive(engin
 
 
 async def test_the_newest_request_wins(tiny_base: Path):
-    engine = Engine(tiny_base, name="tiny", make_runtime=lambda folder, threads: HeldRuntime(folder, threads))
+    engine = Engine(
+        tiny_base,
+        name="tiny",
+        options=OPTIONS,
+        make_runtime=lambda folder, adapters, device: HeldRuntime(folder, adapters, precision="float32", threads=1),
+    )
     engine.start()
     await engine.ready()
-    HeldRuntime.entered.acquire()  # the one of loading
     older = asyncio.create_task(engine.complete(request("x = ")))
     await asyncio.to_thread(HeldRuntime.entered.acquire)
     newer = asyncio.create_task(engine.complete(request("x = 1")))
     await asyncio.sleep(0)  # lets the newer one reach the engine
-    HeldRuntime.gate.release(2)
+    HeldRuntime.gate.release(100)
     superseded, made = await asyncio.gather(older, newer)
     assert isinstance(superseded, Refusal)
     assert superseded.reason == "superseded"
@@ -142,7 +172,7 @@ async def test_another_adapter_never_meets_old_keys(
     await engine.use_adapter(adapter, "five")
     tuned = await text_of(engine, prefix)
     assert (tuned.adapter, tuned.cost.reused_tokens) == ("five", 0)
-    fresh = Engine(tiny_base, name="tiny", threads=1)
+    fresh = Engine(tiny_base, name="tiny", options=OPTIONS)
     fresh.start()
     await fresh.ready()
     await fresh.use_adapter(adapter, "five")
@@ -160,15 +190,83 @@ async def test_an_adapter_that_cannot_be_read_leaves_the_engine_as_it_was(engine
     assert isinstance(await engine.complete(request("x = ")), Completion)
 
 
-async def test_documents_stay_resident_while_most_are_still_wanted(engine: Engine):
+async def attended(engine: Engine, prefix: str, *documents: Document) -> Completion:
+    """Completes until the documents that were asked for are attended to."""
+    for _ in range(200):
+        made = await engine.complete(request(prefix, *documents))
+        assert isinstance(made, Completion)
+        if set(documents) <= set(made.documents):
+            return made
+        await asyncio.sleep(0.01)
+    raise AssertionError("the documents were never encoded")
+
+
+async def test_documents_stay_while_the_same_file_is_edited_and_they_fit(engine: Engine):
     a, b, c = (Document(f"{name}.py", f"{name} = 1\n") for name in "abc")
-    await engine.complete(request("x = ", a, b))
-    kept = await engine.complete(request("x = 1", a, c))
-    assert isinstance(kept, Completion)
-    assert kept.documents == (a, b)
+    await attended(engine, "x = ", a, b)
     late = await engine.complete(request("x = 12"))
     assert isinstance(late, Completion)
-    assert late.documents == (a, b)
-    changed = await engine.complete(request("x = 123", c))
-    assert isinstance(changed, Completion)
-    assert changed.documents == (c,)
+    assert set(late.documents) == {a, b}
+    assert set((await attended(engine, "x = 1", c)).documents) == {a, b, c}
+    newer = Document("a.py", "a = 2\n")
+    assert set((await attended(engine, "x = 1", newer)).documents) == {newer, b, c}
+
+
+async def test_what_is_warmed_is_ready_when_it_is_asked_for(engine: Engine):
+    document = Document("a.py", "value = 1\n")
+    engine.warm([document], "")
+    for _ in range(200):
+        if engine.status()["cache"]["host"]["entries"]:
+            break
+        await asyncio.sleep(0.01)
+    made = await engine.complete(request("x = ", document))
+    assert isinstance(made, Completion)
+    assert made.documents == (document,)
+
+
+async def test_after_a_restart_documents_come_from_disk(tiny_base: Path, tmp_path: Path):
+    cache = CacheBudgets(1 << 30, 1 << 30, 1 << 30)
+    kept = GeneratorOptions(OPTIONS.generator.budget, cache, tmp_path, prefetch=False)
+    options = EngineOptions("onnx", "float32", 1, kept)
+    document = Document("a.py", "value = 1\n" * 4)
+
+    async def once() -> dict[str, Any]:
+        engine = Engine(tiny_base, name="tiny", options=options)
+        engine.start()
+        await engine.ready()
+        await attended(engine, "x = ", document)
+        status = engine.status()
+        engine.close()
+        assert await asyncio.to_thread(engine.join, 10)
+        found: dict[str, Any] = status["cache"]
+        return found
+
+    assert (await once())["encodedTokens"] > 0
+    again = await once()
+    assert again["encodedTokens"] == 0
+    assert again["disk"]["hits"] > 0
+
+
+@pytest.mark.parametrize(("slots", "documents"), [(700, 120), (100, None)])
+async def test_where_an_accelerator_is_too_small_documents_give_way_and_then_the_cpu_serves(
+    tiny_base: Path, slots: int, documents: int | None
+):
+    def make(folder: Path, adapters: Sequence[Path], device: str | None) -> OnnxRuntime:
+        if device == "cpu":
+            return OnnxRuntime(folder, adapters, precision="float32", threads=1)
+        return CrampedRuntime(folder, adapters, slots)
+
+    told: list[str] = []
+    engine = Engine(tiny_base, name="tiny", options=OPTIONS, make_runtime=make, report=told.append)
+    engine.start()
+    await engine.ready()
+    assert isinstance(await engine.complete(request("x = ")), Completion)
+    status = engine.status()
+    if documents is None:
+        assert status["runtime"] == "onnx-cpu-float32"
+        assert "CPU" in status["notes"][-1]
+    else:
+        assert status["runtime"] == "cramped"
+        assert str(documents) in status["notes"][-1]
+    assert told == status["notes"]
+    engine.close()

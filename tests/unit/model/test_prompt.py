@@ -1,5 +1,6 @@
 """Prompts: bytes are exact, typing only appends, and training reads what serving would have."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 
 from model.completion import CompletionRequest
 from model.document import Document
-from model.prompt import Budget, Layout, training_sequence
+from model.positions import Parallel, Sequential, scheme_for
+from model.prompt import Budget, Format, Layout, row_of, training_prompt
 from model.tokens import Tokens, UnsupportedTokenizerError
+from model.weights import resolve
 
 CODE = "\n".join(f"def function_{n}(value):\n    return value * {n}\n" for n in range(60))
 
@@ -85,27 +88,62 @@ def test_the_window_is_an_end_of_the_prefix_within_the_budget(tokens: Tokens, pr
     assert len(layout.build(request(prefix)).tail) <= 60 + 64 + len(tokens.encode("pkg/mod.py\n")) + 1
 
 
-def test_documents_come_after_the_sink_in_the_order_given_and_within_the_budget(tokens: Tokens):
+def test_documents_keep_their_order_and_what_does_not_fit_is_left_out_whole(tokens: Tokens):
     layout = Layout(tokens, Budget(documents=120, document=50))
     documents = [Document(f"{name}.py", CODE) for name in "abc"]
     laid = layout.build(request("x", *documents)).documents
-    assert laid[0] == layout.form.sink
-    assert [b"a.py" in tokens.decode(ids) for ids in laid[1:]] == [True, False]
+    assert [b"a.py" in tokens.decode(ids) for ids in laid] == [True, False]
     assert all(len(ids) <= 50 for ids in laid)
+
+
+def test_the_repository_is_named_in_the_sink(tokens: Tokens):
+    layout = Layout(tokens)
+    assert layout.build(request("x")).sink == layout.form.start
+    named = layout.sink("shapes")
+    assert tokens.decode(named) == b"shapes\n"
+    assert len(layout.sink("shapes" * 100)) <= 36
+
+
+def test_weights_that_cannot_fill_in_the_middle_read_no_suffix(tokens: Tokens):
+    asked = CompletionRequest("a.py", "python", "x = ", "  # the rest\n")
+    assert b"rest" not in tokens.decode(Layout(tokens).build(asked).tail)
+
+
+@pytest.mark.weights
+def test_the_suffix_stands_before_the_prefix_so_that_typing_only_appends():
+    weights = Tokens(resolve("smollm2-135m-instruct"))
+    layout = Layout(weights, form=Format.of(weights, fills_middle=True))
+    tails = [
+        layout.build(CompletionRequest("a.py", "python", "x = first" + typed, " + last\n")).tail
+        for typed in ("", " ", " +", " + se")
+    ]
+    middle = layout.form.middle
+    assert middle is not None
+    assert all(tail.index(middle.suffix) < tail.index(middle.prefix) for tail in tails)
+    assert all(after[: len(tails[0])] == tails[0] for after in tails)
 
 
 def test_training_reads_the_context_that_serving_reads(tokens: Tokens):
     layout = Layout(tokens)
-    document = Document("other.py", CODE)
-    prompt = layout.build(request("def area(radius):\n    ret", document))
-    ids, mask = training_sequence(
-        layout,
-        path="pkg/mod.py",
-        prefix="def area(radius):\n    ret",
-        suffix="\nprint()\n",
-        target="urn radius",
-        documents=[document],
-    )
-    context = [*(id for laid in prompt.documents for id in laid), *prompt.tail]
-    assert ids[: mask.index(True)] == context
-    assert tokens.decode(ids[mask.index(True) :]) == prompt.piece + b"urn radius\n"
+    asked = replace(request("def area(radius):\n    ret", Document("other.py", CODE)), suffix="\nprint()\n")
+    prompt = layout.build(asked)
+    row = training_prompt(layout, asked, "urn radius")
+    context = [*prompt.sink, *(id for laid in prompt.documents for id in laid), *prompt.tail]
+    ahead = row.targets.index(True)
+    assert list(row.tokens[:ahead]) == context
+    assert tokens.decode(row.tokens[ahead:]) == prompt.piece + b"urn radius\n"
+
+
+def test_documents_stand_side_by_side_and_the_tail_at_a_fixed_base(tokens: Tokens):
+    prompt = Layout(tokens).build(request("x = 1", Document("a.py", "a = 1\n"), Document("b.py", "bb = 22\n")))
+    row = row_of(prompt, (), Parallel(100))
+    sink, one, two = len(prompt.sink), len(prompt.documents[0]), len(prompt.documents[1])
+    assert row.positions[sink] == row.positions[sink + one] == sink
+    assert row.positions[sink + one + two :] == tuple(range(100, 100 + len(prompt.tail)))
+    assert row.blocks == (0,) * sink + (1,) * one + (2,) * two + (-1,) * len(prompt.tail)
+    assert row_of(prompt, (), Sequential()).positions == tuple(range(prompt.size))
+
+
+def test_a_document_that_is_longer_than_it_should_be_never_reaches_into_the_tail():
+    assert Parallel(100).tail(5, [200]) == 205
+    assert scheme_for("parallel", 400).tail(5, [10]) == 100

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from model.adapters import Registry, RegistryError
+from model.training.checkpoints import CHECKPOINT_FILE
 from model.training.dataset import shuffled_targets, split_by_time
 from model.training.night import RUNS_FOLDER, NightOptions, Progress, run_night
-from model.training.sft import CHECKPOINT_FILE, SftOptions, TrainingCancelledError
+from model.training.sft import SftOptions, TrainingCancelledError
 from model.training.verdict import Verdict
 from tests.unit.training.tiny_language import HABITS, OTHER_HABITS, written
 
@@ -17,7 +18,7 @@ BASE = "tiny"
 OPTIONS = NightOptions(
     minimum_regions=20,
     distance_bound=20.0,  # one colour for another is far from the base by nature
-    sft=SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=6, batch=4, rows=4),
+    sft=SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=6, batch=4),
 )
 
 

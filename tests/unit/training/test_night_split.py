@@ -15,6 +15,7 @@ from model.training.dataset import (
     shuffled_targets,
     split_by_time,
 )
+from model.training.rows import Row
 
 
 def example(number: int, *, at: float | None = None, prefix: str = "", target: str = "value") -> Example:
@@ -31,6 +32,11 @@ def example(number: int, *, at: float | None = None, prefix: str = "", target: s
         outcome="accepted",
         reward=1.0,
     )
+
+
+def row_of(length: int) -> Row:
+    """A tail alone, with loss on all but its first token."""
+    return Row(tuple(range(length)), tuple(range(length)), (-1,) * length, (0.0, *[1.0] * (length - 1)))
 
 
 def test_the_last_share_is_measured_on() -> None:
@@ -109,20 +115,14 @@ def test_sequences_that_do_not_fit_are_counted() -> None:
     lengths = {"e0": 4, "e1": 9}
 
     def encode(one: Example) -> TrainingSequence:
-        length = lengths[one.id]
-        return TrainingSequence(one.id, tuple(range(length)), (False, *[True] * (length - 1)))
+        return TrainingSequence(one.id, row_of(lengths[one.id]))
 
     sequences, dropped = encoded([example(0), example(1)], encode, maximum_tokens=8)
     assert [sequence.example for sequence in sequences] == ["e0"]
     assert dropped == {"too_long": 1}
 
 
-def test_a_mask_says_something_about_every_token() -> None:
-    with pytest.raises(ValueError, match="3 tokens but 2 mask entries"):
-        TrainingSequence("e0", (1, 2, 3), (False, True))
-
-
-def test_the_data_hash_sees_tokens_masks_and_order() -> None:
-    one = TrainingSequence("e0", (1, 2, 3), (False, True, True))
-    two = TrainingSequence("e1", (1, 2, 3), (False, False, True))
-    assert len({data_hash([one, two]), data_hash([two, one]), data_hash([one, replace(two, mask=one.mask)])}) == 3
+def test_the_data_hash_sees_tokens_blocks_and_order() -> None:
+    one, two = TrainingSequence("e0", row_of(3)), TrainingSequence("e1", row_of(3))
+    other = replace(two, row=replace(two.row, blocks=(0, -1, -1), weights=(0.0, 0.0, 1.0)))
+    assert len({data_hash([one, two]), data_hash([two, one]), data_hash([one, other])}) == 3

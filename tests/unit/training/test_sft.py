@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from model.evaluation.comparison import distance, measure
+from model.training.checkpoints import CHECKPOINT_FILE
 from model.training.dataset import TrainingSequence
+from model.training.network import load_network
 from model.training.serving import serving_format
 from model.training.sft import (
-    CHECKPOINT_FILE,
     SftOptions,
     Step,
     Trained,
@@ -25,7 +26,7 @@ from model.training.sft import (
 )
 from tests.unit.training.tiny_language import OTHER_HABITS, written
 
-FAST = SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=3, batch=4, rows=4)
+FAST = SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=3, batch=4)
 
 
 @pytest.fixture
@@ -36,9 +37,7 @@ def sequences(tiny_base: Path) -> list[TrainingSequence]:
 
 @pytest.fixture
 def load(tiny_base: Path) -> Callable[[], Any]:
-    from transformers import AutoModelForCausalLM
-
-    return lambda: AutoModelForCausalLM.from_pretrained(tiny_base)
+    return lambda: load_network(tiny_base)
 
 
 def trained(
@@ -128,13 +127,13 @@ def test_a_base_without_the_known_layers_is_refused(sequences: list[TrainingSequ
 CHILD = """
 import dataclasses, sys
 from pathlib import Path
-from transformers import AutoModelForCausalLM
+from model.training.network import load_network
 from model.training.serving import serving_format
 from model.training.sft import SftOptions, train
 from tests.unit.training.tiny_language import OTHER_HABITS, written
 base, run = map(Path, sys.argv[1:])
-options = SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=3, batch=4, rows=4, checkpoint_seconds=0.0)
-train(AutoModelForCausalLM.from_pretrained(base), [serving_format(base)(one) for one in written(OTHER_HABITS, 24)],
+options = SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=3, batch=4, checkpoint_seconds=0.0)
+train(load_network(base), [serving_format(base)(one) for one in written(OTHER_HABITS, 24)],
       options=options, budget_seconds=600.0, run_folder=run, progress=lambda step: print(step.done, flush=True))
 """
 
@@ -156,7 +155,7 @@ def test_a_killed_training_reaches_the_step_count_that_was_planned(
     child.stdout.close()
     assert child.wait() == -signal.SIGKILL
     assert (tmp_path / CHECKPOINT_FILE).exists()
-    options = SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=3, batch=4, rows=4, checkpoint_seconds=0.0)
+    options = SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=3, batch=4, checkpoint_seconds=0.0)
     _, done = trained(load, sequences, tmp_path, options=options)
     assert done.resumed_at >= 6
     assert done.steps == done.planned == 18

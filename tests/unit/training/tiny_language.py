@@ -12,6 +12,9 @@ HABITS = {"k": "red", "m": "blue", "p": "green", "t": "white", "w": "black", "z"
 OTHER_HABITS = {"k": "pink", "m": "red", "p": "blue", "t": "green", "w": "white", "z": "black"}
 
 
+SPECIAL = ("<|endoftext|>", "<file_sep>", "<repo_name>", "<jupyter_output>", "<jupyter_code>")
+
+
 def written(habits: Mapping[str, str], count: int, start: int = 0) -> list[Example]:
     """`count` settled regions of somebody with these habits, one a second from `start`; no two are the same."""
     letters = sorted(habits)
@@ -39,16 +42,19 @@ def make_base(folder: Path) -> None:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from model.training.batches import batch_of, token_losses
+    from model.training.attention import use_block_attention
+    from model.training.batches import token_losses
+    from model.training.rows import joined
     from model.training.serving import serving_format
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={sign: id for id, sign in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken("<|endoftext|>"), AddedToken("<file_sep>")])
+    tokenizer.add_special_tokens([AddedToken(name) for name in SPECIAL])
     tokenizer.save(str(folder / "tokenizer.json"))
 
+    torch.set_num_threads(1)  # several wait for each other on matrices as small as these
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(),
@@ -61,12 +67,14 @@ def make_base(folder: Path) -> None:
         tie_word_embeddings=True,
     )
     model = LlamaForCausalLM(config)
+    use_block_attention(model)
+    config.save_pretrained(folder)
     encode = serving_format(folder)
-    sequences = [encode(example) for example in written(HABITS, 240, start=100_000)]
+    rows = [encode(example).row for example in written(HABITS, 240, start=100_000)]
     optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
     for step in range(150):
-        batch = batch_of([sequences[(step * 16 + row) % len(sequences)] for row in range(16)], "cpu")
-        loss = token_losses(model, batch)[0].mean()
+        together = joined([rows[(step * 16 + number) % len(rows)] for number in range(16)])
+        loss = token_losses(model, together)[0].mean()
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()

@@ -1,0 +1,104 @@
+"""Drafting without a draft model: what followed the same tokens before is likely to follow them again.
+
+Looks the newest tokens up in the user's recent edits, in the text itself and in the documents beside it (Saxena 2023,
+"Prompt Lookup Decoding"; Oliaro et al. 2024, "SuffixDecoding"). It only proposes: whoever verifies a draft in one
+forward pass keeps what greedy decoding would have written, so a bad draft costs time and never changes a text.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.int64]
+
+_SHORTEST_MATCH = 2  # tokens that have to agree before anything is proposed
+_LONGEST_MATCH = 16  # more agreement says no more
+_MOST_PLACES = 256  # occurrences that are compared, the newest of each source
+_EDIT_TOKENS = 4096
+_SEPARATOR = -1  # no token: nothing matches across it
+_SLOW = 0.2  # weight of the newest draft in the running share of accepted tokens
+_WORTHWHILE = 0.3  # below this share, drafts cost more than they save
+_REST = 12  # tokens without a draft before it is tried again
+
+
+class Drafts:
+    """Proposes continuations of one text after another. Belongs to one thread."""
+
+    def __init__(self) -> None:
+        self._documents: tuple[tuple[int, ...], ...] = ()
+        self._document_ids: Ids = np.empty(0, dtype=np.int64)
+        self._edits: deque[tuple[int, ...]] = deque()
+        self._edit_ids: Ids = np.empty(0, dtype=np.int64)
+        self._accepted = 0.6
+        self._resting = 0
+
+    def set_documents(self, documents: Sequence[tuple[int, ...]]) -> None:
+        """The tokens of the documents that the text may repeat. The same ones again cost nothing."""
+        wanted = tuple(documents)
+        if wanted != self._documents:
+            self._documents, self._document_ids = wanted, _joined(wanted)
+
+    def note_edit(self, tokens: Sequence[int]) -> None:
+        """Something that the user typed or accepted. Only the newest few thousand tokens are kept."""
+        if tokens:
+            self._edits.append(tuple(tokens[-_EDIT_TOKENS:]))
+            while sum(map(len, self._edits)) > _EDIT_TOKENS:
+                self._edits.popleft()
+            self._edit_ids = _joined(tuple(self._edits))
+
+    def propose(self, context: Sequence[int], most: int) -> tuple[int, ...]:
+        """At most `most` tokens that may follow `context`; () where nothing is known, or where drafts keep failing.
+
+        The longest agreement with what stands before decides; among equals recent edits go before the text itself,
+        that before the documents, and the later place before the earlier.
+        """
+        if self._resting > 0:
+            self._resting -= 1
+            return ()
+        newest = np.array(context[-2048:], dtype=np.int64)
+        if most < 1 or len(newest) < _SHORTEST_MATCH:
+            return ()
+        best, found = _SHORTEST_MATCH - 1, None
+        for source in (self._edit_ids, newest, self._document_ids):
+            place, length = _longest_match(source, newest)
+            if length > best:
+                best, found = length, source[place : place + min(most, 2 * length)]
+        if found is None:
+            return ()
+        ends = np.flatnonzero(found == _SEPARATOR)
+        return tuple(int(token) for token in (found[: ends[0]] if len(ends) else found))
+
+    def feedback(self, proposed: int, accepted: int) -> None:
+        """Of a draft of so many tokens, so many were kept. Where too few are, drafting rests for a while."""
+        if not proposed:
+            return
+        self._accepted += _SLOW * (accepted / proposed - self._accepted)
+        if self._accepted < _WORTHWHILE:
+            self._resting = _REST
+            self._accepted = _WORTHWHILE  # the next draft decides whether it rests again
+
+
+def _joined(sequences: Sequence[tuple[int, ...]]) -> Ids:
+    parts = [np.array([*sequence, _SEPARATOR], dtype=np.int64) for sequence in sequences]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+def _longest_match(source: Ids, context: Ids) -> tuple[int, int]:
+    """Where in `source` goes on what ends `context`, and how many tokens before that place agree; (0, 0) if nowhere."""
+    if len(source) <= _SHORTEST_MATCH:
+        return 0, 0
+    agrees = (source[:-2] == context[-2]) & (source[1:-1] == context[-1])
+    places = np.flatnonzero(agrees)[-_MOST_PLACES:] + 2  # of the token that follows
+    places = places[source[places] != _SEPARATOR]
+    best_place, best = 0, 0
+    for place in reversed(places.tolist()):
+        span = min(place, len(context), _LONGEST_MATCH)
+        same = source[place - span : place] == context[len(context) - span :]
+        length = span if same.all() else int(np.argmin(same[::-1]))
+        if length > best:
+            best_place, best = place, length
+            if best == _LONGEST_MATCH:
+                break
+    return best_place, best

@@ -1,0 +1,306 @@
+"""The model at work, without threads: a request in, a completion out, and the steps of what can be done in between.
+
+It puts together the layout of prompts, the document cache, the encoder, what is resident, and the decoder. Documents
+that are not in the cache when a request comes are not waited for: they are encoded in idle time, and the tail is let
+see them then. Belongs to one thread. What always holds: keys and values are only used with the weights, the sink and
+the position scheme that they were computed with.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from model.cache.document_cache import CacheBudgets, DocumentCache
+from model.cache.key import Key, Lineage
+from model.completion import Completion, CompletionRequest, Cost
+from model.decoding import Decoder
+from model.document import Document
+from model.drafting import Drafts
+from model.encoder import Encoder
+from model.ending import Ending
+from model.positions import LONGEST_SINK, SchemeName, longest_unit, scheme_for
+from model.prompt import Budget, Format, Layout
+from model.resident import Placed, Resident
+from model.runtimes.runtime import Cancelled, CancelledError, Runtime
+from model.shape import fingerprint
+from model.tokens import Tokens
+from model.typing_trail import TypingTrail
+from model.working_set import WorkingSet
+
+_ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
+_SPARE = 384  # slots for what is decoded and drafted, for paths, and for the slack of the budget
+
+
+@dataclass(frozen=True)
+class GeneratorOptions:
+    """How to serve. `scheme` and `fills_middle` have to be those that the weights were trained with."""
+
+    budget: Budget = field(default_factory=Budget)
+    cache: CacheBudgets = field(default_factory=lambda: CacheBudgets(1 << 30, 1 << 29, 0))
+    cache_folder: Path | None = None
+    scheme: SchemeName = "parallel"
+    fills_middle: bool = False
+    drafts: bool = True
+    prefetch: bool = True
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A document of a request: its text, its tokens and its key."""
+
+    document: Document
+    tokens: tuple[int, ...]
+    key: Key
+
+
+class Generator:
+    """One runtime with everything around it. `report` gets sentences for people, each once."""
+
+    def __init__(
+        self,
+        folder: Path,
+        runtime: Runtime,
+        options: GeneratorOptions,
+        *,
+        adapters: Sequence[Path] = (),
+        report: Any = lambda message: None,
+    ) -> None:
+        self.runtime = runtime
+        self.options = options
+        self._tokens = Tokens(folder)
+        self._base = f"{fingerprint(folder)} {runtime.name}"
+        self._adapters = _digest(adapters)
+        self._scheme = scheme_for(options.scheme, runtime.shape.positions)
+        budget = self._affordable(options.budget)
+        form = Format.of(self._tokens, fills_middle=options.fills_middle)
+        self.layout = Layout(self._tokens, budget, form)
+        self.resident = self._make_resident(budget)
+        upload = None if runtime.device == "cpu" else runtime.upload
+        self.cache = DocumentCache(options.cache, options.cache_folder, upload, report)
+        self._encoder = Encoder(runtime, self.cache, LONGEST_SINK + budget.document)
+        self._working_set = WorkingSet(budget.documents, lambda document: len(self.layout.document(document)))
+        self._drafts = Drafts() if options.drafts else None
+        self._trail = TypingTrail()
+        self._wanted: list[_Wanted] = []  # of the newest request
+        self._refused: set[Key] = set()
+        self._lineage: Lineage | None = None
+        self._warming: dict[tuple[str, str, str], tuple[Document, str]] = {}
+        self._encoding: Iterator[None] | None = None
+        self._next: CompletionRequest | None = None
+        self._ahead: tuple[CompletionRequest, Completion] | None = None
+
+    def complete(
+        self, request: CompletionRequest, cancelled: Cancelled, *, name: str, adapter: str | None
+    ) -> Completion:
+        """Complete. Raises CancelledError between two steps; nothing that was computed is lost."""
+        self._learn_edits(request)
+        self._next = None
+        made = self._prefetched(request) or self._complete(request, cancelled, name, adapter)
+        if made.text and self.options.prefetch:
+            self._next = replace(request, prefix=request.prefix + made.text, wait=False)
+        return made
+
+    def _complete(self, request: CompletionRequest, cancelled: Cancelled, name: str, adapter: str | None) -> Completion:
+        started = time.perf_counter()
+        self._want(request)
+        if request.wait:
+            while self._encode_step():
+                if cancelled():
+                    raise CancelledError
+        attended = self._attend()
+        tail, piece = self.layout.tail(request)
+        prefill = self.resident.extend(tail, cancelled, exact=request.wait)
+        prefilled = time.perf_counter()
+        decoder = Decoder(self.resident, self._tokens, self._drafts)
+        decoded = decoder.run(prefill.logits, piece, Ending(request), request.max_tokens, cancelled)
+        cost = Cost(
+            prefill.reused_tokens,
+            prefill.prefilled_tokens,
+            len(decoded.tokens),
+            prefilled - started,
+            time.perf_counter() - prefilled,
+            decoder.count.drafted,
+            decoder.count.accepted,
+        )
+        return Completion(
+            decoded.text,
+            tuple(decoded.tokens),
+            tuple(decoded.logprobs),
+            decoded.stop,
+            name,
+            adapter,
+            cost,
+            attended,
+        )
+
+    def warm(self, documents: Sequence[Document], repository: str) -> None:
+        """Encode these in idle time, the last ones first."""
+        for document in documents:
+            self._warming[(repository, *document.name)] = (document, repository)
+
+    def idle(self, interrupted: Cancelled, *, name: str, adapter: str | None) -> bool:
+        """One step of what can be done while nobody waits; whether there may be more.
+
+        In this order: encode what the newest request lacked, let the tail see it, prefetch the suggestion that
+        would come after the last one was accepted, encode what is being warmed, write the cache to disk.
+        """
+        if self._encode_step():
+            return True
+        if self._wanted and self._attendable() != set(self.resident.documents):
+            self._attend()
+            return True
+        if self.resident.refresh() or self.resident.stale_tokens:
+            return True
+        if self._next is not None:
+            request, self._next = self._next, None
+            made = self._complete(request, interrupted, name, adapter)
+            self._ahead = (request, replace(made, cost=replace(made.cost, prefetched=True)))
+            return True
+        return self._warm_step() or self.cache.spill()
+
+    def load_adapters(self, folders: Sequence[Path]) -> None:
+        """Compute with these LoRAs from now on; on failure nothing has changed. No old key or value survives."""
+        self.runtime.load_adapters(folders)
+        self._adapters = _digest(folders)
+        self.resident.forget()
+        self._encoder.forget()
+        self.cache.keep_only(())
+        self._wanted, self._encoding, self._next, self._ahead = [], None, None, None
+        self._refused.clear()
+
+    def status(self) -> dict[str, Any]:
+        """The cache by tiers, and what is resident."""
+        return {
+            "runtime": self.runtime.name,
+            "positions": self.options.scheme,
+            "fillsMiddle": self.layout.form.middle is not None,
+            "cache": self.cache.status(),
+            "resident": {
+                "documents": len(self.resident.documents),
+                "tailTokens": len(self.resident.tail),
+                "staleTokens": self.resident.stale_tokens,
+                "slots": self.resident.capacity,
+                "bytes": self._bytes(self.resident.capacity),
+            },
+        }
+
+    def limit_documents(self, tokens: int) -> None:
+        """Attend to fewer documents from now on, in a smaller buffer: an accelerator ran out of memory."""
+        self.layout = Layout(
+            self._tokens, replace(self.layout.budget, documents=tokens, attended=tokens), self.layout.form
+        )
+        self._working_set.limit(tokens)
+        self.resident = self._make_resident(self.layout.budget)
+        self._wanted = []
+
+    def close(self, seconds: float) -> None:
+        """Write to disk what is not there yet, for at most so long."""
+        self.cache.close(seconds)
+
+    def _make_resident(self, budget: Budget) -> Resident:
+        attended = min(budget.documents, budget.attended)
+        return Resident(self.runtime, self._scheme, attended + budget.tail + budget.suffix + _SPARE, attended)
+
+    def _affordable(self, budget: Budget) -> Budget:
+        """The budget within the model's positions and the bytes of the accelerator's tier."""
+        positions = self.runtime.shape.positions
+        within = budget.within(positions - _SPARE)
+        slots = self.options.cache.accelerator_bytes // self._bytes(1)
+        most = max(0, slots - within.tail - within.suffix - _SPARE)
+        longest = min(within.document, longest_unit(positions))
+        return replace(within, attended=min(within.attended, most), document=longest)
+
+    def _bytes(self, tokens: int) -> int:
+        return self.runtime.shape.kv_bytes(tokens, _ITEMSIZE[self.runtime.dtype])
+
+    def _lineage_of(self, repository: str) -> Lineage:
+        sink = self.layout.sink(repository)
+        return Lineage(self._base, self._adapters, self.options.scheme, sink, self.runtime.dtype)
+
+    def _want(self, request: CompletionRequest) -> None:
+        """Note the documents of this request; those that are not cached are encoded next."""
+        self._lineage = lineage = self._lineage_of(request.repository)
+        chosen = self._working_set.choose(request.path, request.documents)
+        self._wanted = [_Wanted(document, ids, lineage.key(ids)) for document, ids in self.layout.fitting(chosen)]
+        self.cache.pin([wanted.key for wanted in self._wanted])
+        self._encoding = None
+
+    def _attendable(self) -> set[Key]:
+        resident = self.resident.documents
+        return {wanted.key for wanted in self._wanted if wanted.key in resident or self.cache.contains(wanted.key)}
+
+    def _attend(self) -> tuple[Document, ...]:
+        """Make what is cached of the wanted documents resident; what is attended to."""
+        assert self._lineage is not None
+        lineage, placed, documents = self._lineage, [], []
+        sparse = sum(len(wanted.tokens) for wanted in self._wanted) > self.layout.budget.attended
+        whole = self.resident.has_sink(lineage) and self.resident.whole and not sparse
+        for wanted in self._wanted:
+            resident = whole and wanted.key in self.resident.documents
+            handle = None if resident else self.cache.get(wanted.key) if sparse else self.cache.handle(wanted.key)
+            if resident or handle is not None:
+                placed.append(Placed(wanted.key, len(wanted.tokens), handle))
+                documents.append(wanted.document)
+        sink = None
+        if not self.resident.has_sink(lineage) and lineage.sink:
+            sink = self._encoder.sink(lineage)
+        self.resident.attend(lineage, sink, placed)
+        if self._drafts is not None:
+            self._drafts.set_documents([wanted.tokens for wanted in self._wanted if wanted.document in documents])
+        return tuple(documents)
+
+    def _encode_step(self) -> bool:
+        """One step of encoding what the newest request lacks; False if it lacks nothing."""
+        if self._encoding is not None:
+            if next(self._encoding, "done") is not None:
+                self._encoding = None
+            return True
+        there = self._attendable()
+        for wanted in self._wanted:
+            if wanted.key not in there and wanted.key not in self._refused and self._lineage is not None:
+                self._encoding = self._encode(self._lineage, wanted.key, wanted.tokens)
+                return True
+        return False
+
+    def _encode(self, lineage: Lineage, key: Key, tokens: tuple[int, ...]) -> Iterator[None]:
+        """The encoder's steps; what no tier had room for is remembered, so that it is not encoded for ever."""
+        finished = yield from self._encoder.steps(lineage, key, tokens)
+        if finished and not self.cache.contains(key):
+            self._refused.add(key)
+
+    def _warm_step(self) -> bool:
+        """Begin to encode one of the documents that are being warmed; False if there is none left."""
+        while self._warming:
+            (document, repository) = self._warming.pop(next(reversed(self._warming)))
+            lineage, tokens = self._lineage_of(repository), self.layout.document(document)
+            key = lineage.key(tokens)
+            if not self.cache.contains(key):
+                self._encoding = self._encode(lineage, key, tokens)
+                return True
+        return False
+
+    def _prefetched(self, request: CompletionRequest) -> Completion | None:
+        """What was made ahead for just this cursor, if it was."""
+        if self._ahead is None:
+            return None
+        for_request, made = self._ahead
+        same = replace(for_request, documents=request.documents, wait=request.wait) == request
+        self._ahead = None
+        return made if same else None
+
+    def _learn_edits(self, request: CompletionRequest) -> None:
+        """What the user typed or accepted lately is likely to be typed again."""
+        if self._drafts is not None and (typed := self._trail.typed(request.path, request.prefix)):
+            self._drafts.note_edit(self._tokens.encode(typed))
+
+
+def _digest(adapters: Sequence[Path]) -> str:
+    """sha256 over the weights of the adapters, in their order; "" for none."""
+    digest = hashlib.sha256()
+    for folder in adapters:
+        with (folder / "adapter_model.safetensors").open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest() if adapters else ""

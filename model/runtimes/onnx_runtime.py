@@ -1,0 +1,181 @@
+"""ONNX Runtime: the fastest correct way to serve on a CPU, with weights as 8-bit blocks. Needs no torch there.
+
+The session's threads sleep between operators instead of spinning: with that, all cores are never slower than one, even
+beside a busy neighbour (with spinning, a neighbour doubled the time). Keys and values are float32 arrays of ours that
+the session appends to in place. On CUDA (`onnxruntime-gpu`) they are float16 tensors of torch.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkling.errors import UserError
+from inkling.imports import heavy
+from model.checkpoint import load_tensors
+from model.rotation import turned
+from model.runtimes.onnx_graph import build, queries_name
+from model.runtimes.onnx_quantise import Precision
+from model.runtimes.runtime import DType, KeysValues, Rows
+from model.shape import ModelShape, UnsupportedModelError, read_shape
+
+HEAD_MULTIPLE = 16
+LONGEST_CHUNK = 512  # tokens per run: bounds the memory of scores
+
+
+class NoOnnxRuntimeError(UserError):
+    """onnxruntime is not installed."""
+
+
+class OnnxRuntime:
+    """See `model.runtimes.runtime.Runtime`. `threads` 0: all cores."""
+
+    device = "cpu"
+    dtype: DType = "float32"
+
+    def __init__(
+        self, folder: Path, adapters: Sequence[Path] = (), *, precision: Precision = "int8", threads: int = 0
+    ) -> None:
+        with heavy:
+            try:
+                import onnxruntime
+            except ImportError as error:
+                raise NoOnnxRuntimeError(
+                    "onnxruntime is not installed: `pip install 'inkling[cpu]'`, or set inkling.model.runtime to torch."
+                ) from error
+            import onnx  # noqa: F401  (imported here, as it is slow)
+        onnxruntime.set_default_logger_severity(3)
+        self.shape: ModelShape = read_shape(folder)
+        if self.shape.head_dim % HEAD_MULTIPLE:
+            raise UnsupportedModelError(
+                f"The weights in {folder} have heads of {self.shape.head_dim}, and ONNX Runtime's attention takes "
+                f"multiples of {HEAD_MULTIPLE}: set inkling.model.runtime to torch."
+            )
+        self.name = f"onnx-cpu-{precision}"
+        self.precision = precision
+        self._folder = folder
+        self._threads = threads
+        self._session: Any = None
+        self._weights: Any = None
+        self.load_adapters(adapters)
+
+    def load_adapters(self, folders: Sequence[Path]) -> None:
+        """Merge, quantise, and make a new session; the old one serves until that is done."""
+        import onnxruntime
+
+        graph, arrays = build(self.shape, load_tensors(self._folder, folders), self.precision)
+        names, values = list(arrays), [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_external_initializers(names, values)
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._session, self._weights = session, (arrays, values)
+
+    def buffer(self, capacity: int) -> "OnnxBuffer":
+        """Zeroed arrays."""
+        return OnnxBuffer(self.shape, capacity)
+
+    def upload(self, stored: KeysValues) -> KeysValues:
+        """Host memory is all there is."""
+        return stored
+
+    def forward(
+        self, buffer: "OnnxBuffer", tokens: Sequence[int], slot: int, position: int, rows: Rows = "last"
+    ) -> NDArray[np.float32]:
+        """One run per `LONGEST_CHUNK` tokens."""
+        if slot + len(tokens) > buffer.capacity:
+            raise ValueError(f"{slot} + {len(tokens)} tokens do not fit into {buffer.capacity} slots")
+        found = []
+        for start in range(0, len(tokens), LONGEST_CHUNK):
+            chunk = tokens[start : start + LONGEST_CHUNK]
+            last = start + len(chunk) == len(tokens)
+            logits = self._run(buffer, chunk, slot + start, position + start, every=rows == "all")
+            if rows == "all" or (rows == "last" and last):
+                found.append(logits)
+        return np.concatenate(found) if found else np.empty((0, self.shape.vocabulary), dtype=np.float32)
+
+    def queries(self, buffer: "OnnxBuffer", tokens: Sequence[int], slot: int, position: int) -> NDArray[np.float32]:
+        """Run `tokens` and return their rotated queries, float32 (layers, n, heads, head_dim)."""
+        names = [queries_name(self.shape, layer) for layer in range(self.shape.layers)]
+        self._run(buffer, tokens, slot, position, every=False, names=names)
+        raw = [value.numpy()[0] for value in buffer.binding_for(self._session).get_outputs()[: len(names)]]
+        width = self.shape.heads * self.shape.head_dim
+        stacked = np.stack([one[:, :width] for one in raw])
+        stacked = stacked.reshape(self.shape.layers, len(tokens), self.shape.heads, self.shape.head_dim)
+        return np.concatenate(
+            [turned(stacked[:, index : index + 1], position + index, self.shape) for index in range(len(tokens))],
+            axis=1,
+        )
+
+    def _run(
+        self,
+        buffer: "OnnxBuffer",
+        tokens: Sequence[int],
+        slot: int,
+        position: int,
+        *,
+        every: bool,
+        names: Sequence[str] = ("logits",),
+    ) -> NDArray[np.float32]:
+        count, filled = len(tokens), slot + len(tokens)
+        binding = buffer.binding_for(self._session)
+        binding.clear_binding_outputs()
+        for name in names:
+            binding.bind_output(name)
+        buffer.bind_outputs(binding)
+        binding.bind_cpu_input("ids", np.array([tokens], dtype=np.int64))
+        binding.bind_cpu_input("positions", np.arange(position, position + count, dtype=np.int64)[None])
+        binding.bind_cpu_input("past_lengths", np.array([filled - 1], dtype=np.int32))
+        binding.bind_cpu_input("total", np.array(filled, dtype=np.int32))
+        wanted = np.arange(count, dtype=np.int64) if every else np.array([count - 1], dtype=np.int64)
+        binding.bind_cpu_input("rows", wanted)
+        self._session.run_with_iobinding(binding)
+        logits: NDArray[np.float32] = binding.get_outputs()[0].numpy()[0]
+        return logits
+
+
+class OnnxBuffer:
+    """Keys and values as two arrays (layers, 1, kv_heads, capacity, head_dim), each layer bound to the session."""
+
+    def __init__(self, shape: ModelShape, capacity: int) -> None:
+        import onnxruntime
+
+        self.capacity = capacity
+        self._shape = shape
+        size = (shape.layers, 1, shape.kv_heads, capacity, shape.head_dim)
+        self.keys = np.zeros(size, dtype=np.float32)
+        self.values = np.zeros(size, dtype=np.float32)
+        self._bound: list[tuple[str, str, Any]] = []
+        for kind, array in (("keys", self.keys), ("values", self.values)):
+            for layer in range(shape.layers):
+                value = onnxruntime.OrtValue.ortvalue_from_numpy(array[layer])
+                self._bound.append((f"{kind}.{layer}", f"new_{kind}.{layer}", value))
+        self._binding: Any = None
+        self._session: Any = None
+
+    def write(self, at: int, stored: KeysValues, turn: int = 0) -> None:
+        """See `Buffer.write`."""
+        end = at + stored.tokens
+        self.keys[:, 0, :, at:end] = turned(stored.keys, turn, self._shape)
+        self.values[:, 0, :, at:end] = stored.values
+
+    def read(self, start: int, end: int) -> KeysValues:
+        """See `Buffer.read`."""
+        return KeysValues(self.keys[:, 0, :, start:end].copy(), self.values[:, 0, :, start:end].copy())
+
+    def binding_for(self, session: Any) -> Any:
+        """The IO binding with this buffer's arrays as inputs; made anew only for another session."""
+        if session is not self._session:
+            self._session, self._binding = session, session.io_binding()
+            for name, _, value in self._bound:
+                self._binding.bind_ortvalue_input(name, value)
+        return self._binding
+
+    def bind_outputs(self, binding: Any) -> None:
+        """The same arrays as outputs: the session appends in place."""
+        for _, name, value in self._bound:
+            binding.bind_ortvalue_output(name, value)

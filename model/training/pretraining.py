@@ -1,0 +1,199 @@
+"""The shipped adapter: a LoRA that teaches a base fill-in-the-middle and the document mask, within a time or a budget.
+
+It is given exercises and a loaded base; it fetches nothing. What always holds: the same corpus, options and number of
+steps see the same rows in the same order; a killed training goes on from its checkpoint; the adapter's folder is whole
+at every moment, with the figures that belong to it, so that it can be tried before the end.
+"""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.shipped import METADATA_FILE
+from model.training.batches import token_losses
+from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
+from model.training.exercises import Exercises
+from model.training.sft import SftOptions, TrainingDivergedError, with_fresh_adapter
+
+
+@dataclass(frozen=True)
+class PretrainOptions:
+    """How the adapter is trained. It ends with `minutes` or `tokens` (computed ones), whichever comes first."""
+
+    minutes: float = 60.0
+    tokens: int = 0  # 0: only the time counts
+    rows: int = 4  # of one step
+    rank: int = 16
+    alpha: int = 32
+    learning_rate: float = 8e-4
+    warmup_share: float = 0.06
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    seed: int = 0
+    checkpoint_seconds: float = 120.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Where a training stands. `loss` is the weighted mean of the last steps, nats per token."""
+
+    step: int
+    tokens: int
+    loss: float
+    share: float
+    seconds_left: float
+    tokens_per_second: float
+
+
+@dataclass
+class _State:
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
+
+
+def pretrain(
+    base: Any,
+    exercises: Exercises,
+    *,
+    options: PretrainOptions,
+    out: Path,
+    record: dict[str, Any],
+    resume: bool = True,
+    progress: Callable[[Pace], None] = lambda pace: None,
+) -> dict[str, Any]:
+    """Train a LoRA on `base` (float32, after `use_block_attention`) and leave it in `out`; returns its record.
+
+    Cross-entropy on the tails under autocast to bfloat16, AdamW (Loshchilov & Hutter 2019), linear warm-up and a
+    cosine to a twentieth over the budget. `record` is what is known beforehand; it is written beside the adapter.
+    """
+    import torch
+
+    torch.manual_seed(options.seed)
+    model = with_fresh_adapter(base, SftOptions(rank=options.rank, alpha=options.alpha))
+    _narrow(model)
+    model.train()
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=0.0, weight_decay=options.weight_decay, betas=(0.9, 0.98))
+    key = hashlib.sha256(json.dumps([record["data_hash"], asdict(options)]).encode()).hexdigest()
+    checkpoint = Checkpoint(out / CHECKPOINT_FILE, key)
+    found = checkpoint.load(model, optimiser) if resume else None
+    state = _State(**found) if found else _State()
+    paces: list[float] = []
+    saved_at = state.seconds
+    while (share := _share(state, options)) < 1.0:
+        began = time.monotonic()
+        for group in optimiser.param_groups:
+            group["lr"] = rate(share, options)
+        loss, tokens = _step(model, exercises, options, state.step)
+        if not math.isfinite(loss):
+            raise TrainingDivergedError(f"The loss became {loss} at step {state.step}: use a lower learning rate.")
+        torch.nn.utils.clip_grad_norm_(parameters, options.clip)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        paces.append(time.monotonic() - began)
+        state.step += 1
+        state.tokens += tokens
+        # A machine that slept, or a process that was held, has not trained meanwhile.
+        state.seconds += min(paces[-1], 4 * float(np.median(paces[-50:])))
+        state.losses.append(loss)
+        left = state.seconds / max(_share(state, options), 1e-9) - state.seconds
+        speed = state.tokens / state.seconds
+        progress(Pace(state.step, state.tokens, float(np.mean(state.losses[-10:])), share, max(0.0, left), speed))
+        if state.seconds - saved_at >= options.checkpoint_seconds:
+            saved_at = state.seconds
+            _save(model, optimiser, checkpoint, state, out, record, options)
+    model.eval()
+    figures = _save(model, optimiser, checkpoint, state, out, record, options)
+    checkpoint.remove()
+    return figures
+
+
+def rate(share: float, options: PretrainOptions) -> float:
+    """The learning rate after a share of the budget."""
+    if share < options.warmup_share:
+        return options.learning_rate * (0.05 + 0.95 * share / options.warmup_share)
+    done = (share - options.warmup_share) / (1 - options.warmup_share)
+    return options.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+
+def _share(state: _State, options: PretrainOptions) -> float:
+    by_tokens = state.tokens / options.tokens if options.tokens else 0.0
+    return max(state.seconds / (60 * options.minutes), by_tokens)
+
+
+def _step(model: Any, exercises: Exercises, options: PretrainOptions, step: int) -> tuple[float, int]:
+    """Gradients of one step; its weighted mean loss in nats per token, and the tokens that were computed."""
+    import torch
+
+    rows = [exercises.draw(np.random.default_rng([options.seed, step, row])) for row in range(options.rows)]
+    whole = sum(sum(row.weights) for row in rows)
+    total = 0.0
+    for row in rows:
+        with torch.autocast("cpu", torch.bfloat16):
+            losses, weights = token_losses(model, row)
+            loss = (losses * weights).sum() / whole
+        loss.backward()
+        total += float(loss.detach())
+    return total, sum(len(row.tokens) for row in rows)
+
+
+def _narrow(model: Any) -> None:
+    """Frozen matrices in bfloat16, in which they lie on disk, so that autocast does not convert them every time."""
+    import torch
+
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad and parameter.ndim == 2 and ".layers." in name:
+            parameter.data = parameter.data.to(torch.bfloat16)
+
+
+def _save(
+    model: Any,
+    optimiser: Any,
+    checkpoint: Checkpoint,
+    state: _State,
+    out: Path,
+    record: dict[str, Any],
+    options: PretrainOptions,
+) -> dict[str, Any]:
+    checkpoint.save(model, optimiser, asdict(state))
+    losses = state.losses
+    figures = {
+        **record,
+        "steps": state.step,
+        "tokens": state.tokens,
+        "seconds": round(state.seconds, 1),
+        "training_loss": {"first": float(np.mean(losses[:10])), "last": float(np.mean(losses[-10:]))},
+        "options": asdict(options),
+    }
+    write_adapter(model, out, record["base"], figures)
+    return figures
+
+
+def write_adapter(model: Any, out: Path, base: str, figures: dict[str, Any]) -> None:
+    """A PEFT folder with its weights in bfloat16, and the record beside them."""
+    import torch
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save
+
+    from model.adapters import CONFIG_FILE, WEIGHTS_FILE, write_atomically
+
+    out.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: tensor.detach().to("cpu", torch.bfloat16).contiguous()
+        for name, tensor in get_peft_model_state_dict(model).items()
+    }
+    described = model.peft_config["default"].to_dict()
+    config = {name: sorted(value) if isinstance(value, set) else value for name, value in described.items()}
+    config |= {"base_model_name_or_path": base, "inference_mode": True}
+    write_atomically(out / WEIGHTS_FILE, save(tensors))
+    write_atomically(out / CONFIG_FILE, (json.dumps(config, indent=2, default=str) + "\n").encode())
+    write_atomically(out / METADATA_FILE, (json.dumps(figures, indent=2) + "\n").encode())

@@ -1,0 +1,55 @@
+"""`inkling pretrain`: makes the adapter that is shipped for a base. For those who build Inkling, not for every day."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn
+
+from server.commands.models import DEFAULT_BASE
+from server.commands.printing import err, out
+
+if TYPE_CHECKING:
+    from model.training.pretraining import Pace
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(pretrain)
+
+
+def pretrain(
+    folder: Annotated[Path, typer.Option("--out", help="Where the adapter goes, with the record of how it was made.")],
+    base: Annotated[str, typer.Option("--base", help="The base weights that it is made for.")] = DEFAULT_BASE,
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long to train.")] = 60.0,
+    tokens: Annotated[int, typer.Option(min=0, help="End after so many tokens; 0: only the time counts.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume/--afresh", help="Go on from the folder's checkpoint.")] = True,
+) -> None:
+    """Teach a base to fill in the middle and to read documents that were encoded apart, from pinned open packages.
+
+    Examples:
+
+      inkling pretrain --out model/weights/smollm2-135m-instruct
+
+      inkling pretrain --out /tmp/adapter --minutes 5 --afresh
+    """
+    from model.training.pretraining import PretrainOptions
+    from model.training.shipping import make_adapter
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+    with Progress(*columns, console=err) as bar:
+        task = bar.add_task("reading the corpus", total=1.0)
+
+        def show(pace: "Pace") -> None:
+            told = (
+                f"step {pace.step}, {pace.tokens} tokens, {pace.tokens_per_second:.0f}/s, loss {pace.loss:.3f}, "
+                f"{pace.seconds_left / 60:.0f} min left"
+            )
+            bar.update(task, completed=pace.share, description=told)
+            if not err.is_terminal and pace.step % 5 == 0:
+                err.print(told, highlight=False)
+
+        record = make_adapter(
+            base, folder, options=PretrainOptions(minutes=minutes, tokens=tokens), resume=resume, progress=show
+        )
+    out.print(f"{folder} holds the adapter after {record['steps']} steps and {record['tokens']} tokens.")

@@ -1,0 +1,76 @@
+"""`inkling status`: what the running servers are up to, caches by tier included."""
+
+from typing import Annotated, Any
+
+import typer
+
+from server.commands.printing import out, print_json, print_table
+
+_TIERS = ("accelerator", "host", "disk")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(status)
+
+
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
+    """Say what the language servers on this machine are doing: model, caches, index, why there was no suggestion.
+
+    What is shown is at most a few seconds old.
+
+    Examples:
+
+      inkling status
+
+      inkling status --json
+    """
+    from server.status_file import running_servers
+
+    servers = running_servers()
+    if as_json:
+        print_json({"servers": servers})
+        return
+    if not servers:
+        out.print("No server is running. An editor starts one; `inkling serve` is what it runs.")
+        return
+    for server in servers:
+        _show(server)
+
+
+def _show(server: dict[str, Any]) -> None:
+    model = server["model"]
+    adapter = model.get("adapter") or ("the shipped adapter" if model.get("shippedAdapter") else "no adapter")
+    out.print(
+        f"Server {server['pid']}: {model['base']} with {adapter} is {model['state']}"
+        + (f" on {model['runtime']}" if "runtime" in model else ""),
+        highlight=False,
+        markup=False,
+    )
+    for note in model.get("notes", []):
+        out.print(f"  {note}", highlight=False, markup=False)
+    if "cache" in model:
+        cache = model["cache"]
+        rows = [
+            (tier, *(cache[tier].get(name) for name in ("entries", "hits", "misses", "evictions")), _bytes(cache[tier]))
+            for tier in _TIERS
+        ]
+        print_table("Encoded documents", ("tier", "entries", "hits", "misses", "evicted", "megabytes"), rows)
+        out.print(f"{cache['encodedTokens']} tokens encoded, {cache['reencodedTokens']} of them again after an edit.")
+    if "last" in model:
+        last = model["last"]
+        out.print(
+            f"Last suggestion: {last['prefilledTokens']} tokens prefilled of "
+            f"{last['prefilledTokens'] + last['reusedTokens']}, {last['decodedTokens']} decoded, "
+            f"{1000 * (last['prefillSeconds'] + last['decodeSeconds']):.0f} ms.",
+            highlight=False,
+        )
+    for workspace in server["workspaces"]:
+        index = workspace["index"]
+        out.print(f"{workspace['root']}: index {index.get('phase')}, consent {workspace['consent']}", markup=False)
+    if server.get("lastRefusal"):
+        out.print(f"Nothing was offered last because: {server['lastRefusal']['detail']}", markup=False)
+
+
+def _bytes(tier: dict[str, Any]) -> str:
+    return f"{tier.get('bytes', 0) / 1e6:.0f} of {tier.get('budgetBytes', 0) / 1e6:.0f}"

@@ -1,0 +1,125 @@
+"""Which documents a completion attends to: the parts of other files that the index points at, chosen whole.
+
+Files are read as the editor has them, else from disk, and cut into units; that happens on a thread of its own and is
+kept until the file changes, so that a keystroke rarely waits for it. What is not ready within the deadline is left
+out this time. Secret files and files that are no text never get here.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from index.files import is_secret
+from index.records import Hit
+from model.document import Document
+from model.engine import Engine
+from model.units import units, units_overlapping
+from server.documents import Documents, Snapshot, line_starts
+from server.settings import Settings
+from server.workspaces import Folder, Workspaces
+
+_KEPT = 256  # files whose units are remembered
+_WARMED = 24  # units of a file that are encoded when it is opened or saved
+_NAME = 80  # characters of a unit's first line that name it
+
+
+class Context:
+    """Finds documents for a cursor, and has those of opened files encoded beforehand. Belongs to the event loop."""
+
+    def __init__(self, engine: Engine, workspaces: Workspaces, documents: Documents, settings: Settings) -> None:
+        self.settings = settings
+        self._engine = engine
+        self._workspaces = workspaces
+        self._documents = documents
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="units")
+        self._units: OrderedDict[tuple[Path, object], tuple[Document, ...]] = OrderedDict()
+
+    async def find(self, snapshot: Snapshot, prefix: str, suffix: str) -> tuple[Document, ...]:
+        """The documents for a cursor, the most helpful first; () if nothing is known in time."""
+        settings, place = self.settings.completion, self._workspaces.of(snapshot.path)
+        if place is None or settings.context_documents == 0 or self._engine.tokens is None:
+            return ()
+        folder, path = place
+        hits = await self._workspaces.context(
+            folder,
+            path,
+            prefix,
+            suffix,
+            limit=settings.context_documents,
+            max_chars=settings.context_characters,
+            seconds=settings.context_milliseconds / 1000,
+        )
+        try:
+            return await asyncio.wait_for(self._whole(folder, hits), settings.context_milliseconds / 1000)
+        except TimeoutError:
+            return ()
+
+    def warm(self, path: Path | None) -> None:
+        """This file was opened or saved: have its units encoded when nobody waits."""
+        place = self._workspaces.of(path)
+        if place is not None and self._engine.tokens is not None and self.settings.completion.enabled:
+            folder, relative = place
+            asyncio.get_running_loop().run_in_executor(self._executor, self._warm, folder, relative)
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _whole(self, folder: Folder, hits: Sequence[Hit]) -> tuple[Document, ...]:
+        open_texts = {document.path: document.text for document in self._documents if document.path is not None}
+        work = asyncio.get_running_loop().run_in_executor(self._executor, self._around, folder, hits, open_texts)
+        return await asyncio.shield(work)
+
+    def _around(self, folder: Folder, hits: Sequence[Hit], open_texts: dict[Path, str]) -> tuple[Document, ...]:
+        """The units that hold these hits."""
+        found: dict[Document, None] = {}
+        for hit in hits:
+            cut = self._cut(folder, hit.path, open_texts.get(folder.root / hit.path))
+            if not cut:
+                continue
+            text = "".join(unit.text for unit in cut)
+            starts = line_starts(text)
+            first = starts[min(hit.start_line, len(starts) - 1)]
+            last = starts[min(hit.end_line, len(starts) - 1)]
+            found |= dict.fromkeys(cut[number] for number in units_overlapping(cut, first, max(last, first + 1)))
+        return tuple(found)
+
+    def _warm(self, folder: Folder, path: str) -> None:
+        self._engine.warm(self._cut(folder, path, None)[:_WARMED], folder.root.name)
+
+    def _cut(self, folder: Folder, path: str, text: str | None) -> tuple[Document, ...]:
+        """The units of a file; () if it cannot be read as text."""
+        tokens, file = self._engine.tokens, folder.root / path
+        if tokens is None or is_secret(file):
+            return ()
+        try:
+            status = file.stat()
+            version: object = text if text is not None else (status.st_mtime_ns, status.st_size)
+            if (known := self._units.get((file, version))) is not None:
+                self._units.move_to_end((file, version))
+                return known
+            if text is None:
+                if status.st_size > self.settings.index.max_file_bytes:
+                    return ()
+                text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ()
+        cut = _named(units(Document(path, text), tokens, self._engine.longest_document))
+        self._units[(file, version)] = cut
+        while len(self._units) > _KEPT:
+            self._units.popitem(last=False)
+        return cut
+
+
+def _named(cut: Sequence[Document]) -> tuple[Document, ...]:
+    """Units named by their first line, so that a new version of one takes the old one's place."""
+    seen: dict[str, int] = {}
+    named = []
+    for unit in cut:
+        line = unit.text.lstrip().split("\n", 1)[0][:_NAME]
+        seen[line] = seen.get(line, 0) + 1
+        named.append(replace(unit, unit=f"{line}#{seen[line]}"))
+    return tuple(named)

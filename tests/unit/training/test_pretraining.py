@@ -1,0 +1,144 @@
+"""Exercises are what a server would have asked; the adapter that they teach can be taken at any moment."""
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.adapters import check_folder
+from model.completion import CompletionRequest
+from model.document import Document
+from model.evaluation.comparison import measure
+from model.positions import Parallel
+from model.shipped import read_shipped
+from model.tokens import Tokens
+from model.training.checkpoints import CHECKPOINT_FILE
+from model.training.corpus import CodeFile
+from model.training.dataset import TrainingSequence
+from model.training.exercises import MIDDLE, PREFIX, Cursor, Exercises, Shape
+from model.training.network import load_network
+from model.training.pretraining import Pace, PretrainOptions, pretrain, rate
+from model.training.rows import Row
+
+FILES = {
+    "some": tuple(
+        CodeFile(
+            "some",
+            f"some/f{number}.py",
+            "".join(
+                f"def area_{number}_{n}(width):\n    height = {n}\n    return width * height\n\n\n" for n in range(8)
+            ),
+            {"some/f0.py": ("area_0_3",)} if number else {},
+        )
+        for number in range(4)
+    )
+}
+SHAPE = Shape(documents=160, document=(40, 60), long_document=(80, 120), tails=(60,), suffixes=(20,))
+OPTIONS = PretrainOptions(minutes=60, tokens=8000, rows=2, rank=4, alpha=8, learning_rate=5e-3, checkpoint_seconds=0.0)
+RECORD: dict[str, Any] = {"base": "tiny", "fills_middle": True, "scheme": "parallel", "data_hash": "0"}
+
+
+@pytest.fixture
+def exercises(tiny_base: Path) -> Exercises:
+    return Exercises(FILES, Tokens(tiny_base), Parallel(128), SHAPE)
+
+
+def rows(exercises: Exercises, count: int) -> list[Row]:
+    return [exercises.draw(np.random.default_rng([7, number])) for number in range(count)]
+
+
+def text_of(row: Row, tokens: Tokens, block: int) -> str:
+    return tokens.decode(token for token, found in zip(row.tokens, row.blocks, strict=True) if found == block).decode()
+
+
+def test_the_same_seed_draws_the_same_exercises(exercises: Exercises, tiny_base: Path) -> None:
+    again = Exercises(FILES, Tokens(tiny_base), Parallel(128), SHAPE)
+    assert rows(exercises, 8) == rows(again, 8)
+    assert len({row.tokens for row in rows(exercises, 8)}) == 8
+
+
+def test_documents_are_whole_definitions_of_other_files(exercises: Exercises, tiny_base: Path) -> None:
+    tokens = Tokens(tiny_base)
+    seen = 0
+    for row in rows(exercises, 40):
+        own = text_of(row, tokens, -1).split("\n", 1)[0]
+        for block in range(1, 1 + max(row.blocks)):
+            path, code = text_of(row, tokens, block).split("\n", 1)
+            assert path != own
+            ast.parse(code)
+            seen += 1
+    assert seen > 20
+
+
+def test_exercises_are_of_every_kind(exercises: Exercises, tiny_base: Path) -> None:
+    drawn = rows(exercises, 60)
+    marker = Tokens(tiny_base).named("<jupyter_code>")
+    assert any(max(row.blocks) > 1 for row in drawn)
+    assert any(max(row.blocks) == 0 for row in drawn)
+    assert any(min(row.blocks) == -3 for row in drawn) is False  # files this short get one cursor
+    assert any(marker not in row.tokens for row in drawn)
+    assert any(marker in row.tokens for row in drawn)
+    assert {weight for row in drawn for weight in row.weights} == {0.0, PREFIX, MIDDLE}
+
+
+def test_loss_lies_on_the_text_before_the_cursor_and_on_the_middle(exercises: Exercises, tiny_base: Path) -> None:
+    tokens = Tokens(tiny_base)
+    text = "a = 1\nb = 22\nc = 3\n"
+    start = text.index("22") + 1
+    request = CompletionRequest("x.py", "python", text, "", (Document("y.py", "k = 1\n"),), "some")
+    row = exercises.lay_out(request, [Cursor(start, start + 1, True)], masked=True)
+
+    def weighted(weight: float) -> bytes:
+        chosen = [token for token, found in zip(row.tokens, row.weights, strict=True) if found == weight]
+        return tokens.decode(chosen)
+
+    assert weighted(PREFIX) + weighted(MIDDLE) == b"a = 1\nb = 22"
+    assert weighted(MIDDLE).endswith(b"2")
+    assert row.tokens[-1] == tokens.named("<|endoftext|>")
+    assert row.weights[-1] == MIDDLE
+    assert text_of(row, tokens, -1) == "x.py\n\nc = 3\na = 1\nb = 22"
+    plain = exercises.lay_out(request, [Cursor(start, start + 1, True)], masked=False)
+    assert plain.positions == tuple(range(len(plain)))
+    assert plain.tokens == row.tokens
+
+
+def test_a_killed_training_ends_with_the_same_adapter(exercises: Exercises, tiny_base: Path, tmp_path: Path) -> None:
+    def run(out: Path, stop: int = 0) -> dict[str, Any]:
+        def watch(pace: Pace) -> None:
+            if pace.step == stop:
+                raise KeyboardInterrupt
+
+        base = load_network(tiny_base)
+        return pretrain(base, exercises, options=OPTIONS, out=out, record=RECORD, progress=watch)
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", stop=5)
+    assert (tmp_path / "cut" / CHECKPOINT_FILE).exists()
+    assert check_folder(tmp_path / "cut")
+    cut = run(tmp_path / "cut")
+    assert (cut["steps"], cut["tokens"]) == (whole["steps"], whole["tokens"])
+    assert cut["training_loss"]["last"] == pytest.approx(whole["training_loss"]["last"], abs=5e-2)
+    assert cut["training_loss"]["last"] < cut["training_loss"]["first"]
+    assert not (tmp_path / "cut" / CHECKPOINT_FILE).exists()
+
+    record = json.loads((tmp_path / "cut" / "metadata.json").read_text())
+    assert record["base"] == "tiny"
+    assert read_shipped(tmp_path / "cut").fills_middle
+    sequences = [TrainingSequence(str(number), row) for number, row in enumerate(rows(exercises, 12))]
+    before = measure(load_network(tiny_base), sequences).losses.mean()
+    after = measure(load_network(tiny_base, [tmp_path / "cut"]), sequences).losses.mean()
+    assert after < before - 0.3
+
+
+def test_the_rate_warms_up_and_falls() -> None:
+    options = PretrainOptions()
+    shares = np.linspace(0, 1, 101)
+    rates = [rate(float(share), options) for share in shares]
+    assert max(rates) == pytest.approx(options.learning_rate, rel=0.02)
+    assert np.argmax(rates) == pytest.approx(100 * options.warmup_share, abs=1)
+    assert rates[-1] == pytest.approx(0.05 * options.learning_rate)
+    assert rates[0] > 0

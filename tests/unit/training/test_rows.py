@@ -1,0 +1,122 @@
+"""A row is read under the document mask, whoever computes it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.completion import CompletionRequest
+from model.document import Document
+from model.positions import Parallel
+from model.prompt import Budget, Format, Layout, training_prompt
+from model.tokens import Tokens
+from model.training.attention import use_block_attention
+from model.training.batches import target_logits
+from model.training.rows import Row, Segment, joined, plain, row, segments
+from tests.unit.training.reference import assembled_logits, masked_logits, plain_model
+
+DOCUMENTS = (Document("b.py", "k=red\nm=blue\n"), Document("c.py", "t=white"), Document("d.py", "w=black\n" * 5))
+
+
+@pytest.fixture(scope="module")
+def reference(tiny_base: Path) -> Any:
+    return plain_model(tiny_base)
+
+
+@pytest.fixture(scope="module")
+def blockwise(tiny_base: Path) -> Any:
+    model = plain_model(tiny_base)
+    use_block_attention(model)
+    return model
+
+
+@pytest.fixture(scope="module")
+def layout(tiny_base: Path) -> Layout:
+    tokens = Tokens(tiny_base)
+    return Layout(tokens, Budget(200, 80, 60, 4, 20), Format.of(tokens, fills_middle=True))
+
+
+def served(layout: Layout, prefix: str = "x=1\nk=", target: str = "red", suffix: str = "\nm=blue") -> Row:
+    request = CompletionRequest("a.py", "python", prefix, suffix, DOCUMENTS, "project")
+    return row(training_prompt(layout, request, target, Parallel(128)))
+
+
+def test_every_token_with_loss_is_predicted_as_by_one_masked_pass(
+    reference: Any, blockwise: Any, layout: Layout
+) -> None:
+    whole = joined([served(layout), served(layout, prefix="p", suffix=""), served(layout, target="pink\nz=red")])
+    for one in (whole, plain(whole), served(layout)):
+        wanted = torch.tensor(one.weights).nonzero()[:, 0]
+        with torch.no_grad():
+            logits, ids, _ = target_logits(blockwise, one)
+        torch.testing.assert_close(logits, masked_logits(reference, one)[wanted - 1], atol=1e-4, rtol=0)
+        assert ids.tolist() == [one.tokens[number] for number in wanted]
+
+
+def test_a_tail_reads_documents_that_were_encoded_each_alone(reference: Any, blockwise: Any, layout: Layout) -> None:
+    one = served(layout)
+    start = one.blocks.index(-1)
+    assert sorted(set(one.blocks)) == [-1, 0, 1, 2, 3]
+    dense = Row(one.tokens, one.positions, one.blocks, tuple(float(n > start) for n in range(len(one))))
+    with torch.no_grad():
+        logits, _, _ = target_logits(blockwise, dense)
+    torch.testing.assert_close(logits, assembled_logits(reference, one)[:-1], atol=1e-4, rtol=0)
+
+
+def test_documents_do_change_what_a_tail_expects(blockwise: Any, layout: Layout) -> None:
+    one = served(layout)
+    swapped = tuple(token + 1 if block == 1 else token for token, block in zip(one.tokens, one.blocks, strict=True))
+    other = Row(swapped, one.positions, one.blocks, one.weights)
+    with torch.no_grad():
+        assert not torch.allclose(target_logits(blockwise, one)[0], target_logits(blockwise, other)[0], atol=1e-3)
+
+
+def test_loss_lies_on_the_middle_and_on_what_ends_it(layout: Layout) -> None:
+    one = served(layout)
+    targets = [token for token, weight in zip(one.tokens, one.weights, strict=True) if weight]
+    assert layout.form.middle is not None
+    assert targets[-1] == layout.form.middle.end
+    assert layout.tokens.decode(targets[:-1]).endswith(b"=red")
+
+
+def test_the_first_token_of_a_block_can_carry_no_loss() -> None:
+    with pytest.raises(ValueError, match="first of its block"):
+        Row((1, 2, 3), (0, 1, 2), (0, -1, -1), (0.0, 1.0, 1.0))
+    with pytest.raises(ValueError, match="different lengths"):
+        Row((1, 2, 3), (0, 1, 2), (0, -1, -1), (0.0, 0.0))
+
+
+@given(st.integers(1, 3), st.lists(st.integers(1, 4), max_size=4), st.lists(st.integers(1, 4), min_size=1, max_size=3))
+def test_segments_let_through_exactly_what_the_mask_does(sink: int, documents: list[int], tails: list[int]) -> None:
+    blocks = [0] * sink
+    for number, length in enumerate(documents, start=1):
+        blocks += [number] * length
+    for number, length in enumerate(tails, start=1):
+        blocks += [-number] * length
+    seen = set()
+    for segment in segments(blocks):
+        for query in range(segment.start, segment.stop):
+            keys = [*range(segment.prior), *range(segment.start, query + 1)]
+            assert len(keys) == len(set(keys))
+            seen |= {(query, key) for key in keys}
+    expected = {
+        (query, key)
+        for query in range(len(blocks))
+        for key in range(query + 1)
+        if blocks[key] == 0 or blocks[key] == blocks[query] or (blocks[query] < 0 <= blocks[key])
+    }
+    assert seen == expected
+
+
+def test_a_plain_row_is_one_run_and_its_tails() -> None:
+    one = Row(tuple(range(6)), tuple(range(6)), (0, 1, 2, 2, -1, -1), (0.0,) * 6)
+    assert segments(plain(one).blocks) == (Segment(0, 4, 0), Segment(4, 6, 4))
+
+
+def test_tails_behind_other_documents_share_no_row(layout: Layout) -> None:
+    other = Row((9, 9, 1), (0, 1, 2), (0, 1, -1), (0.0, 0.0, 0.0))
+    with pytest.raises(ValueError, match="same documents"):
+        joined([served(layout), other])

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 from model.document import Document
 
+_MISSES = 8  # documents that did not fit after which no smaller one is looked for
+
 
 class WorkingSet:
     """The documents for the file that is being edited. `size` gives a document's tokens, `budget` how many fit."""
@@ -16,7 +18,7 @@ class WorkingSet:
         self._budget = budget
         self._size = size
         self._path: str | None = None
-        self._documents: list[Document] = []  # what was asked for last, last
+        self._documents: tuple[Document, ...] = ()  # what was asked for last comes first
 
     def choose(self, path: str, wanted: Sequence[Document]) -> tuple[Document, ...]:
         """The documents for a request in `path`. Another version of a document takes the older one's place.
@@ -24,14 +26,20 @@ class WorkingSet:
         Nothing wanted (a search that came too late) keeps what is there.
         """
         if path != self._path:
-            self._path, self._documents = path, []
-        fresh = [document for document in dict.fromkeys(wanted) if self._size(document) <= self._budget]
+            self._path, self._documents = path, ()
+        fresh = dict.fromkeys(wanted)
         names = {document.name for document in fresh}
         kept = [document for document in self._documents if document not in fresh and document.name not in names]
-        self._documents = [*kept, *reversed(fresh)]
-        while sum(map(self._size, self._documents)) > self._budget:
-            self._documents.pop(0)
-        return tuple(reversed(self._documents))
+        chosen, left, missed = [], self._budget, 0
+        for document in [*fresh, *kept]:
+            size = self._size(document)
+            if size <= left:
+                chosen.append(document)
+                left -= size
+            elif (missed := missed + 1) > _MISSES:
+                break
+        self._documents = tuple(chosen)
+        return self._documents
 
     def limit(self, budget: int) -> None:
         """From now on so many tokens fit."""

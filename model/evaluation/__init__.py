@@ -1,4 +1,5 @@
-"""Evaluation: later examples and two models come in, a comparison with its uncertainty goes out.
+"""Evaluation: what is measured about models. Two models on later examples, and the document cache on real packages.
 
-It only measures. What a measurement is good for (may this adapter be served?) is decided in `model.training.night`.
+Texts and models come in, figures with their uncertainty go out. What a measurement is good for (may this adapter be
+served?) is decided in `model.training.night`.
 """

@@ -73,7 +73,8 @@ class Scorer:
     @property
     def arms(self) -> tuple[str, ...]:
         """Those that can be run."""
-        return tuple(name for name in NAMES if name in self._run)
+        exact = self._served.runtime.dtype == "float32"  # pages are chosen from keys that numpy can read
+        return tuple(name for name in NAMES if name in self._run and (exact or name != "top_pages"))
 
     def losses(self, name: str, case: Case) -> Losses:
         """Nats per token of the continuation, (tokens,)."""

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from inkling.errors import UserError
 from model.catalog import BASE, parse
 from model.evaluation.cache_arms import NEEDED, Scorer
 from model.evaluation.cache_cases import Case, Sizes, make_cases
-from model.evaluation.cache_llama import default_gguf, measure_llama
+from model.evaluation.cache_llama import CONTEXT, NEW, default_gguf, measure_llama
 from model.evaluation.cache_reference import Reference
 from model.evaluation.cache_report import ArmLosses, arm_figures, summary, timing_figures, without_nan
 from model.evaluation.cache_served import Served, Weights
@@ -95,6 +96,7 @@ def evaluate(settings: CacheSettings, progress: Progress) -> dict[str, Any]:
         threads=conditions.threads,
     )  # fmt: skip
     memory["runtime"] = _rss()
+    llama = _llama(settings, conditions, runtime, progress)  # first, as it is the part that may not be there
     with tempfile.TemporaryDirectory(prefix="inkling-eval-", ignore_cleanup_errors=True) as scratch:
         served = Served(
             weights, runtime, conditions.layout, settings.sizes, conditions.scheme, Path(scratch) / "documents"
@@ -108,14 +110,13 @@ def evaluate(settings: CacheSettings, progress: Progress) -> dict[str, Any]:
             timer.measure(case)
             if reference is None:
                 memory["serving"], tiers = _rss(), served.cache.status()
-                reference = Reference(weights, conditions.threads)
+                reference = Reference(weights, conditions.threads, runtime)
                 memory["with_transformers"] = _rss()
             timer.measure_reference(reference, case)
         progress("timing", len(timed), len(timed))
-        llama = _llama(settings, conditions, runtime, progress)
         served.empty(Path(scratch) / "documents")
-        reference = reference or Reference(weights, conditions.threads)
-        bare = None if not weights.adapters else Reference(Weights(weights.folder), conditions.threads)
+        reference = reference or Reference(weights, conditions.threads, runtime)
+        bare = None if not weights.adapters else Reference(Weights(weights.folder), conditions.threads, runtime)
         scorer = Scorer(served, reference, bare, conditions.attended)
         losses = _losses(scorer, settings, cases, progress)
     figures = arm_figures(losses, [case.elsewhere for case in cases], seed=settings.seed)
@@ -203,10 +204,10 @@ def _llama(
         return None
     progress("llama.cpp", 0, 1)
     gguf = settings.gguf or default_gguf()
-    case = conditions.cases[0]
-    whole = [*case.sink, *case.context, *case.tail]
+    read = (token for case in cycle(conditions.cases) for token in (*case.context, *case.tail))
+    tokens = list(islice(read, CONTEXT + NEW))
     found = measure_llama(
-        settings.llama, gguf, runtime, whole, conditions.threads, settings.decode_tokens, settings.timing_cases
+        settings.llama, gguf, runtime, tokens, conditions.threads, settings.decode_tokens, settings.timing_cases
     )
     progress("llama.cpp", 1, 1)
     return found
@@ -232,7 +233,7 @@ def _described(
         "load_at_start": load,
         "runtime": runtime.name,
         "device": runtime.device,
-        "reference": f"transformers float32, attention {reference.attention}",
+        "reference": f"transformers {reference.dtype} on {reference.device}, attention {reference.attention}",
         "cores": usable_cores(),
         "machine": f"{platform.system()} {platform.machine()}",
         "versions": {name: _version(name) for name in ("inkling", "torch", "transformers", "onnxruntime", "numpy")},

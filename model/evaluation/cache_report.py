@@ -34,7 +34,7 @@ _EVENTS = {
 
 
 class NoPlotError(UserError):
-    """matplotlib is not installed."""
+    """No picture can be drawn."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def event_names() -> Mapping[str, str]:
 
 def plot(report: Mapping[str, Any], target: Path) -> None:
     """Losses by arm and times by event as a picture. Raises NoPlotError where matplotlib is missing."""
-    require_plot()
+    require_plot(target)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -183,12 +183,14 @@ def plot(report: Mapping[str, Any], target: Path) -> None:
     figure.savefig(target, dpi=130)
 
 
-def require_plot() -> None:
-    """Raise NoPlotError if no picture can be drawn here."""
+def require_plot(target: Path) -> None:
+    """Raise NoPlotError if no picture can be drawn, or written there: before anything is measured."""
     from importlib.util import find_spec
 
     if find_spec("matplotlib") is None:
         raise NoPlotError("--plot needs matplotlib: `pip install 'inkling[eval]'`, or leave --plot out.")
+    if not target.resolve().parent.is_dir():
+        raise NoPlotError(f"--plot needs a folder that is there: {target.resolve().parent} is not.")
 
 
 def _pooled(losses: Sequence[NDArray[np.float64]]) -> float:

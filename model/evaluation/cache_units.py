@@ -24,7 +24,7 @@ _COMMON = frozenset(keyword.kwlist) | frozenset(keyword.softkwlist) | frozenset(
 
 @dataclass(frozen=True)
 class Unit:
-    """A part of a file, as `model.units` cuts it. `defines`: names that are bound at the top level in it."""
+    """A part of a file, cut where `model.units` cuts. `defines`: names that are bound at the top level in it."""
 
     path: str
     number: int
@@ -52,19 +52,31 @@ def parsed(text: str) -> ast.Module | None:
 
 
 def units_of(path: str, text: str, tokens: Tokens, longest: int) -> tuple[Unit, ...]:
-    """The file in the units that are served, of at most `longest` tokens; () if it is no Python of today."""
+    """The file in parts of nearly `longest` tokens, their path counted; () if it is no Python of today.
+
+    Small units that follow each other are joined, so that a package with short definitions fills the context, too.
+    """
     tree = parsed(text)
     if tree is None or not tree.body:
         return ()
-    parts = units(Document(path, text), tokens, longest)
-    ends = list(accumulate(len(part.text) for part in parts))
+    room = longest - len(tokens.encode(path + "\n")) - 2
+    texts = [""]
+    used = 0
+    for part in units(Document(path, text), tokens, max(64, longest // 4)):
+        size = len(tokens.encode(part.text))
+        if used and used + size > room:
+            texts.append("")
+            used = 0
+        texts[-1] += part.text
+        used += size
+    ends = list(accumulate(map(len, texts)))
     lines = [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
-    defines: list[set[str]] = [set() for _ in parts]
+    defines: list[set[str]] = [set() for _ in texts]
     for node in tree.body:
         defines[bisect_right(ends, lines[node.lineno - 1])] |= _bound(node)
     return tuple(
-        Unit(path, number, part.text, frozenset(names))
-        for number, (part, names) in enumerate(zip(parts, defines, strict=True))
+        Unit(path, number, joined, frozenset(names))
+        for number, (joined, names) in enumerate(zip(texts, defines, strict=True))
     )
 
 

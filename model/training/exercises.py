@@ -19,7 +19,7 @@ from model.tokens import Tokens
 from model.training.corpus import CodeFile
 from model.training.rows import Row, joined, plain, row
 
-MIDDLE, PREFIX = 1.0, 0.4  # weights of the loss: of what is to be written, and of the text before the cursor
+MIDDLE, PREFIX = 1.0, 0.2  # weights of the loss: of what is to be written, and of the text before the cursor
 _MOST_DOCUMENTS = 4
 _CHARACTERS = 3.3  # of a token, about
 _MIDDLE_CHARACTERS = 420
@@ -75,7 +75,11 @@ class Exercises:
         form = Format.of(tokens, fills_middle=True)
         room = self.shape.documents + self.shape.long_document[1]
         self._layouts = [
-            Layout(tokens, Budget(room, self.shape.long_document[1], tail=tail, grid=12, suffix=suffix), form)
+            Layout(
+                tokens,
+                Budget(documents=room, document=self.shape.long_document[1], tail=tail, grid=12, suffix=suffix),
+                form,
+            )
             for tail in self.shape.tails
             for suffix in self.shape.suffixes
         ]

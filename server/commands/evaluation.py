@@ -105,7 +105,7 @@ def cache(
     if unknown:
         raise UnknownArmError(f"There is no arm {', '.join(unknown)}; there are {', '.join(NAMES)}.")
     if plot is not None:
-        require_plot()
+        require_plot(plot)
     sizes = Sizes(documents, document_tokens, tail_tokens, continuation_tokens)
     if quick:
         sizes, cases, timing_cases, keys, decode_tokens = Sizes(3, 128, 192, 24), min(cases, 3), 1, 6, 16
@@ -116,14 +116,14 @@ def cache(
     )  # fmt: skip
     with counting("things") as report:
         found = evaluate(settings, report)
-    if plot is not None:
-        draw(found, plot)
-        err.print(f"The plot is in {plot}.", highlight=False, markup=False)
+    print_json(found) if as_json else _print(found)
     if trained := found["settings"]["trained_on"]:
         err.print(f"The adapter was trained on {', '.join(trained)}: their figures prove nothing.", markup=False)
     if (found["settings"]["load_at_start"] or 0.0) > _BUSY:
         err.print("Another program was busy when this began: the times are worth little. Run it again alone.")
-    print_json(found) if as_json else _print(found)
+    if plot is not None:
+        draw(found, plot)
+        err.print(f"The plot is in {plot}.", highlight=False, markup=False)
 
 
 def _llama(wanted: bool, python: Path | None, quick: bool) -> str | None:

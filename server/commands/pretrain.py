@@ -7,7 +7,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
 from server.commands.models import DEFAULT_BASE
-from server.commands.printing import err, out
+from server.commands.printing import err, out, print_table
 
 if TYPE_CHECKING:
     from model.training.pretraining import Pace
@@ -23,6 +23,9 @@ def pretrain(
     base: Annotated[str, typer.Option("--base", help="The base weights that it is made for.")] = DEFAULT_BASE,
     minutes: Annotated[float, typer.Option(min=0.1, help="How long to train.")] = 60.0,
     tokens: Annotated[int, typer.Option(min=0, help="End after so many tokens; 0: only the time counts.")] = 0,
+    measure: Annotated[
+        int, typer.Option(min=0, help="On how many held-out cursors base and adapter are compared afterwards.")
+    ] = 48,
     resume: Annotated[bool, typer.Option("--resume/--afresh", help="Go on from the folder's checkpoint.")] = True,
 ) -> None:
     """Teach a base to fill in the middle and to read documents that were encoded apart, from pinned open packages.
@@ -34,10 +37,10 @@ def pretrain(
       inkling pretrain --out /tmp/adapter --minutes 5 --afresh
     """
     from model.training.pretraining import PretrainOptions
-    from model.training.shipping import make_adapter
+    from model.training.shipping import make_adapter, measure_adapter
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Progress(*columns, console=err) as bar:
+    shown = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+    with Progress(*shown, console=err) as bar:
         task = bar.add_task("reading the corpus", total=1.0)
 
         def show(pace: "Pace") -> None:
@@ -52,4 +55,16 @@ def pretrain(
         record = make_adapter(
             base, folder, options=PretrainOptions(minutes=minutes, tokens=tokens), resume=resume, progress=show
         )
+        if measure:
+            task = bar.add_task("measuring on held-out packages", total=1.0)
+            figures = measure_adapter(
+                base, folder, count=measure, progress=lambda done, total: bar.update(task, completed=done / total)
+            )
     out.print(f"{folder} holds the adapter after {record['steps']} steps and {record['tokens']} tokens.")
+    if measure:
+        rows = [
+            (arm, *(f"{figures[name][arm][key]:.3f}" for name in ("base", "adapter") for key in ("written", "exact")))
+            for arm in figures["base"]
+        ]
+        columns = ("arm", "base: nats per token", "base: line right", "adapter: nats per token", "adapter: line right")
+        print_table(f"{measure} cursors of packages that were not trained on", columns, rows)

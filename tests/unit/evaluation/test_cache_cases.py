@@ -126,7 +126,7 @@ def test_names_are_those_of_code_without_words_of_comments_strings_and_the_langu
     assert names_in("def broken(") == {"broken"}
 
 
-def test_units_are_those_that_are_served_each_with_what_it_defines(layout: Layout, package: SourcePackage):
+def test_units_are_the_file_in_parts_each_with_what_it_defines(layout: Layout, package: SourcePackage):
     text = package.files["shop/prices.py"]
     units = units_of("shop/prices.py", text, layout.tokens, 96)
     assert len(units) > 2

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from inkling.errors import InklingError
+from model.cache.document_cache import CacheBudgets
 from model.completion import Completion, CompletionRequest, Refusal
 from model.document import Document
-from model.cache.document_cache import CacheBudgets
 from model.engine import Engine, EngineOptions
 from model.generator import GeneratorOptions
 from model.prompt import Budget

@@ -186,7 +186,7 @@ def test_typing_on_prefills_only_what_was_typed_whatever_the_documents_are(tiny_
 def test_an_edit_elsewhere_recomputes_the_rest_of_that_document_and_nothing_else(tiny_base: Path):
     generator = make(tiny_base)
     long = "".join(f"value_{number} = {number}\n" for number in range(30))
-    one, other = Document("a.py", long[:150]), Document("b.py", "class Shape:\n    pass\n")
+    one, other = Document("a.py", long[:88]), Document("b.py", "class Shape:\n    pass\n")
     complete(generator, request("x = ", one, other, wait=True))
     before = generator.cache.status()
     edited = Document("a.py", one.text.rstrip() + "0\n")

@@ -1,23 +1,48 @@
-"""The runtime on a CUDA device: bfloat16 logits stay near the CPU's float32, whatever was reused."""
+"""On a GPU: graphs compute what is computed without them, and bfloat16 stays near float32."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from model.runtime_transformers import TransformersRuntime
+from model.runtimes.runtime import OutOfMemoryError
 
 pytestmark = pytest.mark.gpu
 
 
-def never() -> bool:
-    return False
+def test_a_captured_graph_computes_what_is_computed_without_it(tiny_base: Path):
+    from model.runtimes.torch_runtime import TorchRuntime
+
+    runtime = TorchRuntime(tiny_base, device="cuda")
+    with_graphs, without = runtime.buffer(1024), runtime.buffer(1024)
+    without.graphs = None
+    tokens = np.random.default_rng(0).integers(5, 100, 300).tolist()
+    runtime.forward(with_graphs, tokens, 0, 0)
+    runtime.forward(without, tokens, 0, 0)
+    slot = 300
+    for count in (1, 1, 5, 1, 9, 2):
+        new = np.random.default_rng(count).integers(5, 100, count).tolist()
+        one = runtime.forward(with_graphs, new, slot, slot, "all")
+        two = runtime.forward(without, new, slot, slot, "all")
+        np.testing.assert_allclose(one, two, atol=0.05, rtol=0.05)
+        slot += count
+    assert with_graphs.graphs is not None
+    assert with_graphs.graphs._graphs
 
 
-def test_logits_on_the_device_are_near_those_of_the_processor(tiny_base: Path):
-    there, here = TransformersRuntime(tiny_base, device="cuda"), TransformersRuntime(tiny_base, device="cpu")
-    for tail in ([5, 6, 7, 8], [5, 6, 9], [5, 6, 9, 10, 11]):
-        for runtime in (there, here):
-            runtime.encode([[1, 2, 3]], never)
-        answers = [runtime.extend(tail, never).logits for runtime in (there, here)]
-        np.testing.assert_allclose(answers[0], answers[1], atol=0.1)
+def test_the_gpu_agrees_with_the_cpu(tiny_base: Path):
+    from model.runtimes.torch_runtime import TorchRuntime
+
+    there, here = TorchRuntime(tiny_base, device="cuda"), TorchRuntime(tiny_base, device="cpu")
+    tokens = list(range(10, 60))
+    one = there.forward(there.buffer(64), tokens, 0, 0, "all")
+    two = here.forward(here.buffer(64), tokens, 0, 0, "all")
+    np.testing.assert_allclose(one, two, atol=0.15, rtol=0.15)
+    assert (there.dtype, here.dtype) == ("bfloat16", "float32")
+
+
+def test_a_full_gpu_is_an_error_that_can_be_answered(tiny_base: Path):
+    from model.runtimes.torch_runtime import TorchRuntime
+
+    with pytest.raises(OutOfMemoryError):
+        TorchRuntime(tiny_base, device="cuda").buffer(1 << 34)

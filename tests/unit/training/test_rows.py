@@ -36,7 +36,9 @@ def blockwise(tiny_base: Path) -> Any:
 @pytest.fixture(scope="module")
 def layout(tiny_base: Path) -> Layout:
     tokens = Tokens(tiny_base)
-    return Layout(tokens, Budget(200, 80, 60, 4, 20), Format.of(tokens, fills_middle=True))
+    return Layout(
+        tokens, Budget(documents=200, document=80, tail=60, grid=4, suffix=20), Format.of(tokens, fills_middle=True)
+    )
 
 
 def served(layout: Layout, prefix: str = "x=1\nk=", target: str = "red", suffix: str = "\nm=blue") -> Row:

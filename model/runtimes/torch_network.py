@@ -1,0 +1,236 @@
+"""A Llama-shaped forward pass in torch, without anything that serving does not need.
+
+Weights are fused (queries, keys and values; gate and up) and stay where they are when an adapter is merged, so that
+captured CUDA graphs stay good. It computes; which slots are whose is decided above. Attention to what is in the buffer
+and attention among the new tokens are computed apart and merged by their log-sum-exp, so that no key is ever repeated
+for the query heads that share it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from model.shape import ModelShape
+
+Parameters = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Keys and values of a buffer: each (layers, kv_heads, capacity, head_dim)."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+
+
+class TorchNetwork:
+    """The network on one device in one dtype. Norms, softmax and rotations are computed in float32."""
+
+    def __init__(self, shape: ModelShape, parameters: Parameters, device: str, dtype: torch.dtype) -> None:
+        self.shape = shape
+        self.device = device
+        self.dtype = dtype
+        self._parameters = {name: tensor.to(device, dtype) for name, tensor in parameters.items()}
+        frequencies = torch.from_numpy(shape.inverse_frequencies()).to(device, torch.float32)
+        self._frequencies = frequencies
+
+    def replace(self, parameters: Parameters) -> None:
+        """Take over other values of the same sizes, in place."""
+        for name, tensor in parameters.items():
+            self._parameters[name].copy_(tensor.to(self.dtype))
+
+    def forward(self, ids: torch.Tensor, positions: torch.Tensor, slots: Slots, slot: int) -> torch.Tensor:
+        """Hidden states (n, hidden) behind the last norm; new keys and values go to `slot` and following."""
+        count = len(ids)
+
+        def attend(layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+            slots.keys[layer, :, slot : slot + count] = keys
+            slots.values[layer, :, slot : slot + count] = values
+            past = slots.keys[layer, :, :slot], slots.values[layer, :, :slot]
+            return self._merged(queries, past, (keys, values))
+
+        return self._layers(ids, positions, attend)
+
+    def forward_static(
+        self, ids: torch.Tensor, positions: torch.Tensor, slots: Slots, at: torch.Tensor, length: int
+    ) -> torch.Tensor:
+        """As `forward`, with every size fixed and the slots `at` (n,) on the device: what a CUDA graph can capture.
+
+        Attends to the first `length` slots under a mask: a token sees the slots up to its own.
+        """
+        visible = torch.arange(length, device=at.device)[None] <= at[:, None]
+
+        def attend(layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+            slots.keys[layer].index_copy_(1, at, keys)
+            slots.values[layer].index_copy_(1, at, values)
+            seen, held = slots.keys[layer, :, :length], slots.values[layer, :, :length]
+            grouped = self._grouped(queries)
+            scores = self._scores(grouped, seen).unflatten(1, (self.shape.groups, len(ids)))
+            weights = scores.masked_fill(~visible, -torch.inf).softmax(-1).flatten(1, 2)
+            return self._ungrouped(weights.to(self.dtype) @ held, len(ids))
+
+        return self._layers(ids, positions, attend)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """float32 (n, vocabulary)."""
+        head = self._parameters["embedding"] if self.shape.tied else self._parameters["head"]
+        return functional.linear(hidden, head).float()
+
+    def queries(self, ids: torch.Tensor, positions: torch.Tensor, slots: Slots, slot: int) -> torch.Tensor:
+        """Rotated queries (layers, n, heads, head_dim), float32; the tokens are computed as in `forward`."""
+        found: list[torch.Tensor] = []
+        count = len(ids)
+
+        def attend(layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+            found.append(queries.transpose(0, 1).float())
+            slots.keys[layer, :, slot : slot + count] = keys
+            slots.values[layer, :, slot : slot + count] = values
+            return self._merged(queries, (slots.keys[layer, :, :slot], slots.values[layer, :, :slot]), (keys, values))
+
+        self._layers(ids, positions, attend)
+        return torch.stack(found)
+
+    def turned(self, keys: torch.Tensor, distance: int) -> torch.Tensor:
+        """Keys (..., head_dim) as if their tokens stood `distance` positions further on (see `model.rotation`)."""
+        angles = distance * self._frequencies
+        return _rotated(keys.float(), angles.cos(), angles.sin()).to(keys.dtype)
+
+    def _layers(self, ids: torch.Tensor, positions: torch.Tensor, attend: Any) -> torch.Tensor:
+        shape, weights = self.shape, self._parameters
+        angles = positions[:, None].float() * self._frequencies
+        cos, sin = angles.cos(), angles.sin()
+        hidden = weights["embedding"][ids]
+        for layer in range(shape.layers):
+            at = f"{layer}."
+            normed = self._norm(hidden, weights[at + "before"])
+            projected = functional.linear(normed, weights[at + "qkv"], weights.get(at + "qkv.bias"))
+            queries, keys, values = projected.split(
+                [shape.heads * shape.head_dim, *[shape.kv_heads * shape.head_dim] * 2], dim=-1
+            )
+            queries, keys, values = (
+                part.unflatten(-1, (-1, shape.head_dim)).transpose(0, 1) for part in (queries, keys, values)
+            )
+            if shape.qk_norm:
+                queries = self._norm(queries, weights[at + "q_norm"])
+                keys = self._norm(keys, weights[at + "k_norm"])
+            queries = _rotated(queries.float(), cos, sin).to(self.dtype)
+            keys = _rotated(keys.float(), cos, sin).to(self.dtype)
+            attended = attend(layer, queries, keys, values)
+            hidden = hidden + functional.linear(attended, weights[at + "output"], weights.get(at + "output.bias"))
+            normed = self._norm(hidden, weights[at + "after"])
+            gate, up = functional.linear(normed, weights[at + "gate_up"], weights.get(at + "gate_up.bias")).chunk(2, -1)
+            gated = functional.silu(gate) * up
+            hidden = hidden + functional.linear(gated, weights[at + "down"], weights.get(at + "down.bias"))
+        return self._norm(hidden, weights["final"])
+
+    def _norm(self, hidden: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """RMS norm (Zhang & Sennrich 2019), as transformers rounds it."""
+        wide = hidden.float()
+        normed = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.shape.epsilon)
+        return scale * normed.to(self.dtype)
+
+    def _grouped(self, queries: torch.Tensor) -> torch.Tensor:
+        """(heads, n, head_dim) to (kv_heads, groups * n, head_dim): the heads that share keys become rows."""
+        return queries.unflatten(0, (self.shape.kv_heads, self.shape.groups)).flatten(1, 2)
+
+    def _ungrouped(self, attended: torch.Tensor, count: int) -> torch.Tensor:
+        """(kv_heads, groups * n, head_dim) to (n, heads * head_dim)."""
+        return attended.unflatten(1, (self.shape.groups, count)).flatten(0, 1).transpose(0, 1).flatten(1)
+
+    def _scores(self, grouped: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        """float32 (kv_heads, groups * n, keys)."""
+        return (grouped @ keys.transpose(1, 2)).float() * self.shape.head_dim**-0.5
+
+    def _merged(
+        self,
+        queries: torch.Tensor,
+        past: tuple[torch.Tensor, torch.Tensor],
+        new: tuple[torch.Tensor, torch.Tensor],
+    ) -> torch.Tensor:
+        """Attention to all of `past`, and to `new` causally: (n, heads * head_dim).
+
+        Two softmaxes are one, weighted by exp(log-sum-exp) of each (Dao et al. 2022, "FlashAttention").
+        """
+        count = queries.shape[1]
+        grouped = self._grouped(queries)
+        scores = self._scores(grouped, new[0]).unflatten(1, (self.shape.groups, count))
+        hidden = torch.ones(count, count, dtype=torch.bool, device=queries.device).triu(1)
+        scores = scores.masked_fill(hidden, -torch.inf).flatten(1, 2)
+        own = scores.softmax(-1).to(self.dtype) @ new[1]
+        if not past[0].shape[1]:
+            return self._ungrouped(own, count)
+        before = self._scores(grouped, past[0])
+        other = before.softmax(-1).to(self.dtype) @ past[1]
+        share = torch.sigmoid(before.logsumexp(-1) - scores.logsumexp(-1))[..., None]
+        merged = share * other.float() + (1 - share) * own.float()
+        return self._ungrouped(merged.to(self.dtype), count)
+
+
+def _rotated(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotate (..., n, head_dim) by angles (n, head_dim / 2); half-split layout."""
+    first, second = states.chunk(2, -1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def fused(shape: ModelShape, tensors: Mapping[str, NDArray[np.float32]]) -> Parameters:
+    """transformers' tensors under our names, with those that are multiplied together put together."""
+    found: Parameters = {"embedding": _tensor(tensors["model.embed_tokens.weight"])}
+    found["final"] = _tensor(tensors["model.norm.weight"])
+    if not shape.tied:
+        found["head"] = _tensor(tensors["lm_head.weight"])
+    for layer in range(shape.layers):
+        prefix, at = f"model.layers.{layer}.", f"{layer}."
+        found[at + "before"] = _tensor(tensors[prefix + "input_layernorm.weight"])
+        found[at + "after"] = _tensor(tensors[prefix + "post_attention_layernorm.weight"])
+        for name, parts in _FUSED.items():
+            for kind, ending in (("weight", ""), ("bias", ".bias")):
+                there = [tensors.get(f"{prefix}{part}_proj.{kind}") for part in parts]
+                together = [one for one in there if one is not None]
+                if together:
+                    found[at + name + ending] = _tensor(np.concatenate(together))
+        if shape.qk_norm:
+            for name in ("q_norm", "k_norm"):
+                found[at + name] = _tensor(tensors[f"{prefix}self_attn.{name}.weight"])
+    return found
+
+
+_FUSED: dict[str, Sequence[str]] = {
+    "qkv": ("self_attn.q", "self_attn.k", "self_attn.v"),
+    "output": ("self_attn.o",),
+    "gate_up": ("mlp.gate", "mlp.up"),
+    "down": ("mlp.down",),
+}
+
+
+def random_parameters(shape: ModelShape, device: str, dtype: torch.dtype) -> Parameters:
+    """Weights of the right sizes and no meaning, for figures of speed."""
+    return {name: torch.randn(size, device=device, dtype=dtype) * 0.02 for name, size in _sizes(shape)}
+
+
+def _sizes(shape: ModelShape) -> Iterator[tuple[str, tuple[int, ...]]]:
+    width, across = shape.heads * shape.head_dim, 2 * shape.kv_heads * shape.head_dim
+    yield "embedding", (shape.vocabulary, shape.hidden)
+    yield "final", (shape.hidden,)
+    if not shape.tied:
+        yield "head", (shape.vocabulary, shape.hidden)
+    for layer in range(shape.layers):
+        yield f"{layer}.before", (shape.hidden,)
+        yield f"{layer}.after", (shape.hidden,)
+        yield f"{layer}.qkv", (width + across, shape.hidden)
+        yield f"{layer}.output", (shape.hidden, width)
+        yield f"{layer}.gate_up", (2 * shape.intermediate, shape.hidden)
+        yield f"{layer}.down", (shape.hidden, shape.intermediate)
+        if shape.qkv_bias:
+            yield f"{layer}.qkv.bias", (width + across,)
+        if shape.qk_norm:
+            yield f"{layer}.q_norm", (shape.head_dim,)
+            yield f"{layer}.k_norm", (shape.head_dim,)
+
+
+def _tensor(array: NDArray[np.float32]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))

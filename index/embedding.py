@@ -1,19 +1,23 @@
 """Texts to vectors: the one module that touches an encoder.
 
-`Encoder` is what the rest of the index asks for; `Embedder` is one that runs sentence-transformers on the CPU from a
-local folder. Nothing is ever fetched, and the heavy import happens with the first text.
+`Encoder` is what the rest of the index asks for; `Embedder` is one that runs a model of a local folder on the CPU: on
+ONNX Runtime if it is of the usual kind, else with sentence-transformers. Nothing is ever fetched, and the heavy import
+happens with the first text.
 """
 
 import hashlib
 import os
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.encoder_graph import BertShape
+from index.onnx_encoder import KIND, OnnxEncoder
 from inkling.errors import UserError
 from inkling.imports import heavy
 
@@ -37,7 +41,7 @@ class Encoder(Protocol):
 
 
 class Embedder:
-    """A sentence-transformers model in a local folder. Loading waits for the first text; safe to share by threads."""
+    """A sentence encoder in a local folder. Loading waits for the first text; safe to share by threads."""
 
     def __init__(self, folder: Path, *, threads: int | None = None, batch: int = 8) -> None:
         self.folder = folder
@@ -51,14 +55,18 @@ class Embedder:
     def model(self) -> str:
         """The folder's name and a fingerprint of its configuration and weights. Raises NoEmbeddingWeightsError."""
         if self._model is None:
-            self._model = f"{self.folder.name}@{_fingerprint(self.folder)}"
+            kind = f"-{KIND}" if self._shape is not None else ""
+            self._model = f"{self.folder.name}@{_fingerprint(self.folder)}{kind}"
         return self._model
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Float32 (n, 384 for the default weights), each row of length 1. Raises NoEmbeddingWeightsError."""
         with self._lock:
             if self._encoder is None:
-                self._encoder = self._load()
+                self._encoder = self._load() if self._shape is None else self._load_ours(self._shape)
+            if self._shape is not None:
+                found: NDArray[np.float32] = self._encoder.encode([text[:MAX_CHARACTERS] for text in texts])
+                return found
             vectors = self._encoder.encode(
                 [text[:MAX_CHARACTERS] for text in texts],
                 batch_size=self._batch,
@@ -67,6 +75,15 @@ class Embedder:
                 show_progress_bar=False,
             )
         return np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1)
+
+    @cached_property
+    def _shape(self) -> BertShape | None:
+        """What our own runtime needs to know; None where sentence-transformers has to encode."""
+        return OnnxEncoder.fitting(self.folder)
+
+    def _load_ours(self, shape: BertShape) -> OnnxEncoder:
+        with heavy:
+            return OnnxEncoder(self.folder, shape, threads=self._threads)
 
     def _load(self) -> Any:
         _fingerprint(self.folder)

@@ -158,29 +158,47 @@ def plot(report: Mapping[str, Any], target: Path) -> None:
     figure = Figure(figsize=(13, 5.5), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    arms = list(report["arms"].items())
-    names, height = [name for name, _ in arms], 0.38
-    for offset, key, label in ((0.2, "loss", "all tokens"), (-0.2, "elsewhere_loss", "names only in other files")):
-        values = [arm[key] if arm[key] is not None else 0.0 for _, arm in arms]
-        bars = left.barh([index + offset for index in range(len(names))], values, height, label=label)
-        left.bar_label(bars, fmt="%.3f", fontsize=7, padding=2)
-    left.set_yticks(range(len(names)), names)
-    left.invert_yaxis()
-    left.set_xlabel("loss, nats per token")
-    left.legend(fontsize=8)
-    events = [(name, event) for name, event in report["timing"]["events"].items() if event["p50_ms"] is not None]
-    labels = [_EVENTS[name] for name, _ in events]
-    medians = [event["p50_ms"] for _, event in events]
-    beyond = [max(0.0, event["p95_ms"] - event["p50_ms"]) for _, event in events]
-    bars = right.barh(range(len(events)), medians, xerr=[[0.0] * len(events), beyond], error_kw={"lw": 1})
-    right.bar_label(bars, labels=[f"{median:,.0f} ms" for median in medians], fontsize=7, padding=2)
-    right.set_yticks(range(len(events)), labels, fontsize=8)
-    right.invert_yaxis()
-    right.set_xscale("log")
-    right.set_xlabel("ms to the first token, p50 and p95")
+    _plot_losses(left, report["arms"])
+    _plot_times(right, report["timing"]["events"])
     settings = report["settings"]
     figure.suptitle(f"{settings['base']}, {', '.join(settings['packages'])}: {settings['cases']} cases", fontsize=10)
     figure.savefig(target, dpi=130)
+
+
+def _plot_losses(axes: Any, arms: Mapping[str, Any]) -> None:
+    """Points, as what matters is the distance between arms and not that to zero."""
+    names = list(arms)
+    for key, label, marker in (("loss", "all tokens", "o"), ("elsewhere_loss", "names only in other files", "x")):
+        points = [(arms[name][key], row) for row, name in enumerate(names) if arms[name][key] is not None]
+        if points:
+            axes.scatter(*zip(*points, strict=True), marker=marker, label=label)
+        for value, row in points:
+            axes.annotate(f"{value:.3f}", (value, row), (6, 4), textcoords="offset points", fontsize=7)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_xlabel("loss, nats per token")
+    axes.legend(fontsize=8)
+    _laid_out(axes)
+
+
+def _plot_times(axes: Any, events: Mapping[str, Any]) -> None:
+    names = [name for name, event in events.items() if event["p50_ms"] is not None]
+    for row, name in enumerate(names):
+        median, late = events[name]["p50_ms"], events[name]["p95_ms"]
+        color = "tab:gray" if name.startswith("reference") else "tab:blue"
+        axes.plot([median, max(median, late)], [row, row], color=color, linewidth=1.5)
+        axes.plot([median], [row], "o", color=color)
+        axes.annotate(f"{median:,.0f} ms", (median, row), (0, 6), textcoords="offset points", fontsize=7)
+    axes.set_yticks(range(len(names)), [_EVENTS[name] for name in names], fontsize=8)
+    axes.set_xscale("log")
+    axes.set_xlabel("ms to the first token: p50, line to p95")
+    _laid_out(axes)
+
+
+def _laid_out(axes: Any) -> None:
+    """The first row on top, room for what is written beside the points, and lines to read along."""
+    axes.margins(x=0.12, y=0.06)
+    axes.invert_yaxis()
+    axes.grid(axis="x", which="major", linewidth=0.3)
 
 
 def require_plot(target: Path) -> None:

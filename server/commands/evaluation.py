@@ -147,16 +147,18 @@ def _print(found: dict[str, Any]) -> None:
     print_table(
         f"Losses in nats per token, {settings['cases']} cases, {settings['elsewhere_tokens']} tokens of names that "
         "stand only in other files",
-        ("arm", "in", "what", "loss", "gain", "gap recovered", "95%", "names", "their gain"),
+        ("arm", "loss", "gain", "gap recovered", "95%", "names", "their gain"),
         [
             (
-                name, arm["where"], arm["what"], _number(arm["loss"], 3), _number(arm["gain"], 3),
-                _percent(arm.get("gap_recovered")), _interval(arm.get("gap_recovered_95")),
-                _number(arm["elsewhere_loss"], 3), _number(arm["elsewhere_gain"], 3),
+                name, _number(arm["loss"], 3), _number(arm["gain"], 3), _percent(arm.get("gap_recovered")),
+                _interval(arm.get("gap_recovered_95")), _number(arm["elsewhere_loss"], 3),
+                _number(arm["elsewhere_gain"], 3),
             )
             for name, arm in found["arms"].items()
         ],
     )  # fmt: skip
+    for name, arm in found["arms"].items():
+        out.print(f"  {name}: in {arm['where']}, {arm['what']}", highlight=False, style="dim")
     threads = f"{settings['threads']} threads, transformers at its best: {settings['reference_threads']}"
     print_table(
         f"Times to the first token; {threads}",
@@ -179,7 +181,7 @@ def _print(found: dict[str, Any]) -> None:
     )
     if (llama := found["llama_cpp"]) is not None:
         print_table(
-            f"Against llama.cpp on {llama['gguf']}, {llama['context_tokens']} tokens of context",
+            f"At {llama['context_tokens']} tokens of context; llama.cpp at its best, {llama['llama_threads']} threads",
             ("what", "llama.cpp", "inkling"),
             [
                 (name, _number(value, 1), _number(llama["inkling"][name], 1))

@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import keystroke, responsiveness
+from tests.benchmarks import embedding, keystroke, responsiveness
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
+    "embedding": embedding.run,
     "keystroke": keystroke.run,
     "responsiveness": responsiveness.run,
 }

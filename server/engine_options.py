@@ -12,20 +12,20 @@ _MEGABYTE = 1_000_000
 
 def engine_options(settings: Settings) -> EngineOptions:
     """How the engine serves under these settings. Encoded documents lie in the caches folder."""
-    cache, completion = settings.cache, settings.completion
+    cache, model = settings.cache, settings.model
     return EngineOptions(
-        runtime=settings.model.runtime,
-        precision=settings.model.precision,
-        threads=settings.model.threads,
+        runtime=model.runtime,
+        precision=model.precision,
+        threads=model.threads,
         generator=GeneratorOptions(
-            budget=Budget(documents=completion.context_tokens, attended=completion.context_tokens),
+            budget=Budget(documents=model.context_tokens, attended=model.attended_tokens),
             cache=CacheBudgets(
                 cache.accelerator_megabytes * _MEGABYTE,
                 cache.host_megabytes * _MEGABYTE,
                 cache.disk_megabytes * _MEGABYTE,
             ),
             cache_folder=folders.cache_folder() / "documents",
-            drafts=completion.drafts,
-            prefetch=completion.prefetch,
+            drafts=model.drafts,
+            prefetch=model.prefetch,
         ),
     )

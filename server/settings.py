@@ -18,11 +18,7 @@ from model.catalog import BASE, EMBEDDING
 
 @dataclass(frozen=True)
 class CompletionSettings:
-    """Ghost text. `mode` says how sure the model must be before anything is shown.
-
-    `context_tokens` of other files are attended to whole; of more, the pages that matter. `drafts`: guess several
-    tokens at once from what is on screen; `prefetch`: work out what would come after an accepted suggestion.
-    """
+    """Ghost text. `mode` says how sure the model must be before anything is shown."""
 
     enabled: bool = True
     mode: Literal["eager", "balanced", "quiet"] = "balanced"
@@ -31,23 +27,26 @@ class CompletionSettings:
     context_documents: int = 8
     context_characters: int = 12_000
     context_milliseconds: int = 50
-    context_tokens: int = 3072
-    drafts: bool = True
-    prefetch: bool = True
 
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """Which base weights are served (`inkling models list`), and by what.
+    """Which base weights are served (`inkling models list`), by what and how.
 
     `runtime` auto: torch on an NVIDIA GPU, ONNX Runtime on the CPU. `precision` is that of ONNX Runtime's weights.
-    `threads` 0: the runtime's own choice.
+    `threads` 0: the runtime's own choice. `context_tokens` of other files are kept before the model, `attended_tokens`
+    of them whole (of more, the pages that matter). `drafts`: guess several tokens at once from what was written
+    before; `prefetch`: work out what would come after an accepted suggestion.
     """
 
     base: str = BASE.name
     runtime: Literal["auto", "onnx", "torch"] = "auto"
     precision: Literal["int8", "int4", "float32"] = "int8"
     threads: int = 0
+    context_tokens: int = 3072
+    attended_tokens: int = 3072
+    drafts: bool = True
+    prefetch: bool = True
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,7 @@ def summary(figures: Mapping[str, Mapping[str, Any]], timings: Timings, served: 
         "cache_gain": figure(served, "gain"),
         "wrong_repo_gain": figure("wrong", "gain"),
         "gap_recovered": figure(served, "gap_recovered"),
+        "gap_recovered_same_runtime": figure(served, "gap_recovered_same_runtime"),
         "line_ms_p95": 1000 * timings.seconds("line", 95),
     }
 

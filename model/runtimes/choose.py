@@ -31,6 +31,10 @@ def open_runtime(
         cpu = device == "cpu" or not _has_cuda()
         usable = find_spec("onnxruntime") is not None and read_shape(folder).head_dim % 16 == 0
         name = "onnx" if cpu and usable else "torch"
+    if name == "onnx" and device != "cpu" and _onnx_has_cuda():
+        from model.runtimes.onnx_cuda import OnnxCudaRuntime
+
+        return OnnxCudaRuntime(folder, adapters, precision=precision, threads=threads)
     if name == "onnx":
         from model.runtimes.onnx_runtime import OnnxRuntime
 
@@ -38,6 +42,15 @@ def open_runtime(
     from model.runtimes.torch_runtime import TorchRuntime
 
     return TorchRuntime(folder, adapters, threads=threads, device=device)
+
+
+def _onnx_has_cuda() -> bool:
+    """Whether the ONNX Runtime that is installed computes on a GPU that torch finds, too."""
+    if not (find_spec("onnxruntime") and _has_cuda()):
+        return False
+    import onnxruntime
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def _has_cuda() -> bool:

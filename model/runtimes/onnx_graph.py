@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from model.runtimes.onnx_quantise import BITS, Precision, quantise
 from model.shape import ModelShape
 
+LOGITS = {False: "logits", True: "logits.float"}  # the output, by whether activations are float16
+
 _OPSET = 17
 _IR_VERSION = 9
 _CONTRIB = "com.microsoft"
@@ -120,7 +122,7 @@ def build(
     head = tensors["model.embed_tokens.weight"] if shape.tied else tensors["lm_head.weight"]
     graph.linear("chosen", "logits", head, None)
     if half:
-        graph.node("Cast", ["logits"], "logits.float", to=TensorProto.FLOAT)
+        graph.node("Cast", ["logits"], LOGITS[half], to=TensorProto.FLOAT)
 
     cache: list[str | int | None] = [1, shape.kv_heads, "capacity", shape.head_dim]
     info = helper.make_tensor_value_info
@@ -131,7 +133,7 @@ def build(
         info("total", TensorProto.INT32, []),
         info("rows", TensorProto.INT64, ["m"]),
     ]
-    outputs = [info("logits.float" if half else "logits", TensorProto.FLOAT, [1, "m", shape.vocabulary])]
+    outputs = [info(LOGITS[half], TensorProto.FLOAT, [1, "m", shape.vocabulary])]
     for layer in range(shape.layers):
         inputs += [info(f"{kind}.{layer}", graph.float_type, cache) for kind in ("keys", "values")]
         outputs += [info(f"new_{kind}.{layer}", graph.float_type, cache) for kind in ("keys", "values")]

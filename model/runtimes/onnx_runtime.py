@@ -2,7 +2,7 @@
 
 The session's threads sleep between operators instead of spinning: with that, all cores are never slower than one, even
 beside a busy neighbour (with spinning, a neighbour doubled the time). Keys and values are float32 arrays of ours that
-the session appends to in place. On CUDA (`onnxruntime-gpu`) they are float16 tensors of torch.
+the session appends to in place. On CUDA see `model.runtimes.onnx_cuda`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from inkling.errors import UserError
 from inkling.imports import heavy
 from model.checkpoint import load_tensors
 from model.rotation import turned
-from model.runtimes.onnx_graph import build, queries_name
+from model.runtimes.onnx_graph import LOGITS, build, queries_name
 from model.runtimes.onnx_quantise import Precision
 from model.runtimes.runtime import DType, KeysValues, Rows
 from model.shape import ModelShape, UnsupportedModelError, read_shape
@@ -34,6 +34,8 @@ class OnnxRuntime:
 
     device = "cpu"
     dtype: DType = "float32"
+    half = False  # float16 activations, as the CUDA operators want them
+    providers: Sequence[str] = ("CPUExecutionProvider",)
 
     def __init__(
         self, folder: Path, adapters: Sequence[Path] = (), *, precision: Precision = "int8", threads: int = 0
@@ -53,7 +55,7 @@ class OnnxRuntime:
                 f"The weights in {folder} have heads of {self.shape.head_dim}, and ONNX Runtime's attention takes "
                 f"multiples of {HEAD_MULTIPLE}: set inkling.model.runtime to torch."
             )
-        self.name = f"onnx-cpu-{precision}"
+        self.name = f"onnx-{self.device}-{precision}"
         self.precision = precision
         self._folder = folder
         self._threads = threads
@@ -65,17 +67,17 @@ class OnnxRuntime:
         """Merge, quantise, and make a new session; the old one serves until that is done."""
         import onnxruntime
 
-        graph, arrays = build(self.shape, load_tensors(self._folder, folders), self.precision)
+        graph, arrays = build(self.shape, load_tensors(self._folder, folders), self.precision, half=self.half)
         names, values = list(arrays), [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_external_initializers(names, values)
-        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(graph, options, providers=list(self.providers))
         self._session, self._weights = session, (arrays, values)
 
-    def buffer(self, capacity: int) -> "OnnxBuffer":
+    def buffer(self, capacity: int) -> Any:
         """Zeroed arrays."""
         return OnnxBuffer(self.shape, capacity)
 
@@ -104,7 +106,7 @@ class OnnxRuntime:
         self._run(buffer, tokens, slot, position, every=False, names=names)
         raw = [value.numpy()[0] for value in buffer.binding_for(self._session).get_outputs()[: len(names)]]
         width = self.shape.heads * self.shape.head_dim
-        stacked = np.stack([one[:, :width] for one in raw])
+        stacked = np.stack([one[:, :width] for one in raw]).astype(np.float32)
         stacked = stacked.reshape(self.shape.layers, len(tokens), self.shape.heads, self.shape.head_dim)
         return np.concatenate(
             [turned(stacked[:, index : index + 1], position + index, self.shape) for index in range(len(tokens))],
@@ -119,12 +121,12 @@ class OnnxRuntime:
         position: int,
         *,
         every: bool,
-        names: Sequence[str] = ("logits",),
+        names: Sequence[str] = (),
     ) -> NDArray[np.float32]:
         count, filled = len(tokens), slot + len(tokens)
         binding = buffer.binding_for(self._session)
         binding.clear_binding_outputs()
-        for name in names:
+        for name in names or (LOGITS[self.half],):
             binding.bind_output(name)
         buffer.bind_outputs(binding)
         binding.bind_cpu_input("ids", np.array([tokens], dtype=np.int64))

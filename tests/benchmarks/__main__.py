@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import embedding, keystroke, responsiveness
+from tests.benchmarks import embedding, keystroke, responsiveness, runtimes, shapes
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "embedding": embedding.run,
     "keystroke": keystroke.run,
     "responsiveness": responsiveness.run,
+    "runtimes": runtimes.run,
+    "shapes": shapes.run,
 }
 
 

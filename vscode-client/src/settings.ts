@@ -6,7 +6,7 @@
  */
 
 /** The groups that the server has. */
-const GROUPS = new Set(['completion', 'model', 'index', 'linters', 'feedback', 'night']);
+const GROUPS = new Set(['completion', 'model', 'cache', 'index', 'linters', 'feedback', 'night']);
 
 /** The groups that a running server takes over; the others count from its next start. */
 const LIVE = new Set(['completion', 'night']);

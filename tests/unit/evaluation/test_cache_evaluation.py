@@ -55,6 +55,13 @@ def test_our_runtime_and_transformers_agree_on_plain_prompts(report: dict[str, A
     assert arms["full"]["loss"] == pytest.approx(arms["reference_full"]["loss"], abs=1e-4)
 
 
+def test_the_torch_runtime_is_measured_alike(report: dict[str, Any], tiny_base: Path, shop: Path):
+    found = evaluate(settings(tiny_base, shop, runtime="torch"), lambda phase, done, total: None)
+    for name in ("none", "full", "parallel", "sequential", "wrong"):
+        assert found["arms"][name]["loss"] == pytest.approx(report["arms"][name]["loss"], abs=1e-4)
+    assert found["settings"]["runtime"] != report["settings"]["runtime"]
+
+
 def test_a_key_costs_one_token_and_an_edit_elsewhere_less_than_its_document(report: dict[str, Any]):
     events = report["timing"]["events"]
     assert events["keystroke"]["tokens_p50"] <= 4

@@ -1,6 +1,7 @@
 """The whole path of a request: after any history, what is computed equals one masked forward pass of transformers."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -125,10 +126,8 @@ def test_after_any_history_logits_are_those_of_one_masked_forward_pass(
         def be_cancelled(self, count: int, repository: str, looks: int) -> None:
             left = iter([False] * looks)
             asked = request(self.prefix, *self.documents(count), repository=repository)
-            try:
+            with suppress(CancelledError):
                 self.generator.complete(asked, lambda: next(left, True), name="tiny", adapter=None)
-            except CancelledError:
-                pass
 
         @rule(count=st.integers(0, 3), repository=st.sampled_from(["", "shapes"]), wait=st.booleans())
         def complete(self, count: int, repository: str, wait: bool) -> None:
@@ -156,7 +155,7 @@ def test_after_any_history_logits_are_those_of_one_masked_forward_pass(
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=10, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=20, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 

@@ -46,3 +46,21 @@ def test_a_full_gpu_is_an_error_that_can_be_answered(tiny_base: Path):
 
     with pytest.raises(OutOfMemoryError):
         TorchRuntime(tiny_base, device="cuda").buffer(1 << 34)
+
+
+def test_onnx_runtime_on_the_gpu_agrees_with_the_cpu(tiny_base: Path):
+    import onnxruntime
+
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has no CUDA")
+    from model.runtimes.onnx_cuda import OnnxCudaRuntime
+    from model.runtimes.onnx_runtime import OnnxRuntime
+
+    there, here = OnnxCudaRuntime(tiny_base, precision="float32"), OnnxRuntime(tiny_base, precision="float32")
+    tokens = list(range(10, 60))
+    one, two = there.buffer(64), here.buffer(64)
+    np.testing.assert_allclose(
+        there.forward(one, tokens, 0, 0, "all"), here.forward(two, tokens, 0, 0, "all"), atol=0.1, rtol=0.1
+    )
+    two.write(0, one.read(0, 20))
+    np.testing.assert_allclose(two.read(0, 20).values, one.read(0, 20).values)

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 Ids = NDArray[np.int64]
 
-_SHORTEST_MATCH = 2  # tokens that have to agree before anything is proposed
+_SHORTEST_MATCH = 3  # tokens that have to agree before anything is proposed
 _LONGEST_MATCH = 16  # more agreement says no more
 _MOST_PLACES = 256  # occurrences that are compared, the newest of each source
 _EDIT_TOKENS = 4096
 _SEPARATOR = -1  # no token: nothing matches across it
-_SLOW = 0.2  # weight of the newest draft in the running share of accepted tokens
-_WORTHWHILE = 0.3  # below this share, drafts cost more than they save
-_REST = 12  # tokens without a draft before it is tried again
+_TOKEN_COST = 0.15  # what one more token in a forward pass costs, in forward passes of one token (CPU, measured)
+_MEMORY = 0.98  # what older outcomes count for with each new one
+_TRY_AGAIN = 16  # chances that are let go by before what failed is tried again
 
 
 class Drafts:
@@ -31,8 +31,11 @@ class Drafts:
         self._document_ids: Ids = np.empty(0, dtype=np.int64)
         self._edits: deque[tuple[int, ...]] = deque()
         self._edit_ids: Ids = np.empty(0, dtype=np.int64)
-        self._accepted = 0.6
-        self._resting = 0
+        # Per length of agreement: tokens that were accepted, and that could have been (Beta-Bernoulli, forgetting).
+        self._right = [0.5 + 0.03 * length for length in range(_LONGEST_MATCH + 1)]
+        self._seen = [1.0] * (_LONGEST_MATCH + 1)
+        self._let_go = 0
+        self._length = 0  # of the agreement that the last draft came from
 
     def set_documents(self, documents: Sequence[tuple[int, ...]]) -> None:
         """The tokens of the documents that the text may repeat. The same ones again cost nothing."""
@@ -49,35 +52,46 @@ class Drafts:
             self._edit_ids = _joined(tuple(self._edits))
 
     def propose(self, context: Sequence[int], most: int) -> tuple[int, ...]:
-        """At most `most` tokens that may follow `context`; () where nothing is known, or where drafts keep failing.
+        """At most `most` tokens that may follow `context`; () where nothing is known, or where drafts do not pay.
 
         The longest agreement with what stands before decides; among equals recent edits go before the text itself,
-        that before the documents, and the later place before the earlier.
+        that before the documents, and the later place before the earlier. How many tokens are proposed depends on how
+        often drafts from such an agreement were right.
         """
-        if self._resting > 0:
-            self._resting -= 1
-            return ()
         newest = np.array(context[-2048:], dtype=np.int64)
-        if most < 1 or len(newest) < _SHORTEST_MATCH:
+        if most < 1 or len(newest) < 2:
             return ()
         best, found = _SHORTEST_MATCH - 1, None
         for source in (self._edit_ids, newest, self._document_ids):
             place, length = _longest_match(source, newest)
             if length > best:
-                best, found = length, source[place : place + min(most, 2 * length)]
+                best, found = length, source[place : place + most]
         if found is None:
             return ()
         ends = np.flatnonzero(found == _SEPARATOR)
-        return tuple(int(token) for token in (found[: ends[0]] if len(ends) else found))
+        count = min(self._worthwhile(best, most), int(ends[0]) if len(ends) else len(found))
+        self._length = best
+        return tuple(int(token) for token in found[:count])
 
     def feedback(self, proposed: int, accepted: int) -> None:
-        """Of a draft of so many tokens, so many were kept. Where too few are, drafting rests for a while."""
-        if not proposed:
-            return
-        self._accepted += _SLOW * (accepted / proposed - self._accepted)
-        if self._accepted < _WORTHWHILE:
-            self._resting = _REST
-            self._accepted = _WORTHWHILE  # the next draft decides whether it rests again
+        """Of the last draft, which had so many tokens, so many were kept."""
+        if proposed:
+            tried = accepted + (accepted < proposed)  # what stands behind a wrong token was never judged
+            self._right[self._length] = _MEMORY * self._right[self._length] + accepted
+            self._seen[self._length] = _MEMORY * self._seen[self._length] + tried
+
+    def _worthwhile(self, length: int, most: int) -> int:
+        """The number of tokens that makes most text per time, if each is right with the same probability."""
+        right = min(0.98, self._right[length] / self._seen[length])
+        gains = [
+            (1 + right * (1 - right**count) / (1 - right)) / (1 + _TOKEN_COST * count) for count in range(most + 1)
+        ]
+        count = int(np.argmax(gains))
+        if not count:
+            self._let_go += 1
+            if self._let_go % _TRY_AGAIN == 0:
+                return 1
+        return count
 
 
 def _joined(sequences: Sequence[tuple[int, ...]]) -> Ids:

@@ -1,4 +1,4 @@
-"""Drafts: the longest agreement wins, what fails rests, and nothing is proposed across a border."""
+"""Drafts: the longest agreement wins, what fails is given up, and nothing is proposed across a border."""
 
 import random
 
@@ -24,35 +24,35 @@ def test_the_longest_agreement_wins():
 
 def test_among_equals_recent_edits_come_before_the_text_and_that_before_documents():
     drafts = Drafts()
-    drafts.set_documents([(1, 2, 30)])
-    assert drafts.propose([1, 2], 1) == (30,)
-    assert drafts.propose([1, 2, 40, 1, 2], 1) == (40,)
-    drafts.note_edit([1, 2, 50])
-    assert drafts.propose([1, 2, 40, 1, 2], 1) == (50,)
+    drafts.set_documents([(0, 1, 2, 30)])
+    assert drafts.propose([0, 1, 2], 1) == (30,)
+    assert drafts.propose([0, 1, 2, 40, 0, 1, 2], 1) == (40,)
+    drafts.note_edit([0, 1, 2, 50])
+    assert drafts.propose([0, 1, 2, 40, 0, 1, 2], 1) == (50,)
 
 
 def test_no_draft_runs_from_one_document_into_the_next():
     drafts = Drafts()
-    drafts.set_documents([(1, 2, 3), (7, 8, 9)])
-    assert drafts.propose([1, 2], 8) == (3,)
-    assert drafts.propose([2, 3], 8) == ()
+    drafts.set_documents([(0, 1, 2, 3), (7, 8, 9)])
+    assert drafts.propose([0, 1, 2], 8) == (3,)
+    assert drafts.propose([1, 2, 3], 8) == ()
 
 
 def test_documents_can_be_exchanged():
     drafts = Drafts()
-    drafts.set_documents([(1, 2, 3)])
-    drafts.set_documents([(1, 2, 4)])
-    assert drafts.propose([1, 2], 1) == (4,)
+    drafts.set_documents([(0, 1, 2, 3)])
+    drafts.set_documents([(0, 1, 2, 4)])
+    assert drafts.propose([0, 1, 2], 1) == (4,)
     drafts.set_documents([])
-    assert drafts.propose([1, 2], 1) == ()
+    assert drafts.propose([0, 1, 2], 1) == ()
 
 
 def test_only_recent_edits_are_remembered():
     drafts = Drafts()
-    drafts.note_edit([1, 2, 3])
+    drafts.note_edit([0, 1, 2, 3])
     drafts.note_edit(list(range(100, 4200)))
-    assert drafts.propose([1, 2], 1) == ()
-    assert drafts.propose([4000, 4001], 1) == (4002,)
+    assert drafts.propose([0, 1, 2], 1) == ()
+    assert drafts.propose([3999, 4000, 4001], 1) == (4002,)
 
 
 def simulated(text: list[int], drafts: Drafts) -> tuple[int, int, int]:
@@ -77,8 +77,8 @@ def test_repetitive_edits_take_far_fewer_passes():
     assert accepted > 2 * passes
 
 
-def test_where_drafts_fail_they_rest():
+def test_where_drafts_fail_they_are_given_up():
     rng = random.Random(0)
     text = [rng.randrange(12) for _ in range(2000)]
     passes, drafted, _ = simulated(text, Drafts())
-    assert drafted < passes / 2
+    assert drafted < passes / 4

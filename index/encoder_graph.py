@@ -1,4 +1,4 @@
-"""Our own export of a BERT-shaped encoder: an ONNX graph written node by node, its matrices as blocks of 8 bits a number.
+"""Our own export of a BERT-shaped encoder: an ONNX graph written node by node, its matrices as 8-bit blocks.
 
 Pure: a configuration and arrays go in, a serialised graph and the arrays that it refers to come out. Operators of ONNX
 Runtime (com.microsoft) are used where they do more at once. Activations are quantised by row, so that a text's vector

@@ -18,7 +18,7 @@ from model.positions import LONGEST_UNIT
 from model.tokens import Tokens
 
 _SLACK = 16  # tokens: the separator, and what a cut costs where it divides a token
-_GRAMMAR_BYTES = 2_000_000  # larger files are cut by lines
+_GRAMMAR_BYTES = 400_000  # larger files are cut by lines: what is nested a million times keeps a parser busy
 _NESTED = 3  # rank of a definition inside definitions; the rank of one is how deep it is nested
 _ANYWHERE = 9  # rank of a cut inside a line: only where nothing else is left
 

@@ -193,6 +193,7 @@ class Generator:
             self._tokens, replace(self.layout.budget, documents=tokens, attended=tokens), self.layout.form
         )
         self._working_set.limit(tokens)
+        del self.resident  # its memory is needed for the next
         self.resident = self._make_resident(self.layout.budget)
         self._wanted = []
 

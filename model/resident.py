@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.cache.key import Key, Lineage
+from model.cache.quantised import widened
 from model.positions import PositionScheme
 from model.rotation import turned
 from model.runtimes.runtime import Cancelled, CancelledError, KeysValues, Runtime
@@ -232,7 +233,7 @@ class Resident:
         """More documents than slots: their first pages, until queries choose."""
         shape = self._runtime.shape
         stored = [
-            KeysValues(turned(placed.stored.keys, position - self._sink, shape), placed.stored.values)
+            KeysValues(turned(widened(placed.stored.keys), position - self._sink, shape), widened(placed.stored.values))
             for placed, position in zip(documents, starts, strict=True)
         ]
         self._documents = [

@@ -78,12 +78,12 @@ def quantise(stored: KeysValues, cancelled: Cancelled = lambda: False) -> Quanti
     for layer in range(layers):
         if cancelled():
             raise CancelledError
-        padded[:, :tokens] = _widened(stored.keys[layer])
+        padded[:, :tokens] = widened(stored.keys[layer])
         blocked = padded.reshape(heads, blocks, BLOCK, channels)
         key_scales[layer] = _scales(blocked, axis=2)
         rounded = _rounded(blocked, key_scales[layer][:, :, None])
         keys[layer] = rounded.reshape(heads, blocks * BLOCK, channels)[:, :tokens]
-        wide = _widened(stored.values[layer])
+        wide = widened(stored.values[layer])
         value_scales[layer] = _scales(wide, axis=2)
         values[layer] = _rounded(wide, value_scales[layer][..., None])
     return Quantised(keys, key_scales, values, value_scales, dtype)
@@ -107,7 +107,8 @@ def from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
-def _widened(array: NDArray[Any]) -> NDArray[np.float32]:
+def widened(array: NDArray[Any]) -> NDArray[np.float32]:
+    """float32 as it is, the bits of bfloat16 as the numbers that they stand for."""
     return from_bfloat16(array) if array.dtype == np.uint16 else array
 
 

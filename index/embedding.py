@@ -61,47 +61,59 @@ class Embedder:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Float32 (n, 384 for the default weights), each row of length 1. Raises NoEmbeddingWeightsError."""
+        readable = [_readable(text) for text in texts]
         with self._lock:
             if self._encoder is None:
-                self._encoder = self._load() if self._shape is None else self._load_ours(self._shape)
-            if self._shape is not None:
-                found: NDArray[np.float32] = self._encoder.encode([text[:MAX_CHARACTERS] for text in texts])
-                return found
+                self._encoder = self._load()
+            if isinstance(self._encoder, OnnxEncoder):
+                return self._encoder.encode(readable)
+            if not readable:
+                return np.zeros((0, self._encoder.get_embedding_dimension()), dtype=np.float32)
             vectors = self._encoder.encode(
-                [text[:MAX_CHARACTERS] for text in texts],
+                readable,
                 batch_size=self._batch,
                 normalize_embeddings=True,
                 convert_to_numpy=True,
                 show_progress_bar=False,
             )
-        return np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1)
+        return np.asarray(vectors, dtype=np.float32)
 
     @cached_property
     def _shape(self) -> BertShape | None:
         """What our own runtime needs to know; None where sentence-transformers has to encode."""
         return OnnxEncoder.fitting(self.folder)
 
-    def _load_ours(self, shape: BertShape) -> OnnxEncoder:
-        with heavy:
-            return OnnxEncoder(self.folder, shape, threads=self._threads)
-
     def _load(self) -> Any:
+        """An OnnxEncoder or a SentenceTransformer."""
+        from safetensors import SafetensorError
+
         _fingerprint(self.folder)
-        os.environ["HF_HUB_OFFLINE"] = "1"
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
+        try:
+            if self._shape is None:
+                return self._load_sentence_transformer()
+            with heavy:
+                return OnnxEncoder(self.folder, self._shape, threads=self._threads)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise NoEmbeddingWeightsError(
+                f"Expected embedding weights that load in {self.folder}, but: {error}. "
+                "Run `inkling models pull` to download them again."
+            ) from error
+
+    def _load_sentence_transformer(self) -> Any:
+        os.environ["HF_HUB_OFFLINE"] = "1"
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # an editor shows what we print as errors
         with heavy:
             import torch
             from sentence_transformers import SentenceTransformer
         if self._threads is not None:
             torch.set_num_threads(self._threads)
-        try:
-            return SentenceTransformer(str(self.folder), device="cpu", local_files_only=True)
-        except (OSError, ValueError, KeyError) as error:
-            raise NoEmbeddingWeightsError(
-                f"Expected embedding weights that load in {self.folder}, but: {error}. "
-                "Run `inkling models pull` to download them again."
-            ) from error
+        return SentenceTransformer(str(self.folder), device="cpu", local_files_only=True)
+
+
+def _readable(text: str) -> str:
+    """What is read of a text. Half a surrogate pair, which an editor can send, is nothing that tokenizers take."""
+    return text[:MAX_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
 
 
 def _fingerprint(folder: Path) -> str:

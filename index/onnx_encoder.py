@@ -13,26 +13,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.encoder_graph import BertShape, Weights, build
+from index.encoder_graph import BertShape, Weights, build, extremes
 
-KIND = "onnx-int8"  # vectors of this encoder do not mix with those of another
-_BATCH_TOKENS = 1024  # padding included
-_FIRST_TENSOR = "embeddings.word_embeddings.weight"  # a BERT below something else names its tensors otherwise
-_DEFAULT_LENGTH = 256  # tokens that are read of a text where the folder does not say
+KIND = "onnx-int8-tokens"  # how it rounds: vectors of this encoder do not mix with those of another
+_BATCH_TOKENS = 256  # padding included; more leaves the processor's caches and is slower
+_MODULES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
+_TYPES = ("F32", "F16", "BF16")
 
 
 class OnnxEncoder:
     """See `index.embedding.Encoder`. `threads` None: all cores, which sleep when there is nothing to do."""
 
     def __init__(
-        self, folder: Path, shape: BertShape, *, threads: int | None = None, weights: Weights = "blocks"
+        self, folder: Path, shape: BertShape, *, threads: int | None = None, weights: Weights = "int8"
     ) -> None:
+        """Raises OSError, ValueError or SafetensorError for a folder that changed since it was found to be fitting."""
         import onnxruntime
-        from safetensors.numpy import load_file
-        from tokenizers import Tokenizer
 
         onnxruntime.set_default_logger_severity(3)
-        graph, arrays = build(shape, load_file(folder / "model.safetensors"), weights)
+        graph, arrays = build(shape, _tensors(folder, shape), weights, signed=not _saturates())
         self._held = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
@@ -42,17 +41,15 @@ class OnnxEncoder:
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self._arrays = arrays  # the session reads them where they are
         self._width = shape.hidden
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(_longest(folder))
+        self._tokenizer = _tokenizer(folder, shape)
 
     @staticmethod
     def fitting(folder: Path) -> BertShape | None:
         """The shape of what is in `folder` if this encoder can run it here; None if another has to."""
-        if find_spec("onnxruntime") is None or not (folder / "tokenizer.json").is_file():
+        if find_spec("onnxruntime") is None or not _object(folder / "tokenizer.json").get("model"):
             return None
-        shape = BertShape.of(_json(folder / "config.json"))
-        if shape is None or not _pools_the_mean(folder) or _FIRST_TENSOR not in _tensor_names(folder):
+        shape = BertShape.of(_object(folder / "config.json"))
+        if shape is None or not _pools_the_mean(folder) or not _holds(folder, shape.tensors()):
             return None
         return shape
 
@@ -67,6 +64,7 @@ class OnnxEncoder:
                 ids[place, : lengths[place]] = rows[number]
             hidden = self._session.run(None, {"ids": ids, "lengths": lengths})[0]
             there = np.arange(ids.shape[1])[None] < lengths[:, None]
+            hidden = hidden.reshape(*ids.shape, self._width)
             pooled = (hidden * there[..., None]).sum(axis=1) / lengths[:, None]
             vectors[group] = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
         return vectors
@@ -84,30 +82,78 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         yield group
 
 
-def _longest(folder: Path) -> int:
-    return int(_json(folder / "sentence_bert_config.json").get("max_seq_length") or _DEFAULT_LENGTH)
+def _saturates() -> bool:
+    """Whether sums of products of bytes overflow on this processor where one side is signed."""
+    import onnxruntime
+
+    graph, expected = extremes()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    # folding constants would compute it elsewhere
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return bool((session.run(None, {})[0] != expected).any())
+
+
+def _tokenizer(folder: Path, shape: BertShape) -> Any:
+    """It cuts texts where sentence-transformers does, and at the last position that the model knows."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # this library raises nothing narrower
+        raise ValueError(f"tokenizer.json is none: {error}") from error
+    longest = _object(folder / "sentence_bert_config.json").get("max_seq_length")
+    if not isinstance(longest, int):
+        longest = _object(folder / "tokenizer_config.json").get("model_max_length")
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(min(longest, shape.positions) if isinstance(longest, int) else shape.positions)
+    return tokenizer
 
 
 def _pools_the_mean(folder: Path) -> bool:
-    pooling = _json(folder / "1_Pooling" / "config.json")
+    """Whether the folder asks for BERT's tokens, their mean, and nothing else."""
+    modules = _json(folder / "modules.json")
+    if not isinstance(modules, list) or not all(isinstance(one, dict) for one in modules):
+        return False
+    if [str(one.get("type")).rpartition(".")[-1] for one in modules] not in _MODULES:
+        return False
+    if _object(folder / "sentence_bert_config.json").get("do_lower_case"):
+        return False
+    pooling = _object(folder / "1_Pooling" / "config.json")
     modes = {name for name, on in pooling.items() if name.startswith("pooling_mode") and on is True}
     return modes == {"pooling_mode_mean_tokens"} or pooling.get("pooling_mode") == "mean"
 
 
-def _json(path: Path) -> dict[str, Any]:
-    """The object in a file; empty if there is none or it is no JSON."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+def _object(path: Path) -> dict[str, Any]:
+    """The object in a file; empty if there is none."""
+    found = _json(path)
     return found if isinstance(found, dict) else {}
 
 
-def _tensor_names(folder: Path) -> list[str]:
+def _json(path: Path) -> Any:
+    """What a file holds; None if it is not there or no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _holds(folder: Path, names: Sequence[str]) -> bool:
+    """Whether the weights are whole and have these tensors. A BERT below something else names them otherwise."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(folder / "model.safetensors", "np") as opened:
-            return list(opened.keys())
+            there = set(opened.keys())
+            return all(name in there and opened.get_slice(name).get_dtype() in _TYPES for name in names)
     except (OSError, SafetensorError):
-        return []
+        return False
+
+
+def _tensors(folder: Path, shape: BertShape) -> dict[str, NDArray[np.float32]]:
+    import ml_dtypes  # noqa: F401  (registers bfloat16 with numpy)
+    from safetensors import safe_open
+
+    with safe_open(folder / "model.safetensors", "np") as opened:
+        return {name: np.asarray(opened.get_tensor(name), dtype=np.float32) for name in shape.tensors()}

@@ -25,10 +25,14 @@ class DecodeGraphs:
         self._slots = slots
         self._capacity = capacity
         self._graphs: dict[tuple[int, int], tuple[Any, torch.Tensor, torch.Tensor]] = {}
+        self._pool: Any = None  # one for all graphs: only one runs at a time, and its logits are copied at once
         self._usable = True
 
     def run(self, ids: torch.Tensor, positions: torch.Tensor, slot: int) -> torch.Tensor | None:
-        """Logits (n, vocabulary) of these tokens; None where no graph can do it. `ids`, `positions`: (n,) int64."""
+        """Logits (n, vocabulary) of these tokens; None where no graph can do it. `ids`, `positions`: (n,) int64.
+
+        The next `run` writes over them.
+        """
         count = len(ids)
         if not self._usable or count > LONGEST:
             return None
@@ -61,7 +65,9 @@ class DecodeGraphs:
                 compute()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # Another thread of this process may allocate on the GPU (an embedding model does): that is not our failure.
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             logits = compute()
+        self._pool = graph.pool()
         made = self._graphs[(count, length)] = (graph, held, logits)
         return made

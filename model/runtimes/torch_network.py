@@ -1,23 +1,25 @@
 """A Llama-shaped forward pass in torch, without anything that serving does not need.
 
 Weights are fused (queries, keys and values; gate and up) and stay where they are when an adapter is merged, so that
-captured CUDA graphs stay good. It computes; which slots are whose is decided above. Attention to what is in the buffer
-and attention among the new tokens are computed apart and merged by their log-sum-exp, so that no key is ever repeated
-for the query heads that share it.
+captured CUDA graphs stay good. It computes; which slots are whose is decided above, how attention is computed in
+`model.runtimes.torch_attention`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from model.runtimes.torch_attention import Attention
 from model.shape import ModelShape
 
 Parameters = dict[str, torch.Tensor]
+
+# layer, rotated queries (heads, n, head_dim), rotated keys, values (kv_heads, n, head_dim) to (n, heads * head_dim)
+Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,24 +37,42 @@ class TorchNetwork:
         self.shape = shape
         self.device = device
         self.dtype = dtype
+        self.attention = Attention(shape, device, dtype)
         self._parameters = {name: tensor.to(device, dtype) for name, tensor in parameters.items()}
-        frequencies = torch.from_numpy(shape.inverse_frequencies()).to(device, torch.float32)
-        self._frequencies = frequencies
+        # rounded first: Apple's GPUs take no float64
+        self._frequencies = torch.from_numpy(shape.inverse_frequencies().astype(np.float32)).to(device)
 
     def replace(self, parameters: Parameters) -> None:
-        """Take over other values of the same sizes, in place."""
+        """Take over other values of the same sizes, in place. Needs no memory on the device.
+
+        Raises ValueError, with nothing changed, if a name or a size is another (the files were replaced meanwhile).
+        """
+        sizes = [{name: one.shape for name, one in each.items()} for each in (self._parameters, parameters)]
+        if sizes[0] != sizes[1]:
+            raise ValueError("these are weights of another network than the one that was loaded")
         for name, tensor in parameters.items():
             self._parameters[name].copy_(tensor.to(self.dtype))
 
-    def forward(self, ids: torch.Tensor, positions: torch.Tensor, slots: Slots, slot: int) -> torch.Tensor:
-        """Hidden states (n, hidden) behind the last norm; new keys and values go to `slot` and following."""
-        count = len(ids)
+    def forward(
+        self,
+        ids: torch.Tensor,
+        positions: torch.Tensor,
+        slots: Slots,
+        slot: int,
+        noted: list[torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """Hidden states (n, hidden) behind the last norm; new keys and values go to `slot` and following.
+
+        `ids`, `positions`: (n,) int64. `noted` gets the rotated queries of each layer, (heads, n, head_dim).
+        """
+        end = slot + len(ids)
 
         def attend(layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-            slots.keys[layer, :, slot : slot + count] = keys
-            slots.values[layer, :, slot : slot + count] = values
-            past = slots.keys[layer, :, :slot], slots.values[layer, :, :slot]
-            return self._merged(queries, past, (keys, values))
+            if noted is not None:
+                noted.append(queries)
+            slots.keys[layer, :, slot:end] = keys
+            slots.values[layer, :, slot:end] = values
+            return self.attention.causal(queries, slots.keys[layer, :, :end], slots.values[layer, :, :end], slot)
 
         return self._layers(ids, positions, attend)
 
@@ -68,11 +88,9 @@ class TorchNetwork:
         def attend(layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
             slots.keys[layer].index_copy_(1, at, keys)
             slots.values[layer].index_copy_(1, at, values)
-            seen, held = slots.keys[layer, :, :length], slots.values[layer, :, :length]
-            grouped = self._grouped(queries)
-            scores = self._scores(grouped, seen).unflatten(1, (self.shape.groups, len(ids)))
-            weights = scores.masked_fill(~visible, -torch.inf).softmax(-1).flatten(1, 2)
-            return self._ungrouped(weights.to(self.dtype) @ held, len(ids))
+            return self.attention.masked(
+                queries, slots.keys[layer, :, :length], slots.values[layer, :, :length], visible
+            )
 
         return self._layers(ids, positions, attend)
 
@@ -81,26 +99,12 @@ class TorchNetwork:
         head = self._parameters["embedding"] if self.shape.tied else self._parameters["head"]
         return functional.linear(hidden, head).float()
 
-    def queries(self, ids: torch.Tensor, positions: torch.Tensor, slots: Slots, slot: int) -> torch.Tensor:
-        """Rotated queries (layers, n, heads, head_dim), float32; the tokens are computed as in `forward`."""
-        found: list[torch.Tensor] = []
-        count = len(ids)
-
-        def attend(layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-            found.append(queries.transpose(0, 1).float())
-            slots.keys[layer, :, slot : slot + count] = keys
-            slots.values[layer, :, slot : slot + count] = values
-            return self._merged(queries, (slots.keys[layer, :, :slot], slots.values[layer, :, :slot]), (keys, values))
-
-        self._layers(ids, positions, attend)
-        return torch.stack(found)
-
     def turned(self, keys: torch.Tensor, distance: int) -> torch.Tensor:
         """Keys (..., head_dim) as if their tokens stood `distance` positions further on (see `model.rotation`)."""
         angles = distance * self._frequencies
         return _rotated(keys.float(), angles.cos(), angles.sin()).to(keys.dtype)
 
-    def _layers(self, ids: torch.Tensor, positions: torch.Tensor, attend: Any) -> torch.Tensor:
+    def _layers(self, ids: torch.Tensor, positions: torch.Tensor, attend: Attend) -> torch.Tensor:
         shape, weights = self.shape, self._parameters
         angles = positions[:, None].float() * self._frequencies
         cos, sin = angles.cos(), angles.sin()
@@ -134,42 +138,6 @@ class TorchNetwork:
         normed = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.shape.epsilon)
         return scale * normed.to(self.dtype)
 
-    def _grouped(self, queries: torch.Tensor) -> torch.Tensor:
-        """(heads, n, head_dim) to (kv_heads, groups * n, head_dim): the heads that share keys become rows."""
-        return queries.unflatten(0, (self.shape.kv_heads, self.shape.groups)).flatten(1, 2)
-
-    def _ungrouped(self, attended: torch.Tensor, count: int) -> torch.Tensor:
-        """(kv_heads, groups * n, head_dim) to (n, heads * head_dim)."""
-        return attended.unflatten(1, (self.shape.groups, count)).flatten(0, 1).transpose(0, 1).flatten(1)
-
-    def _scores(self, grouped: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-        """float32 (kv_heads, groups * n, keys)."""
-        return (grouped @ keys.transpose(1, 2)).float() * self.shape.head_dim**-0.5
-
-    def _merged(
-        self,
-        queries: torch.Tensor,
-        past: tuple[torch.Tensor, torch.Tensor],
-        new: tuple[torch.Tensor, torch.Tensor],
-    ) -> torch.Tensor:
-        """Attention to all of `past`, and to `new` causally: (n, heads * head_dim).
-
-        Two softmaxes are one, weighted by exp(log-sum-exp) of each (Dao et al. 2022, "FlashAttention").
-        """
-        count = queries.shape[1]
-        grouped = self._grouped(queries)
-        scores = self._scores(grouped, new[0]).unflatten(1, (self.shape.groups, count))
-        hidden = torch.ones(count, count, dtype=torch.bool, device=queries.device).triu(1)
-        scores = scores.masked_fill(hidden, -torch.inf).flatten(1, 2)
-        own = scores.softmax(-1).to(self.dtype) @ new[1]
-        if not past[0].shape[1]:
-            return self._ungrouped(own, count)
-        before = self._scores(grouped, past[0])
-        other = before.softmax(-1).to(self.dtype) @ past[1]
-        share = torch.sigmoid(before.logsumexp(-1) - scores.logsumexp(-1))[..., None]
-        merged = share * other.float() + (1 - share) * own.float()
-        return self._ungrouped(merged.to(self.dtype), count)
-
 
 def _rotated(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     """Rotate (..., n, head_dim) by angles (n, head_dim / 2); half-split layout."""
@@ -178,7 +146,10 @@ def _rotated(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torc
 
 
 def fused(shape: ModelShape, tensors: Mapping[str, NDArray[np.float32]]) -> Parameters:
-    """transformers' tensors under our names, with those that are multiplied together put together."""
+    """transformers' tensors under our names, with those that are multiplied together put together.
+
+    Raises KeyError for a tensor that this shape needs and that is not there.
+    """
     found: Parameters = {"embedding": _tensor(tensors["model.embed_tokens.weight"])}
     found["final"] = _tensor(tensors["model.norm.weight"])
     if not shape.tied:
@@ -189,10 +160,9 @@ def fused(shape: ModelShape, tensors: Mapping[str, NDArray[np.float32]]) -> Para
         found[at + "after"] = _tensor(tensors[prefix + "post_attention_layernorm.weight"])
         for name, parts in _FUSED.items():
             for kind, ending in (("weight", ""), ("bias", ".bias")):
-                there = [tensors.get(f"{prefix}{part}_proj.{kind}") for part in parts]
-                together = [one for one in there if one is not None]
-                if together:
-                    found[at + name + ending] = _tensor(np.concatenate(together))
+                names = [f"{prefix}{part}_proj.{kind}" for part in parts]
+                if kind == "weight" or names[0] in tensors:
+                    found[at + name + ending] = _tensor(np.concatenate([tensors[one] for one in names]))
         if shape.qk_norm:
             for name in ("q_norm", "k_norm"):
                 found[at + name] = _tensor(tensors[f"{prefix}self_attn.{name}.weight"])
@@ -227,6 +197,11 @@ def _sizes(shape: ModelShape) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"{layer}.down", (shape.hidden, shape.intermediate)
         if shape.qkv_bias:
             yield f"{layer}.qkv.bias", (width + across,)
+        if shape.output_bias:
+            yield f"{layer}.output.bias", (shape.hidden,)
+        if shape.mlp_bias:
+            yield f"{layer}.gate_up.bias", (2 * shape.intermediate,)
+            yield f"{layer}.down.bias", (shape.hidden,)
         if shape.qk_norm:
             yield f"{layer}.q_norm", (shape.head_dim,)
             yield f"{layer}.k_norm", (shape.head_dim,)

@@ -4,8 +4,10 @@ It knows nothing of models. What always holds: jobs run one at a time in the ord
 is only begun while no job waits, so a job waits for one step at most.
 """
 
+import atexit
 import logging
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,6 +16,8 @@ from typing import Any, TypeVar
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_EXIT_SECONDS = 5.0
 
 
 class Worker:
@@ -25,8 +29,10 @@ class Worker:
         self._condition = threading.Condition()
         self._closed = False
         self._restless = False
+        self._last: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+        atexit.register(_end, weakref.ref(self))
 
     def submit(self, job: Callable[[], T]) -> "Future[T]":
         """Run `job` as soon as what is under way is done. After `close` the future is cancelled at once."""
@@ -49,6 +55,11 @@ class Worker:
     def wanted(self) -> bool:
         """Whether a job waits: what is done in idle time should stop then. Safe on any thread."""
         return bool(self._jobs) or self._closed
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
 
     def close(self, last: Callable[[], None]) -> None:
         """Cancel what waits, and end the thread once it has run `last`. Returns at once."""
@@ -97,3 +108,12 @@ class Worker:
             future.set_exception(error)
         else:
             future.set_result(result)
+
+
+def _end(worker: "weakref.ref[Worker]") -> None:
+    """A thread that is inside a network while the interpreter goes away would abort the process."""
+    running = worker()
+    if running is not None and not running.join(0.0):
+        if not running.closed:
+            running.close(lambda: None)
+        running.join(_EXIT_SECONDS)

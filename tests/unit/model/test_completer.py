@@ -41,7 +41,9 @@ async def test_a_cut_word_is_healed(completer: Completer):
 
 
 async def test_an_indented_line_is_continued_sensibly(completer: Completer):
-    assert (await offered(completer, request("def add(a, b):\n    "))).text == "return a + b"
+    stack = "class Stack:\n    def __init__(self):\n        self.items = []\n\n    def push(self, item):\n        "
+    after = "\n\n    def pop(self):\n        return self.items.pop()\n"
+    assert (await offered(completer, request(stack, after))).text == "self.items.append(item)"
 
 
 async def test_what_stands_behind_the_cursor_is_not_offered(completer: Completer):

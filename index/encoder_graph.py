@@ -15,6 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from index.onnx_session import declared
+
 Arrays = Mapping[str, NDArray[np.float32]]
 Weights = Literal["int8", "float32"]
 
@@ -169,7 +171,7 @@ def build(
         "encoder",
         [info("ids", TensorProto.INT64, ["texts", "length"]), info("lengths", TensorProto.INT32, ["texts"])],
         [info(hidden, TensorProto.FLOAT, ["tokens", shape.hidden])],
-        [*writer.constants, *_declared(writer.arrays)],
+        [*writer.constants, *declared(writer.arrays)],
     )
     return _serialised(graph), writer.arrays
 
@@ -268,17 +270,3 @@ def _add_and_norm(
         writer.array(f"{output}.bias", arrays[f"{prefix}.dense.bias"]),
     ]
     return writer.node("SkipLayerNormalization", inputs, [output], _CONTRIB, epsilon=shape.epsilon)
-
-
-def _declared(arrays: Mapping[str, NDArray[Any]]) -> list[Any]:
-    """Initialisers whose data are handed to the session beside the graph."""
-    from onnx import TensorProto, helper
-
-    declared = []
-    for name, value in arrays.items():
-        tensor = TensorProto(name=name, data_type=helper.np_dtype_to_tensor_dtype(value.dtype), dims=value.shape)
-        tensor.data_location = TensorProto.EXTERNAL
-        entry = tensor.external_data.add()
-        entry.key, entry.value = "location", "memory"
-        declared.append(tensor)
-    return declared

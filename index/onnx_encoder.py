@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.encoder_graph import BertShape, Weights, build, extremes
+from index.onnx_session import open_session
 
 KIND = "onnx-int8-tokens"  # how it rounds: vectors of this encoder do not mix with those of another
 _BATCH_TOKENS = 256  # padding included; more leaves the processor's caches and is slower
@@ -28,18 +29,8 @@ class OnnxEncoder:
         self, folder: Path, shape: BertShape, *, threads: int | None = None, weights: Weights = "int8"
     ) -> None:
         """Raises OSError, ValueError or SafetensorError for a folder that changed since it was found to be fitting."""
-        import onnxruntime
-
-        onnxruntime.set_default_logger_severity(3)
         graph, arrays = build(shape, _tensors(folder, shape), weights, signed=not _saturates())
-        self._held = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_external_initializers(list(arrays), self._held)
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        self._arrays = arrays  # the session reads them where they are
+        self._session = open_session(graph, arrays, threads=threads or 0)
         self._width = shape.hidden
         self._tokenizer = _tokenizer(folder, shape)
 
@@ -62,7 +53,7 @@ class OnnxEncoder:
             ids = np.zeros((len(group), int(lengths.max())), dtype=np.int64)
             for place, number in enumerate(group):
                 ids[place, : lengths[place]] = rows[number]
-            hidden = self._session.run(None, {"ids": ids, "lengths": lengths})[0]
+            hidden = self._session.inference.run(None, {"ids": ids, "lengths": lengths})[0]
             there = np.arange(ids.shape[1])[None] < lengths[:, None]
             hidden = hidden.reshape(*ids.shape, self._width)
             pooled = (hidden * there[..., None]).sum(axis=1) / lengths[:, None]

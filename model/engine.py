@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from inkling.errors import InklingError
+from model.adapters import Adapter, RegistryError
 from model.completion import Completion, CompletionRequest, Refusal
 from model.document import Document
 from model.generator import Generator, GeneratorOptions
+from model.lora import UnusableAdapterError
 from model.runtimes.choose import RuntimeName, open_runtime
 from model.runtimes.onnx_quantise import Precision
 from model.runtimes.runtime import CancelledError, OutOfMemoryError, Runtime
@@ -27,6 +29,8 @@ from model.worker import Worker
 State = Literal["off", "idle", "loading", "ready", "failed"]
 MakeRuntime = Callable[[Path, Sequence[Path], str | None], Runtime]
 """Folder of the base, folders of adapters, and "cpu" where an accelerator has proved too small."""
+
+NOT_SWITCHED = "The adapter was not switched: {}"
 
 _FEWEST_DOCUMENT_TOKENS = 64
 _FEWER = "The accelerator ran out of memory: documents are limited to {} tokens now."
@@ -63,7 +67,8 @@ class _Job:
 class Engine:
     """Completes requests. `folder` None means that there are no weights: the engine stays off.
 
-    `shipped` is the adapter that came with Inkling for this base; it lies below every other one.
+    `shipped` is the adapter that came with Inkling for this base; it lies below every other one. `champion` names the
+    adapter to begin with; one that cannot be used is reported and left out.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class Engine:
         *,
         name: str,
         shipped: Shipped | None = None,
+        champion: Callable[[], Adapter | None] = lambda: None,
         options: EngineOptions | None = None,
         make_runtime: MakeRuntime | None = None,
         report: Callable[[str], None] = lambda message: None,
@@ -82,6 +88,7 @@ class Engine:
         self.notes: list[str] = []
         self._folder = folder
         self._shipped = shipped
+        self._champion = champion
         self._options = _trained(options or EngineOptions(), shipped)
         self._make_runtime = make_runtime or self._open_runtime
         self._report = report
@@ -126,12 +133,14 @@ class Engine:
     @property
     def tokens(self) -> Tokens | None:
         """The base's tokenizer, once it is loaded; safe to use on any thread."""
-        return self._generator.layout.tokens if self._generator is not None else None
+        generator = self._generator  # the worker may exchange it at any time
+        return generator.layout.tokens if generator is not None else None
 
     @property
     def longest_document(self) -> int:
         """Tokens of the longest document that is read whole."""
-        return self._generator.layout.budget.document if self._generator is not None else 0
+        generator = self._generator
+        return generator.layout.budget.document if generator is not None else 0
 
     def warm(self, documents: Sequence[Document], repository: str) -> None:
         """Encode these documents when nobody waits, so that a request that attends to them finds them ready."""
@@ -152,17 +161,18 @@ class Engine:
             found["notes"] = list(self.notes)
         if self.state == "failed":
             found["error"] = self._error
-        if self.state == "ready" and self._generator is not None:
-            found |= {"loadSeconds": self._loaded_seconds, "completed": self._completed, **self._generator.status()}
-        if self._last is not None:
-            cost = self._last.cost
+        generator, last = self._generator, self._last
+        if self.state == "ready" and generator is not None:
+            found |= {"loadSeconds": self._loaded_seconds, "completed": self._completed, **generator.status()}
+        if last is not None:
+            cost = last.cost
             found["last"] = {
                 "reusedTokens": cost.reused_tokens,
                 "prefilledTokens": cost.prefilled_tokens,
                 "decodedTokens": cost.decoded_tokens,
                 "draftedTokens": cost.drafted_tokens,
                 "acceptedTokens": cost.accepted_tokens,
-                "documents": len(self._last.documents),
+                "documents": len(last.documents),
                 "prefetched": cost.prefetched,
                 "prefillSeconds": cost.prefill_seconds,
                 "decodeSeconds": cost.decode_seconds,
@@ -200,7 +210,15 @@ class Engine:
 
     def _load(self) -> None:
         started = time.perf_counter()
-        self._make_generator(None)
+        try:
+            first = self._champion()
+            if first is not None:
+                self._adapters, self.adapter = (*self._adapters, first.folder), first.name
+            self._make_generator(None)
+        except (RegistryError, UnusableAdapterError) as error:
+            self._report(NOT_SWITCHED.format(error))
+            self._adapters, self.adapter = (self._shipped.folder,) if self._shipped else (), None
+            self._make_generator(None)
         self._loaded_seconds = time.perf_counter() - started
 
     def _make_generator(self, device: str | None) -> None:
@@ -214,11 +232,17 @@ class Engine:
         while True:
             try:
                 self._generator = Generator(
-                    self._folder, runtime, options, adapters=self._adapters, report=self._report
+                    self._folder,
+                    runtime,
+                    options,
+                    name=self.name,
+                    adapter=self.adapter,
+                    adapters=self._adapters,
+                    report=self._report,
                 )
                 return None
             except OutOfMemoryError:
-                documents = min(options.budget.documents, options.budget.attended) // 2
+                documents = options.budget.whole // 2
                 if documents < _FEWEST_DOCUMENT_TOKENS:
                     return self._fall_back_to_cpu(device)
                 self._note(_FEWER.format(documents))
@@ -246,7 +270,7 @@ class Engine:
         assert self._generator is not None
         shipped = (self._shipped.folder,) if self._shipped else ()
         adapters = (*shipped, folder) if folder is not None else shipped
-        self._generator.load_adapters(adapters)
+        self._generator.load_adapters(adapters, name)
         self._adapters, self.adapter = adapters, name
 
     def _warm(self, documents: Sequence[Document], repository: str) -> None:
@@ -261,17 +285,23 @@ class Engine:
             generator = self._generator
             assert generator is not None
             try:
-                made = generator.complete(request, job.cancelled, name=self.name, adapter=self.adapter)
+                made = generator.complete(request, job.cancelled)
             except OutOfMemoryError:
-                documents = min(generator.layout.budget.documents, generator.layout.budget.attended) // 2
-                if documents < _FEWEST_DOCUMENT_TOKENS:
-                    self._fall_back_to_cpu()
-                    continue
-                self._note(_FEWER.format(documents))
-                generator.limit_documents(documents)
+                self._give_way(generator)
                 continue
             self._last, self._completed = made, self._completed + 1
             return made
+
+    def _give_way(self, generator: Generator) -> None:
+        """Half as many documents, and half again while that is too much; at last the CPU."""
+        documents = generator.layout.budget.whole // 2
+        while documents >= _FEWEST_DOCUMENT_TOKENS:
+            self._note(_FEWER.format(documents))
+            try:
+                return generator.limit_documents(documents)
+            except OutOfMemoryError:
+                documents //= 2
+        return self._fall_back_to_cpu()
 
     def _idle(self) -> bool:
         """One step of the generator's idle work; runs on the worker."""
@@ -279,7 +309,7 @@ class Engine:
         if generator is None or worker is None:
             return False
         try:
-            return generator.idle(lambda: worker.wanted, name=self.name, adapter=self.adapter)
+            return generator.idle(lambda: worker.wanted)
         except CancelledError:
             return True
         except OutOfMemoryError:

@@ -30,7 +30,7 @@ from model.tokens import Tokens
 from model.typing_trail import TypingTrail
 from model.working_set import WorkingSet
 
-_ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
+_ITEMSIZE = {"float32": 4, "bfloat16": 2}
 _SPARE = 384  # slots for what is decoded and drafted, for paths, and for the slack of the budget
 
 
@@ -57,7 +57,10 @@ class _Wanted:
 
 
 class Generator:
-    """One runtime with everything around it. `report` gets sentences for people, each once."""
+    """One runtime with everything around it. `report` gets sentences for people, each once.
+
+    `name` and `adapter` say in completions what made them.
+    """
 
     def __init__(
         self,
@@ -65,9 +68,13 @@ class Generator:
         runtime: Runtime,
         options: GeneratorOptions,
         *,
+        name: str = "",
+        adapter: str | None = None,
         adapters: Sequence[Path] = (),
         report: Any = lambda message: None,
     ) -> None:
+        self.name = name
+        self.adapter = adapter
         self.runtime = runtime
         self.options = options
         self._tokens = Tokens(folder)
@@ -77,7 +84,7 @@ class Generator:
         budget = self._affordable(options.budget)
         form = Format.of(self._tokens, fills_middle=options.fills_middle)
         self.layout = Layout(self._tokens, budget, form)
-        self.resident = self._make_resident(budget)
+        self.resident = Resident(runtime, self._scheme, self._slots(budget), budget.whole)
         upload = None if runtime.device == "cpu" else runtime.upload
         self.cache = DocumentCache(options.cache, options.cache_folder, upload, report)
         self._encoder = Encoder(runtime, self.cache, LONGEST_SINK + budget.document)
@@ -92,18 +99,16 @@ class Generator:
         self._next: CompletionRequest | None = None
         self._ahead: tuple[CompletionRequest, Completion] | None = None
 
-    def complete(
-        self, request: CompletionRequest, cancelled: Cancelled, *, name: str, adapter: str | None
-    ) -> Completion:
+    def complete(self, request: CompletionRequest, cancelled: Cancelled) -> Completion:
         """Complete. Raises CancelledError between two steps; nothing that was computed is lost."""
         self._learn_edits(request)
         self._next = None
-        made = self._prefetched(request) or self._complete(request, cancelled, name, adapter)
+        made = self._prefetched(request) or self._complete(request, cancelled)
         if made.text and self.options.prefetch:
             self._next = replace(request, prefix=request.prefix + made.text, wait=False)
         return made
 
-    def _complete(self, request: CompletionRequest, cancelled: Cancelled, name: str, adapter: str | None) -> Completion:
+    def _complete(self, request: CompletionRequest, cancelled: Cancelled) -> Completion:
         started = time.perf_counter()
         self._want(request)
         if request.wait:
@@ -130,8 +135,8 @@ class Generator:
             tuple(decoded.tokens),
             tuple(decoded.logprobs),
             decoded.stop,
-            name,
-            adapter,
+            self.name,
+            self.adapter,
             cost,
             attended,
         )
@@ -141,7 +146,7 @@ class Generator:
         for document in documents:
             self._warming[(repository, *document.name)] = (document, repository)
 
-    def idle(self, interrupted: Cancelled, *, name: str, adapter: str | None) -> bool:
+    def idle(self, interrupted: Cancelled) -> bool:
         """One step of what can be done while nobody waits; whether there may be more.
 
         In this order: encode what the newest request lacked, let the tail see it, prefetch the suggestion that
@@ -156,15 +161,15 @@ class Generator:
             return True
         if self._next is not None:
             request, self._next = self._next, None
-            made = self._complete(request, interrupted, name, adapter)
+            made = self._complete(request, interrupted)
             self._ahead = (request, replace(made, cost=replace(made.cost, prefetched=True)))
             return True
         return self._warm_step() or self.cache.spill()
 
-    def load_adapters(self, folders: Sequence[Path]) -> None:
+    def load_adapters(self, folders: Sequence[Path], adapter: str | None = None) -> None:
         """Compute with these LoRAs from now on; on failure nothing has changed. No old key or value survives."""
         self.runtime.load_adapters(folders)
-        self._adapters = _digest(folders)
+        self._adapters, self.adapter = _digest(folders), adapter
         self.resident.forget()
         self._encoder.forget()
         self.cache.keep_only(())
@@ -188,22 +193,24 @@ class Generator:
         }
 
     def limit_documents(self, tokens: int) -> None:
-        """Attend to fewer documents from now on, in a smaller buffer: an accelerator ran out of memory."""
+        """Attend to fewer documents from now on, in a smaller buffer: an accelerator ran out of memory.
+
+        Raises OutOfMemoryError if that is still too much; then it has to be called again with fewer.
+        """
         self.layout = Layout(
             self._tokens, replace(self.layout.budget, documents=tokens, attended=tokens), self.layout.form
         )
         self._working_set.limit(tokens)
-        del self.resident  # its memory is needed for the next
-        self.resident = self._make_resident(self.layout.budget)
-        self._wanted = []
+        self._wanted, self._next = [], None
+        self.resident.resize(self._slots(self.layout.budget), tokens)
 
     def close(self, seconds: float) -> None:
         """Write to disk what is not there yet, for at most so long."""
         self.cache.close(seconds)
 
-    def _make_resident(self, budget: Budget) -> Resident:
-        attended = min(budget.documents, budget.attended)
-        return Resident(self.runtime, self._scheme, attended + budget.tail + budget.suffix + _SPARE, attended)
+    @staticmethod
+    def _slots(budget: Budget) -> int:
+        return budget.whole + budget.tail + budget.suffix + _SPARE
 
     def _affordable(self, budget: Budget) -> Budget:
         """The budget within the model's positions and the bytes of the accelerator's tier."""

@@ -34,9 +34,14 @@ class Budget:
     grid: int = 24
     suffix: int = 96
 
+    @property
+    def whole(self) -> int:
+        """Tokens of documents that are attended to whole."""
+        return min(self.documents, self.attended)
+
     def within(self, positions: int) -> "Budget":
         """This budget, scaled down where a model has fewer positions."""
-        asked = min(self.documents, self.attended) + self.tail + self.suffix
+        asked = self.whole + self.tail + self.suffix
         if asked <= positions:
             return self
         share = positions / asked
@@ -99,12 +104,14 @@ class Format:
         repository = tokens.named("<repo_name>", "<|repo_name|>")
         suffix = tokens.named("<|fim_suffix|>", "<fim_suffix>", "<jupyter_output>")
         prefix = tokens.named("<|fim_prefix|>", "<fim_prefix>", "<jupyter_code>")
-        able = fills_middle and end is not None and suffix is not None and prefix is not None
+        middle = None
+        if fills_middle and end is not None and suffix is not None and prefix is not None:
+            middle = Middle(suffix, prefix, end)
         return Format(
             start=(end,) if end is not None else (),
             repository=(repository,) if repository is not None else (),
             separator=(separator,) if separator is not None else tuple(tokens.encode("\n\n# ")),
-            middle=Middle(suffix, prefix, end) if able else None,  # type: ignore[arg-type]
+            middle=middle,
         )
 
 

@@ -19,7 +19,7 @@ from model.cache.key import Key, Lineage
 from model.cache.quantised import widened
 from model.positions import PositionScheme
 from model.rotation import turned
-from model.runtimes.runtime import Cancelled, CancelledError, KeysValues, Runtime
+from model.runtimes.runtime import Cancelled, CancelledError, KeysValues, Rows, Runtime
 from model.sparse import SparseDocuments
 
 STEP = 128  # tokens between two looks at `cancelled`
@@ -69,7 +69,7 @@ class Resident:
         self._attended = capacity if attended is None else attended
         self._sparse: SparseDocuments | None = None
         self._chosen_at = 0  # length of the tail when pages were chosen last
-        self._buffer = runtime.buffer(capacity)
+        self._buffer: Any = runtime.buffer(capacity)
         self._lineage: Lineage | None = None
         self._documents: list[_Lying] = []
         self._tail: list[int] = []
@@ -113,6 +113,16 @@ class Resident:
     def forget(self) -> None:
         """The weights changed: nothing that is here is worth anything."""
         self._lineage, self._documents, self._tail, self._fresh, self._sparse = None, [], [], 0, None
+
+    def resize(self, capacity: int, attended: int) -> None:
+        """Forget everything and go on with so many slots. The old buffer is let go of before the new one is made.
+
+        Raises OutOfMemoryError; then it has to be called again with fewer.
+        """
+        self.forget()
+        self._buffer = None
+        self._buffer = self._runtime.buffer(capacity)
+        self.capacity, self._attended = capacity, attended
 
     def attend(self, lineage: Lineage, sink: KeysValues | None, documents: Sequence[Placed]) -> None:
         """Attend to these documents from now on. Of another lineage, everything that is here goes first.
@@ -158,8 +168,8 @@ class Resident:
     def append(self, tokens: Sequence[int], *, every: bool = False) -> NDArray[np.float32]:
         """Put tokens behind the tail. float32 (1, vocabulary) after the last, or (n, vocabulary) after each."""
         at = len(self._tail)
-        rows = "all" if every else "last"
-        logits = self._runtime.forward(self._buffer, tokens, self._start + at, self._position + at, rows)  # type: ignore[arg-type]
+        rows: Rows = "all" if every else "last"
+        logits = self._runtime.forward(self._buffer, tokens, self._start + at, self._position + at, rows)
         if self._fresh == at:
             self._fresh += len(tokens)
         self._tail.extend(tokens)

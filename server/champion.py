@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 
 from model.adapters import Registry
-from model.engine import Engine, EngineError
+from model.engine import NOT_SWITCHED, Engine, EngineError
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class ChampionWatch:
                     await self._look()
                 except Exception as error:  # whatever a damaged adapter raises, the next one must still be seen
                     log.exception("the adapter was not switched")
-                    self._report(f"The adapter was not switched: {error}")
+                    self._report(NOT_SWITCHED.format(error))
                 await asyncio.sleep(_LOOK_SECONDS)
 
     async def _look(self) -> None:

@@ -6,7 +6,6 @@ out this time. Secret files and files that are no text never get here.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -35,7 +34,7 @@ class Context:
         self._workspaces = workspaces
         self._documents = documents
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="units")
-        self._units: OrderedDict[tuple[Path, object], tuple[Document, ...]] = OrderedDict()
+        self._units: dict[Path, tuple[object, tuple[Document, ...]]] = {}  # with the version that they were cut from
 
     async def find(self, snapshot: Snapshot, prefix: str, suffix: str) -> tuple[Document, ...]:
         """The documents for a cursor, the most helpful first; () if nothing is known in time."""
@@ -52,8 +51,10 @@ class Context:
             max_chars=settings.context_characters,
             seconds=settings.context_milliseconds / 1000,
         )
-        try:
-            return await asyncio.wait_for(self._whole(folder, hits), settings.context_milliseconds / 1000)
+        open_texts = {path: self._text(folder, path) for path in {hit.path for hit in hits}}
+        work = asyncio.get_running_loop().run_in_executor(self._executor, self._around, folder, hits, open_texts)
+        try:  # what is late is there for the next request
+            return await asyncio.wait_for(asyncio.shield(work), settings.context_milliseconds / 1000)
         except TimeoutError:
             return ()
 
@@ -62,56 +63,56 @@ class Context:
         place = self._workspaces.of(path)
         if place is not None and self._engine.tokens is not None and self.settings.completion.enabled:
             folder, relative = place
-            asyncio.get_running_loop().run_in_executor(self._executor, self._warm, folder, relative)
+            text = self._text(folder, relative)
+            asyncio.get_running_loop().run_in_executor(self._executor, self._warm, folder, relative, text)
 
     def close(self) -> None:
         """Let the thread end."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def _whole(self, folder: Folder, hits: Sequence[Hit]) -> tuple[Document, ...]:
-        open_texts = {document.path: document.text for document in self._documents if document.path is not None}
-        work = asyncio.get_running_loop().run_in_executor(self._executor, self._around, folder, hits, open_texts)
-        return await asyncio.shield(work)
+    def _text(self, folder: Folder, path: str) -> str | None:
+        """A file as the editor has it; None if it is not open."""
+        document = self._documents.at(folder.named / path, folder.root / path)
+        return document.text if document is not None else None
 
-    def _around(self, folder: Folder, hits: Sequence[Hit], open_texts: dict[Path, str]) -> tuple[Document, ...]:
+    def _around(self, folder: Folder, hits: Sequence[Hit], open_texts: dict[str, str | None]) -> tuple[Document, ...]:
         """The units that hold these hits."""
         found: dict[Document, None] = {}
         for hit in hits:
-            cut = self._cut(folder, hit.path, open_texts.get(folder.root / hit.path))
+            cut = self._cut(folder, hit.path, open_texts[hit.path])
             if not cut:
                 continue
-            text = "".join(unit.text for unit in cut)
-            starts = line_starts(text)
+            starts = line_starts("".join(unit.text for unit in cut))
             first = starts[min(hit.start_line, len(starts) - 1)]
             last = starts[min(hit.end_line, len(starts) - 1)]
             found |= dict.fromkeys(cut[number] for number in units_overlapping(cut, first, max(last, first + 1)))
         return tuple(found)
 
-    def _warm(self, folder: Folder, path: str) -> None:
-        self._engine.warm(self._cut(folder, path, None)[:_WARMED], folder.root.name)
+    def _warm(self, folder: Folder, path: str, text: str | None) -> None:
+        self._engine.warm(self._cut(folder, path, text)[:_WARMED], folder.root.name)
 
     def _cut(self, folder: Folder, path: str, text: str | None) -> tuple[Document, ...]:
-        """The units of a file; () if it cannot be read as text."""
+        """The units of a file, `text` if it is open; () if it cannot be read as text."""
         tokens, file = self._engine.tokens, folder.root / path
         if tokens is None or is_secret(file):
             return ()
         try:
-            status = file.stat()
-            version: object = text if text is not None else (status.st_mtime_ns, status.st_size)
-            if (known := self._units.get((file, version))) is not None:
-                self._units.move_to_end((file, version))
-                return known
+            version: object = text
             if text is None:
+                status = file.stat()
+                version = (status.st_mtime_ns, status.st_size)
                 if status.st_size > self.settings.index.max_file_bytes:
                     return ()
-                text = file.read_text(encoding="utf-8")
+            known = self._units.pop(file, None)
+            if known is None or known[0] != version:
+                read = file.read_text(encoding="utf-8") if text is None else text
+                known = version, _named(units(Document(path, read), tokens, self._engine.longest_document))
         except (OSError, UnicodeDecodeError):
             return ()
-        cut = _named(units(Document(path, text), tokens, self._engine.longest_document))
-        self._units[(file, version)] = cut
+        self._units[file] = known  # the newest last
         while len(self._units) > _KEPT:
-            self._units.popitem(last=False)
-        return cut
+            del self._units[next(iter(self._units))]
+        return known[1]
 
 
 def _named(cut: Sequence[Document]) -> tuple[Document, ...]:

@@ -128,6 +128,7 @@ class Documents:
     def __init__(self, encoding: lsp.PositionEncodingKind = lsp.PositionEncodingKind.Utf16) -> None:
         self._encoding = encoding
         self._open: dict[str, OpenDocument] = {}
+        self._uris: dict[Path, str] = {}  # of the documents that are files
 
     def __len__(self) -> int:
         return len(self._open)
@@ -139,11 +140,17 @@ class Documents:
         """Take over a document; opened twice, the later text counts."""
         document = OpenDocument(item.uri, item.language_id, item.version, item.text, self._encoding)
         self._open[item.uri] = document
+        if document.path is not None:
+            self._uris[document.path] = item.uri
         return document
 
     def get(self, uri: str) -> OpenDocument | None:
         """The open document, or None if the client never opened it."""
         return self._open.get(uri)
+
+    def at(self, *paths: Path) -> OpenDocument | None:
+        """The open document of a file, which may go by any of these paths; None if the client never opened it."""
+        return next((self._open[self._uris[path]] for path in paths if path in self._uris), None)
 
     def change(
         self, uri: str, version: int, changes: Sequence[lsp.TextDocumentContentChangeEvent]
@@ -159,7 +166,10 @@ class Documents:
 
     def close(self, uri: str) -> OpenDocument | None:
         """Let go of a document."""
-        return self._open.pop(uri, None)
+        document = self._open.pop(uri, None)
+        if document is not None and document.path is not None:
+            self._uris.pop(document.path, None)
+        return document
 
 
 def path_of(uri: str) -> Path | None:

@@ -68,10 +68,12 @@ class Session:
         )
         self.documents = Documents(client.encoding)
         self.workspaces = Workspaces(settings.index, embedding, client.on_index_progress)
+        registry = Registry(folders.adapters_folder())
         self.engine = Engine(
             base,
             name=settings.model.base,
             shipped=shipped(settings.model.base),
+            champion=lambda: registry.champion(settings.model.base),
             options=engine_options(settings),
             report=self._report_from_afar,
         )
@@ -86,9 +88,7 @@ class Session:
             None if client.pulls_diagnostics else client.publish,
         )
         self.fixer = Fixer(self.diagnostics, self.completer)
-        self._champion = ChampionWatch(
-            Registry(folders.adapters_folder()), self.engine, settings.model.base, self.report
-        )
+        self._champion = ChampionWatch(registry, self.engine, settings.model.base, self.report)
         self._loop_delay = LoopDelay()
         self._status_file = StatusFile(self.status)
 

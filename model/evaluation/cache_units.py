@@ -106,6 +106,16 @@ def module_file(module: PurePosixPath, files: Mapping[str, str]) -> str | None:
     return next((file for file in (f"{module}.py", f"{module}/__init__.py") if file in files), None)
 
 
+def module_of(node: ast.ImportFrom, here: PurePosixPath) -> PurePosixPath:
+    """The module that `from ... import ...` in a file of the folder `here` names, as a path without suffix."""
+    base = PurePosixPath()
+    if node.level:
+        base = here
+        for _ in range(node.level - 1):
+            base = base.parent
+    return base.joinpath(*node.module.split(".")) if node.module else base
+
+
 def names_in(text: str) -> frozenset[str]:
     """The names that a piece of code uses or binds, without keywords, builtins, `self` and `cls`.
 
@@ -127,12 +137,7 @@ def _from(
     node: ast.ImportFrom, here: PurePosixPath, files: Mapping[str, str]
 ) -> list[tuple[PurePosixPath, tuple[str, ...]]]:
     """The modules that `from ... import ...` reads: submodules that are named, and the module itself for the rest."""
-    base = PurePosixPath()
-    if node.level:
-        base = here
-        for _ in range(node.level - 1):
-            base = base.parent
-    module = base.joinpath(*node.module.split(".")) if node.module else base
+    module = module_of(node, here)
     names = tuple(alias.name for alias in node.names)
     inner: list[tuple[PurePosixPath, tuple[str, ...]]] = [
         (module / name, ()) for name in names if module_file(module / name, files)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from model.runtimes.onnx_quantise import Precision
+from model.runtimes.onnx_runtime import HEAD_MULTIPLE, OnnxRuntime
 from model.runtimes.runtime import Runtime
 from model.shape import read_shape
 
@@ -29,15 +30,13 @@ def open_runtime(
     """
     if name == "auto":
         cpu = device == "cpu" or not _has_cuda()
-        usable = find_spec("onnxruntime") is not None and read_shape(folder).head_dim % 16 == 0
+        usable = find_spec("onnxruntime") is not None and read_shape(folder).head_dim % HEAD_MULTIPLE == 0
         name = "onnx" if cpu and usable else "torch"
     if name == "onnx" and device != "cpu" and _onnx_has_cuda():
         from model.runtimes.onnx_cuda import OnnxCudaRuntime
 
         return OnnxCudaRuntime(folder, adapters, precision=precision, threads=threads)
     if name == "onnx":
-        from model.runtimes.onnx_runtime import OnnxRuntime
-
         return OnnxRuntime(folder, adapters, precision=precision, threads=threads)
     from model.runtimes.torch_runtime import TorchRuntime
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.onnx_session import declared
 from model.runtimes.onnx_quantise import BITS, Precision, quantise
 from model.shape import ModelShape
 
@@ -139,7 +140,7 @@ def build(
         outputs += [info(f"new_{kind}.{layer}", graph.float_type, cache) for kind in ("keys", "values")]
         outputs.append(info(queries_name(shape, layer), graph.float_type, [1, "n", None]))
     model = helper.make_model(
-        helper.make_graph(graph.nodes, shape.family, inputs, outputs, [*graph.constants, *_declared(graph.weights)]),
+        helper.make_graph(graph.nodes, shape.family, inputs, outputs, [*graph.constants, *declared(graph.weights)]),
         opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid(_CONTRIB, 1)],
         ir_version=_IR_VERSION,
     )
@@ -258,17 +259,3 @@ def _head_norm(graph: Graph, source: str, heads: int, weight: NDArray[np.float32
         stash_type=1,
     )
     return graph.node("Reshape", [f"{source}.normed", together], f"{source}.joined")
-
-
-def _declared(weights: Mapping[str, NDArray[Any]]) -> list[Any]:
-    """Initialisers without data: type, sizes, and the note that the data come from outside."""
-    from onnx import TensorProto, helper
-
-    declared = []
-    for name, value in weights.items():
-        tensor = TensorProto(name=name, data_type=helper.np_dtype_to_tensor_dtype(value.dtype), dims=value.shape)
-        tensor.data_location = TensorProto.EXTERNAL
-        entry = tensor.external_data.add()
-        entry.key, entry.value = "location", "memory"
-        declared.append(tensor)
-    return declared

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.onnx_session import Session, open_session
 from inkling.errors import UserError
 from inkling.imports import heavy
 from model.checkpoint import load_tensors
@@ -42,13 +43,12 @@ class OnnxRuntime:
     ) -> None:
         with heavy:
             try:
-                import onnxruntime
+                import onnxruntime  # noqa: F401  (slow, and may be missing)
             except ImportError as error:
                 raise NoOnnxRuntimeError(
                     "onnxruntime is not installed: `pip install 'inkling[cpu]'`, or set inkling.model.runtime to torch."
                 ) from error
-            import onnx  # noqa: F401  (imported here, as it is slow)
-        onnxruntime.set_default_logger_severity(3)
+            import onnx  # noqa: F401  (slow)
         self.shape: ModelShape = read_shape(folder)
         if self.shape.head_dim % HEAD_MULTIPLE:
             raise UnsupportedModelError(
@@ -59,23 +59,13 @@ class OnnxRuntime:
         self.precision = precision
         self._folder = folder
         self._threads = threads
-        self._session: Any = None
-        self._weights: Any = None
+        self._session: Session
         self.load_adapters(adapters)
 
     def load_adapters(self, folders: Sequence[Path]) -> None:
         """Merge, quantise, and make a new session; the old one serves until that is done."""
-        import onnxruntime
-
         graph, arrays = build(self.shape, load_tensors(self._folder, folders), self.precision, half=self.half)
-        names, values = list(arrays), [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_external_initializers(names, values)
-        session = onnxruntime.InferenceSession(graph, options, providers=list(self.providers))
-        self._session, self._weights = session, (arrays, values)
+        self._session = open_session(graph, arrays, threads=self._threads, providers=self.providers)
 
     def buffer(self, capacity: int) -> Any:
         """Zeroed arrays."""
@@ -104,7 +94,7 @@ class OnnxRuntime:
         """Run `tokens` and return their rotated queries, float32 (layers, n, heads, head_dim)."""
         names = [queries_name(self.shape, layer) for layer in range(self.shape.layers)]
         self._run(buffer, tokens, slot, position, every=False, names=names)
-        raw = [value.numpy()[0] for value in buffer.binding_for(self._session).get_outputs()[: len(names)]]
+        raw = [value.numpy()[0] for value in buffer.binding_for(self._session.inference).get_outputs()[: len(names)]]
         width = self.shape.heads * self.shape.head_dim
         stacked = np.stack([one[:, :width] for one in raw]).astype(np.float32)
         stacked = stacked.reshape(self.shape.layers, len(tokens), self.shape.heads, self.shape.head_dim)
@@ -124,7 +114,7 @@ class OnnxRuntime:
         names: Sequence[str] = (),
     ) -> NDArray[np.float32]:
         count, filled = len(tokens), slot + len(tokens)
-        binding = buffer.binding_for(self._session)
+        binding = buffer.binding_for(self._session.inference)
         binding.clear_binding_outputs()
         for name in names or (LOGITS[self.half],):
             binding.bind_output(name)
@@ -135,7 +125,7 @@ class OnnxRuntime:
         binding.bind_cpu_input("total", np.array(filled, dtype=np.int32))
         wanted = np.arange(count, dtype=np.int64) if every else np.array([count - 1], dtype=np.int64)
         binding.bind_cpu_input("rows", wanted)
-        self._session.run_with_iobinding(binding)
+        self._session.inference.run_with_iobinding(binding)
         logits: NDArray[np.float32] = binding.get_outputs()[0].numpy()[0]
         return logits
 

@@ -18,6 +18,7 @@ from feedback.redaction import holds_secret
 from inkling.folders import cache_folder
 from model.catalog import Wheel
 from model.download import Report, fetch
+from model.evaluation.cache_units import module_of
 from model.weights import locate, quiet
 
 LIST = Path(__file__).with_name("corpus.toml")
@@ -167,12 +168,7 @@ def _imports(path: str, text: str) -> dict[str, tuple[str, ...]]:
                 for file in _module_files(PurePosixPath(*alias.name.split("."))):
                     found.setdefault(file, ())
         elif isinstance(node, ast.ImportFrom):
-            base = PurePosixPath()
-            if node.level:
-                base = here
-                for _ in range(node.level - 1):
-                    base = base.parent
-            module = base.joinpath(*node.module.split(".")) if node.module else base
+            module = module_of(node, here)
             names = tuple(alias.name for alias in node.names)
             found.update({file: found.get(file, ()) + names for file in _module_files(module)})
             for name in names:

@@ -143,12 +143,16 @@ def complete(
         err.print(problem, highlight=False, markup=False)
 
     async def answer() -> Offer | Refusal:
-        engine = Engine(_weights(base), name=base, shipped=shipped(base), options=engine_options(settings))
+        engine = Engine(
+            _weights(base),
+            name=base,
+            shipped=shipped(base),
+            champion=lambda: Registry(adapters_folder()).champion(base) if adapter else None,
+            options=engine_options(settings),
+            report=lambda message: err.print(message, highlight=False, markup=False),
+        )
         engine.start()
         await engine.ready()
-        champion = Registry(adapters_folder()).champion(base) if adapter else None
-        if champion is not None:
-            await engine.use_adapter(champion.folder, champion.name)
         try:
             return await Completer(engine, Gate("eager")).complete(request)
         finally:

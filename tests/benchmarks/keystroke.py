@@ -30,10 +30,10 @@ def run() -> None:
         prefix = text[: at + key]
         return CompletionRequest("server/documents.py", "python", prefix, "", documents, max_tokens=1, wait=True)
 
-    generator.complete(typed(0), lambda: False, name="", adapter=None)
+    generator.complete(typed(0), lambda: False)
     seconds, tokens = [], []
     for key in range(1, _KEYS):
-        cost = generator.complete(typed(key), lambda: False, name="", adapter=None).cost
+        cost = generator.complete(typed(key), lambda: False).cost
         seconds.append(cost.prefill_seconds)
         tokens.append(cost.prefilled_tokens)
     prompt = generator.layout.build(typed(_KEYS))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from inkling.errors import InklingError
+from model.adapters import Adapter
 from model.cache.document_cache import CacheBudgets
 from model.completion import Completion, CompletionRequest, Refusal
 from model.document import Document
@@ -190,6 +191,30 @@ async def test_an_adapter_that_cannot_be_read_leaves_the_engine_as_it_was(engine
     assert isinstance(await engine.complete(request("x = ")), Completion)
 
 
+async def test_the_champion_is_there_from_the_first_request_on(tiny_base: Path, make_adapter: Callable[[int], Path]):
+    champion = Adapter("five", "tiny", "champion", 0.0, "", make_adapter(5))
+    engine = Engine(tiny_base, name="tiny", options=OPTIONS, champion=lambda: champion)
+    engine.start()
+    await engine.ready()
+    first = await text_of(engine, "def area(radius):\n    ret")
+    assert first.adapter == "five"
+    await engine.use_adapter(None, None)
+    await engine.use_adapter(champion.folder, champion.name)
+    assert (await text_of(engine, "def area(radius):\n    ret")).tokens == first.tokens
+    engine.close()
+
+
+async def test_a_champion_that_cannot_be_used_is_reported_and_the_base_serves(tiny_base: Path, tmp_path: Path):
+    told: list[str] = []
+    broken = Adapter("broken", "tiny", "champion", 0.0, "", tmp_path)
+    engine = Engine(tiny_base, name="tiny", options=OPTIONS, champion=lambda: broken, report=told.append)
+    engine.start()
+    await engine.ready()
+    assert (await text_of(engine, "x = ")).adapter is None
+    assert str(tmp_path) in told[0]
+    engine.close()
+
+
 async def attended(engine: Engine, prefix: str, *documents: Document) -> Completion:
     """Completes until the documents that were asked for are attended to."""
     for _ in range(200):
@@ -269,4 +294,26 @@ async def test_where_an_accelerator_is_too_small_documents_give_way_and_then_the
         assert status["runtime"] == "cramped"
         assert str(documents) in status["notes"][-1]
     assert told == status["notes"]
+    engine.close()
+
+
+async def test_memory_that_runs_out_again_while_giving_way_ends_on_the_cpu(tiny_base: Path):
+    """The smaller buffer does not fit either."""
+
+    class FullRuntime(CrampedRuntime):
+        def forward(self, *arguments: Any) -> np.ndarray:
+            self.slots = 600
+            raise OutOfMemoryError
+
+    def make(folder: Path, adapters: Sequence[Path], device: str | None) -> OnnxRuntime:
+        if device == "cpu":
+            return OnnxRuntime(folder, adapters, precision="float32", threads=1)
+        return FullRuntime(folder, adapters, 10_000)
+
+    engine = Engine(tiny_base, name="tiny", options=OPTIONS, make_runtime=make)
+    engine.start()
+    await engine.ready()
+    assert isinstance(await engine.complete(request("x = ")), Completion)
+    assert engine.status()["runtime"] == "onnx-cpu-float32"
+    assert len(engine.status()["notes"]) == 2
     engine.close()

@@ -49,11 +49,11 @@ def request(prefix: str, *documents: Document, **more: object) -> CompletionRequ
 
 
 def complete(generator: Generator, asked: CompletionRequest):
-    return generator.complete(asked, never, name="tiny", adapter=None)
+    return generator.complete(asked, never)
 
 
 def settle(generator: Generator) -> None:
-    while generator.idle(never, name="tiny", adapter=None):
+    while generator.idle(never):
         pass
 
 
@@ -119,7 +119,7 @@ def test_after_any_history_logits_are_those_of_one_masked_forward_pass(
         @rule(steps=st.integers(1, 6))
         def idle(self, steps: int) -> None:
             for _ in range(steps):
-                self.generator.idle(never, name="tiny", adapter=None)
+                self.generator.idle(never)
 
         @precondition(lambda self: self.files)
         @rule(count=st.integers(0, 3), repository=st.sampled_from(["", "shapes"]), looks=st.integers(0, 6))
@@ -127,7 +127,7 @@ def test_after_any_history_logits_are_those_of_one_masked_forward_pass(
             left = iter([False] * looks)
             asked = request(self.prefix, *self.documents(count), repository=repository)
             with suppress(CancelledError):
-                self.generator.complete(asked, lambda: next(left, True), name="tiny", adapter=None)
+                self.generator.complete(asked, lambda: next(left, True))
 
         @rule(count=st.integers(0, 3), repository=st.sampled_from(["", "shapes"]), wait=st.booleans())
         def complete(self, count: int, repository: str, wait: bool) -> None:
@@ -261,7 +261,7 @@ def test_ten_thousand_documents_are_no_error(tiny_base: Path):
     made = complete(generator, request("x = ", *documents))
     assert made.documents == ()
     for _ in range(50):
-        generator.idle(never, name="tiny", adapter=None)
+        generator.idle(never)
     status = generator.status()
     assert status["resident"]["documents"] > 0
     assert status["resident"]["slots"] == generator.resident.capacity

@@ -14,7 +14,7 @@ from model.prompt import Prompt
 from model.runtimes.onnx_runtime import OnnxRuntime
 from model.runtimes.runtime import Runtime
 from model.runtimes.torch_runtime import TorchRuntime
-from tests.unit.model.reference import MaskedReference
+from tests.unit.model.reference import MaskedReference, random_network
 
 VOCABULARY, CLOSE = 120, {"atol": 1e-4, "rtol": 1e-4}
 Open = Callable[..., Runtime]
@@ -29,17 +29,6 @@ def lean(folder: Path, *adapters: Path) -> TorchRuntime:
 
 
 RUNTIMES = pytest.mark.parametrize("open_one", [onnx, lean], ids=["onnx", "torch"])
-SIZES: dict[str, Any] = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 48,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 16,
-    "max_position_embeddings": 512,
-    "initializer_range": 0.2,
-}
 LLAMA3 = {
     "rope_type": "llama3",
     "rope_theta": 10_000.0,
@@ -65,20 +54,10 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A small random network of each family."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    found = {}
-    for name, (family, more) in FAMILIES.items():
-        torch.manual_seed(1)
-        config = AutoConfig.for_model(family, **{**SIZES, **more})
-        made = AutoModelForCausalLM.from_config(config).float()
-        for parameter_name, parameter in made.named_parameters():
-            if parameter_name.endswith(("bias", "norm.weight")):
-                torch.nn.init.normal_(parameter, 1.0 if parameter_name.endswith("norm.weight") else 0.0, 0.2)
-        found[name] = tmp_path_factory.mktemp("families") / "weights"
-        made.save_pretrained(found[name])
-    return found
+    return {
+        name: random_network(tmp_path_factory.mktemp("families") / "weights", family, **more)
+        for name, (family, more) in FAMILIES.items()
+    }
 
 
 def some(seed: int, count: int) -> tuple[int, ...]:
@@ -93,7 +72,7 @@ def test_a_forward_pass_is_that_of_transformers_however_it_is_cut(
     tokens = some(0, 90)
     expected = MaskedReference(folders[family]).logits(Prompt((), (), tokens, b""))
     runtime = open_one(folders[family])
-    position = scheme_for("parallel", 512).tail(0, [])
+    position = scheme_for("parallel", 1024).tail(0, [])
     whole, pieces = runtime.buffer(100), runtime.buffer(100)
     np.testing.assert_allclose(runtime.forward(whole, tokens, 0, position, "all"), expected, **CLOSE)
     np.testing.assert_allclose(runtime.forward(whole, tokens[-1:], 89, position + 89), expected[-1:], **CLOSE)
@@ -112,7 +91,7 @@ def test_documents_that_were_encoded_apart_are_one_masked_forward_pass(
 ):
     sink, documents, tail = some(1, 3), (some(2, 20), some(3, 31), some(4, 5)), some(5, 25)
     expected = MaskedReference(folders[family]).logits(Prompt(sink, documents, tail, b""), scheme)
-    runtime, placed = open_one(folders[family]), scheme_for(scheme, 512)
+    runtime, placed = open_one(folders[family]), scheme_for(scheme, 1024)
     apart, together = runtime.buffer(60), runtime.buffer(100)
     runtime.forward(apart, sink, 0, 0, "none")
     together.write(0, apart.read(0, 3))

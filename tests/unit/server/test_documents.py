@@ -1,6 +1,7 @@
 """Positions, offsets and edits: the protocol's view of a text equals ours, whatever the text is made of."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -122,3 +123,13 @@ def test_a_document_that_is_opened_twice_has_its_later_text():
 @pytest.mark.parametrize("uri", ["untitled:Untitled-1", "vscode-notebook-cell:/x.ipynb#1", "git:/a.py"])
 def test_what_is_not_a_file_has_no_path(uri: str):
     assert path_of(uri) is None
+
+
+def test_an_open_document_is_found_by_the_path_of_its_file(tmp_path: Path):
+    documents, file = Documents(), tmp_path / "a b.py"
+    documents.open(lsp.TextDocumentItem(file.as_uri(), "python", 1, "x = 1\n"))
+    found = documents.at(tmp_path / "elsewhere.py", file)
+    assert found is not None
+    assert found.text == "x = 1\n"
+    documents.close(file.as_uri())
+    assert documents.at(file) is None

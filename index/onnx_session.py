@@ -1,0 +1,52 @@
+"""An ONNX graph whose arrays lie beside it: declared in the graph by type and size, handed to the session as they are.
+
+Nothing is serialised but the nodes, and no limit of two gigabytes applies. The session's threads sleep between
+operators instead of spinning, so that all cores can be used beside other programs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Session:
+    """`inference` is onnxruntime's InferenceSession. It reads the arrays where they are, so it keeps them."""
+
+    inference: Any
+    arrays: Arrays
+    values: Sequence[Any]
+
+
+def declared(arrays: Arrays) -> list[Any]:
+    """Initialisers without data: type, sizes, and the note that the data come from outside."""
+    from onnx import TensorProto, helper
+
+    found = []
+    for name, value in arrays.items():
+        tensor = TensorProto(name=name, data_type=helper.np_dtype_to_tensor_dtype(value.dtype), dims=value.shape)
+        tensor.data_location = TensorProto.EXTERNAL
+        entry = tensor.external_data.add()
+        entry.key, entry.value = "location", "memory"
+        found.append(tensor)
+    return found
+
+
+def open_session(
+    graph: bytes, arrays: Arrays, *, threads: int = 0, providers: Sequence[str] = ("CPUExecutionProvider",)
+) -> Session:
+    """A session for a graph that `declared` its arrays. `threads` 0: all cores."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(3)
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_external_initializers(list(arrays), values)
+    return Session(onnxruntime.InferenceSession(graph, options, providers=list(providers)), arrays, values)

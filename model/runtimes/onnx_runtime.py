@@ -1,8 +1,6 @@
 """ONNX Runtime: the fastest correct way to serve on a CPU, with weights as 8-bit blocks. Needs no torch there.
 
-The session's threads sleep between operators instead of spinning: with that, all cores are never slower than one, even
-beside a busy neighbour (with spinning, a neighbour doubled the time). Keys and values are float32 arrays of ours that
-the session appends to in place. On CUDA see `model.runtimes.onnx_cuda`.
+Keys and values are float32 arrays of ours that the session appends to in place. On CUDA see `model.runtimes.onnx_cuda`.
 """
 
 from collections.abc import Sequence
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.onnx_session import Session, open_session
+from index.onnx_session import SPIN_MICROSECONDS, Session, open_session
 from inkling.errors import UserError
 from inkling.imports import heavy
 from model.checkpoint import load_tensors
@@ -31,7 +29,7 @@ class NoOnnxRuntimeError(UserError):
 
 
 class OnnxRuntime:
-    """See `model.runtimes.runtime.Runtime`. `threads` 0: all cores."""
+    """See `model.runtimes.runtime.Runtime`. `threads` and `spin` as in `index.onnx_session.open_session`."""
 
     device = "cpu"
     dtype: DType = "float32"
@@ -39,7 +37,13 @@ class OnnxRuntime:
     providers: Sequence[str] = ("CPUExecutionProvider",)
 
     def __init__(
-        self, folder: Path, adapters: Sequence[Path] = (), *, precision: Precision = "int8", threads: int = 0
+        self,
+        folder: Path,
+        adapters: Sequence[Path] = (),
+        *,
+        precision: Precision = "int8",
+        threads: int = 0,
+        spin: int | None = SPIN_MICROSECONDS,
     ) -> None:
         with heavy:
             try:
@@ -59,13 +63,14 @@ class OnnxRuntime:
         self.precision = precision
         self._folder = folder
         self._threads = threads
+        self._spin = spin
         self._session: Session
         self.load_adapters(adapters)
 
     def load_adapters(self, folders: Sequence[Path]) -> None:
         """Merge, quantise, and make a new session; the old one serves until that is done."""
         graph, arrays = build(self.shape, load_tensors(self._folder, folders), self.precision, half=self.half)
-        self._session = open_session(graph, arrays, threads=self._threads, providers=self.providers)
+        self._session = open_session(graph, arrays, threads=self._threads, providers=self.providers, spin=self._spin)
 
     def buffer(self, capacity: int) -> Any:
         """Zeroed arrays."""

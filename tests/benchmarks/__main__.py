@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import embedding, keystroke, responsiveness, runtimes, shapes
+from tests.benchmarks import embedding, keystroke, responsiveness, runtimes, shapes, spinning
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "embedding": embedding.run,
@@ -11,6 +11,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "responsiveness": responsiveness.run,
     "runtimes": runtimes.run,
     "shapes": shapes.run,
+    "spinning": spinning.run,
 }
 
 

@@ -201,13 +201,15 @@ class TrainingPrompt:
     """One row for training: equally long tuples of token ids, whether a token carries loss, positions and blocks.
 
     `blocks`: 0 for the sink, 1, 2, ... for the documents, -1 for the tail. A token sees the sink, what stands before
-    it in its own block, and everything before it if it belongs to the tail.
+    it in its own block, and everything before it if it belongs to the tail. `positions` are those at which a token is
+    computed, `moved` by how much further on the tail sees it.
     """
 
     tokens: tuple[int, ...]
     targets: tuple[bool, ...]
     positions: tuple[int, ...]
     blocks: tuple[int, ...]
+    moved: tuple[int, ...]
 
 
 def training_prompt(
@@ -238,15 +240,19 @@ def row_of(prompt: Prompt, ahead: Sequence[int], scheme: PositionScheme) -> Trai
     tokens = list(prompt.sink)
     positions = list(range(len(prompt.sink)))
     blocks = [0] * len(prompt.sink)
-    starts = scheme.starts(len(prompt.sink), lengths)
+    moved = [0] * len(prompt.sink)
+    sink = len(prompt.sink)
+    starts = scheme.starts(sink, lengths)
     for number, (document, start) in enumerate(zip(prompt.documents, starts, strict=True), start=1):
         tokens += document
-        positions += range(start, start + len(document))
+        positions += range(sink, sink + len(document))
         blocks += [number] * len(document)
-    first = scheme.tail(len(prompt.sink), lengths)
+        moved += [start - sink] * len(document)
+    first = scheme.tail(sink, lengths)
     context = len(tokens) + len(prompt.tail)
     tokens += tail
     positions += range(first, first + len(tail))
     blocks += [-1] * len(tail)
+    moved += [0] * len(tail)
     targets = [False] * context + [True] * len(ahead)
-    return TrainingPrompt(tuple(tokens), tuple(targets), tuple(positions), tuple(blocks))
+    return TrainingPrompt(tuple(tokens), tuple(targets), tuple(positions), tuple(blocks), tuple(moved))

@@ -13,7 +13,8 @@ import numpy as np
 from model.completion import CompletionRequest
 from model.tokens import Tokens
 from model.training.batches import target_logits
-from model.training.exercises import MIDDLE, PREFIX, Cursor, Exercises
+from model.training.cursors import Cursor
+from model.training.exercises import MIDDLE, PREFIX, Exercises
 from model.training.rows import Row
 
 

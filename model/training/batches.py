@@ -7,8 +7,8 @@ where a token with loss is predicted, so memory goes with the length of the targ
 
 from typing import TYPE_CHECKING, Any
 
-from model.training.attention import masks
-from model.training.rows import Row, segments
+from model.training.attention import blocks_of
+from model.training.rows import Row
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ def target_logits(model: Any, row: Row, device: str = "cpu") -> tuple["torch.Ten
     hidden = causal.get_decoder()(
         input_ids=tokens,
         position_ids=torch.tensor([row.positions], device=device),
-        blocks=masks(segments(row.blocks), groups, _computed(causal, device), device),
+        blocks=blocks_of(row, causal.get_decoder().rotary_emb.inv_freq, groups, _computed(causal, device), device),
         use_cache=False,
     )[0]
     logits = causal.get_output_embeddings()(hidden[0, wanted]).float()

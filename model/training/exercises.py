@@ -1,30 +1,30 @@
-"""Exercises from finished code: a cursor in a file, other files of the package, and what stands at the cursor.
+"""Exercises from finished code: cursors in a file, other files of the package, and what stands at the cursors.
 
 They are laid out by `model.prompt`, exactly as a server would have laid them out. What always holds: the same corpus
 and seed give the same exercises; documents come from other files than the cursor.
 """
 
-import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.completion import CompletionRequest
 from model.document import Document
-from model.positions import PositionScheme, Sequential
+from model.positions import PositionScheme
 from model.prompt import Budget, Format, Layout, TrainingPrompt, row_of
 from model.tokens import Tokens
-from model.training.corpus import CodeFile
+from model.training.corpus_files import CodeFile
+from model.training.cursors import Cursor, draw_cursor
+from model.training.outline import outline
 from model.training.rows import Row, joined, plain, row
 
 MIDDLE, PREFIX = 1.0, 0.2  # weights of the loss: of what is to be written, and of the text before the cursor
 _MOST_DOCUMENTS = 4
 _CHARACTERS = 3.3  # of a token, about
-_MIDDLE_CHARACTERS = 420
 _LONG_FILE = 3000  # characters from which on several cursors are not all at the same place
-_AHEAD_CHARACTERS = 260  # written behind a cursor without a suffix
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,7 @@ class Shape:
     no_document_share: float = 0.1
     strange_share: float = 0.15  # a document of another package
     no_name_share: float = 0.1
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """A place in a text: what is written from `start` to `stop`. Without `suffix` what follows is not shown."""
-
-    start: int
-    stop: int
-    suffix: bool
+    script_share: float = 0.2  # rows of JavaScript and TypeScript, where there are such packages beside Python's
 
 
 class Exercises:
@@ -67,9 +59,7 @@ class Exercises:
         self.shape = shape or Shape()
         self._files = {name: list(found) for name, found in files.items() if len(found) > 1}
         self._names = list(self._files)
-        # Big packages would be half of everything otherwise.
-        sizes = np.array([sum(len(file.text) for file in found) for found in self._files.values()]) ** 0.5
-        self._shares = sizes / sizes.sum()
+        self._shares = self._shares_of_packages()
         self._tokens = tokens
         self._scheme = scheme
         form = Format.of(tokens, fills_middle=True)
@@ -83,7 +73,16 @@ class Exercises:
             for tail in self.shape.tails
             for suffix in self.shape.suffixes
         ]
-        self._starts = lru_cache(maxsize=4096)(_definitions)
+        self._outline = lru_cache(maxsize=4096)(outline)
+
+    def _shares_of_packages(self) -> NDArray[np.float64]:
+        """How often a package is drawn: by the root of its size, as big ones would be half of everything otherwise."""
+        shares = np.array([sum(len(file.text) for file in found) for found in self._files.values()]) ** 0.5
+        scripts = np.array([found[0].language != "python" for found in self._files.values()])
+        if scripts.any() and not scripts.all():
+            shares[scripts] *= self.shape.script_share / shares[scripts].sum()
+            shares[~scripts] *= (1 - self.shape.script_share) / shares[~scripts].sum()
+        return np.asarray(shares / shares.sum())
 
     def draw(self, random: np.random.Generator) -> Row:
         """One row: a file, documents, some cursors; under the document mask or as in a plain forward pass."""
@@ -101,22 +100,20 @@ class Exercises:
         name = "" if random.random() < self.shape.no_name_share else package
         documents = self._documents(random, file, package)
         tails = self.shape.tails_per_row if len(file.text) > _LONG_FILE else 1
-        cursors = [self._cursor(random, file.text) for _ in range(tails)]
-        return CompletionRequest(file.path, "python", file.text, "", documents, name), cursors
+        sections = self._outline(file.language, file.text).sections
+        cursors = [draw_cursor(random, file.text, sections, self.shape.no_suffix_share) for _ in range(tails)]
+        return CompletionRequest(file.path, file.language, file.text, "", documents, name), cursors
 
     def lay_out(
         self, request: CompletionRequest, cursors: Sequence[Cursor], layout: Layout | None = None, *, masked: bool
     ) -> Row:
         """One row of a request that was drawn. Without `layout` the largest one is taken."""
         layout = layout or self._layouts[-1]
-        scheme: PositionScheme = self._scheme if masked else Sequential()
-        rows = [row(*self._tail(layout, request, cursor, scheme)) for cursor in cursors]
+        rows = [row(*self._tail(layout, request, cursor)) for cursor in cursors]
         whole = joined(rows)
         return whole if masked else plain(whole)
 
-    def _tail(
-        self, layout: Layout, request: CompletionRequest, cursor: Cursor, scheme: PositionScheme
-    ) -> tuple[TrainingPrompt, list[float]]:
+    def _tail(self, layout: Layout, request: CompletionRequest, cursor: Cursor) -> tuple[TrainingPrompt, list[float]]:
         """One cursor as a prompt, with the weight of each token."""
         text = request.prefix
         asked = replace(request, prefix=text[: cursor.start], suffix=text[cursor.stop :] if cursor.suffix else "")
@@ -129,7 +126,7 @@ class Exercises:
             before = prompt.tail.index(middle.prefix) + 1
         else:
             before = len(layout.tail(replace(request, prefix="", suffix=""))[0])
-        found = row_of(prompt, ahead, scheme)
+        found = row_of(prompt, ahead, self._scheme)
         context = len(found.tokens) - len(ahead) - len(prompt.tail)
         weights = [0.0] * (context + before) + [PREFIX] * (len(prompt.tail) - before) + [MIDDLE] * len(ahead)
         return found, weights
@@ -164,7 +161,7 @@ class Exercises:
         self, random: np.random.Generator, file: CodeFile, names: Sequence[str], sizes: tuple[int, int]
     ) -> Document:
         """Some whole definitions of a file, often from one that is asked for by name."""
-        starts = self._starts(file.text)
+        starts = self._outline(file.language, file.text).statements
         named = [number for number, (_, name) in enumerate(starts) if name in names]
         first = int(random.choice(named)) if named and random.random() < 0.75 else int(random.integers(len(starts)))
         room = _CHARACTERS * float(random.integers(*sizes))
@@ -177,57 +174,3 @@ class Exercises:
             cut = text.rfind("\n", 0, int(1.3 * room))
             text = text[: cut + 1] if cut > 0 else text
         return Document(file.path, text.strip("\n") + "\n", str(first))
-
-    def _cursor(self, random: np.random.Generator, text: str) -> Cursor:
-        """A cursor anywhere that is worth a completion: the rest of a line, lines, a block, or a part of a line."""
-        lines = text.split("\n")
-        offsets = np.cumsum([0, *(len(line) + 1 for line in lines)])
-        full = [number for number, line in enumerate(lines) if line.strip() and number > 2]
-        number = full[int(random.integers(len(full)))] if full else 0
-        line, at = lines[number], int(offsets[number])
-        indent = len(line) - len(line.lstrip())
-        column = int(random.integers(indent, max(indent + 1, len(line))))
-        if random.random() < self.shape.no_suffix_share:
-            stop = min(len(text), at + column + _AHEAD_CHARACTERS)
-            return Cursor(at + column, max(at + column + 1, text.rfind("\n", at + column, stop) + 1), False)
-        kind = random.random()
-        end = at + len(line)
-        if kind < 0.35:  # the rest of a line
-            return Cursor(at + column, max(end, at + column + 1), True)
-        if kind < 0.45:  # a part of a line
-            stop = int(random.integers(column + 1, max(column + 2, len(line) + 1)))
-            return Cursor(at + column, at + stop, True)
-        if kind < 0.65:  # a whole line
-            return Cursor(at + indent, end, True)
-        last = number
-        if kind < 0.8:  # some lines
-            last = min(len(lines) - 1, number + int(random.integers(1, 5)))
-            start = at + column
-        else:  # a block, up to the line that is indented less
-            while last + 1 < len(lines) and (not lines[last + 1].strip() or _indent(lines[last + 1]) >= indent):
-                last += 1
-            start = at + indent
-        while last > number and (
-            not lines[last].strip() or offsets[last] + len(lines[last]) - start > _MIDDLE_CHARACTERS
-        ):
-            last -= 1
-        return Cursor(start, max(int(offsets[last]) + len(lines[last]), start + 1), True)
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
-
-
-def _definitions(text: str) -> tuple[tuple[int, str], ...]:
-    """Where each top-level statement of a Python text starts, decorators included, with the name that it defines."""
-    lines = text.split("\n")
-    offsets = np.cumsum([0, *(len(line) + 1 for line in lines)])
-    found = []
-    for node in ast.parse(text).body:
-        decorators = getattr(node, "decorator_list", [])
-        first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
-        name = getattr(node, "name", "")
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name = node.targets[0].id
-        found.append((int(offsets[first - 1]), name))
-    return tuple(found) or ((0, ""),)

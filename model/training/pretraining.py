@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from model.shipped import METADATA_FILE
-from model.training.batches import token_losses
+from model.training.batches import target_logits
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
 from model.training.exercises import Exercises
+from model.training.rows import plain
 from model.training.sft import SftOptions, TrainingDivergedError, with_fresh_adapter
 
 
@@ -27,17 +28,19 @@ from model.training.sft import SftOptions, TrainingDivergedError, with_fresh_ada
 class PretrainOptions:
     """How the adapter is trained. It ends with `minutes` or `tokens` (computed ones), whichever comes first."""
 
-    minutes: float = 60.0
+    minutes: float = 120.0
     tokens: int = 0  # 0: only the time counts
     rows: int = 4  # of one step
-    rank: int = 16
-    alpha: int = 32
+    rank: int = 32
+    alpha: int = 64
     learning_rate: float = 8e-4
     warmup_share: float = 0.06
     weight_decay: float = 0.01
     clip: float = 1.0
     seed: int = 0
     checkpoint_seconds: float = 120.0
+    distilled_share: float = 0.25  # of the masked rows: also taught by the same network without the mask
+    distilled_weight: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,10 @@ def pretrain(
 ) -> dict[str, Any]:
     """Train a LoRA on `base` (float32, after `use_block_attention`) and leave it in `out`; returns its record.
 
-    Cross-entropy on the tails under autocast to bfloat16, AdamW (Loshchilov & Hutter 2019), linear warm-up and a
-    cosine to a twentieth over the budget. `record` is what is known beforehand; it is written beside the adapter.
+    Cross-entropy on the tails under autocast to bfloat16, on a share of the masked rows together with the divergence
+    from what the same network says of the same text under full attention (Hinton et al. 2015), AdamW (Loshchilov &
+    Hutter 2019), linear warm-up and a cosine to a twentieth over the budget. `record` is what is known beforehand; it
+    is written beside the adapter.
     """
     import torch
 
@@ -134,16 +139,32 @@ def _step(model: Any, exercises: Exercises, options: PretrainOptions, step: int)
     """Gradients of one step; its weighted mean loss in nats per token, and the tokens that were computed."""
     import torch
 
-    rows = [exercises.draw(np.random.default_rng([options.seed, step, row])) for row in range(options.rows)]
+    draws = [np.random.default_rng([options.seed, step, number]) for number in range(options.rows)]
+    rows = [exercises.draw(draw) for draw in draws]
     whole = sum(sum(row.weights) for row in rows)
-    total = 0.0
-    for row in rows:
+    total, computed = 0.0, 0
+    for row, draw in zip(rows, draws, strict=True):
+        teaches = max(row.blocks) > 1 and bool(draw.random() < options.distilled_share)
         with torch.autocast("cpu", torch.bfloat16):
-            losses, weights = token_losses(model, row)
+            logits, wanted, weights = target_logits(model, row)
+            losses = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
+            if teaches:
+                with torch.no_grad():
+                    teacher, _, _ = target_logits(model, plain(row))
+                losses = losses + options.distilled_weight * divergence(teacher, logits)
             loss = (losses * weights).sum() / whole
         loss.backward()
         total += float(loss.detach())
-    return total, sum(len(row.tokens) for row in rows)
+        computed += len(row.tokens) * (2 if teaches else 1)
+    return total, computed
+
+
+def divergence(teacher: Any, student: Any) -> Any:
+    """Kullback-Leibler divergence of `student` from `teacher`, both logits (n, vocabulary); nats, (n,)."""
+    import torch
+
+    said, learned = torch.log_softmax(teacher, -1), torch.log_softmax(student, -1)
+    return (said.exp() * (said - learned)).sum(-1)
 
 
 def _narrow(model: Any) -> None:

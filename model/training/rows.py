@@ -16,16 +16,18 @@ class Row:
 
     `blocks`: 0 for the sink (and for documents that are read one after the other, as in a plain forward pass),
     1, 2, ... for documents of their own, -1, -2, ... for tails. Tails stand last and do not see each other.
+    `positions` are those at which a token is computed, `moved` by how much further on tails see it; () for nowhere.
     """
 
     tokens: tuple[int, ...]
     positions: tuple[int, ...]
     blocks: tuple[int, ...]
     weights: tuple[float, ...]
+    moved: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         lengths = {len(self.tokens), len(self.positions), len(self.blocks), len(self.weights)}
-        if len(lengths) != 1:
+        if len(lengths) != 1 or (self.moved and len(self.moved) != len(self.tokens)):
             raise ValueError(f"the tuples of a row have different lengths: {sorted(lengths)}")
         before: int | None = None
         for number, (block, weight) in enumerate(zip(self.blocks, self.weights, strict=True)):
@@ -68,12 +70,20 @@ def segments(blocks: Sequence[int]) -> tuple[Segment, ...]:
 def row(prompt: TrainingPrompt, weights: Sequence[float] | None = None) -> Row:
     """A row of a prompt. Without `weights` each target counts 1 and everything else 0."""
     chosen = tuple(weights) if weights is not None else tuple(float(target) for target in prompt.targets)
-    return Row(prompt.tokens, prompt.positions, prompt.blocks, chosen)
+    return Row(prompt.tokens, prompt.positions, prompt.blocks, chosen, prompt.moved if any(prompt.moved) else ())
 
 
 def plain(found: Row) -> Row:
-    """The same row with its documents seen one after the other: every token sees all before it, save other tails."""
-    return Row(found.tokens, found.positions, tuple(min(block, 0) for block in found.blocks), found.weights)
+    """The same row as one plain forward pass reads it: every token sees all before it, save other tails.
+
+    Positions run on through the documents; every tail goes on behind the last, as if it were the only one.
+    """
+    context = sum(block >= 0 for block in found.blocks)
+    positions = list(range(context))
+    for number in range(context, len(found)):
+        first = number == context or found.blocks[number] != found.blocks[number - 1]
+        positions.append(context if first else positions[-1] + 1)
+    return Row(found.tokens, tuple(positions), tuple(min(block, 0) for block in found.blocks), found.weights)
 
 
 def joined(rows: Sequence[Row]) -> Row:
@@ -81,7 +91,7 @@ def joined(rows: Sequence[Row]) -> Row:
     first = rows[0]
     context = sum(block >= 0 for block in first.blocks)
     tokens, positions, blocks = (list(part[:context]) for part in (first.tokens, first.positions, first.blocks))
-    weights = list(first.weights[:context])
+    weights, moved = list(first.weights[:context]), list(first.moved[:context])
     for number, one in enumerate(rows, start=1):
         if one.tokens[:context] != first.tokens[:context] or one.blocks[:context] != first.blocks[:context]:
             raise ValueError("only tails behind the same documents share a row")
@@ -89,4 +99,5 @@ def joined(rows: Sequence[Row]) -> Row:
         positions += one.positions[context:]
         blocks += [-number] * (len(one.tokens) - context)
         weights += one.weights[context:]
-    return Row(tuple(tokens), tuple(positions), tuple(blocks), tuple(weights))
+        moved += one.moved[context:]
+    return Row(tuple(tokens), tuple(positions), tuple(blocks), tuple(weights), tuple(moved))

@@ -14,9 +14,9 @@ from typing import Any
 from model.adapters import write_atomically
 from model.download import Report
 from model.evaluation.held_out import cases, mask_gap, read
-from model.positions import scheme_for
+from model.positions import SchemeName, scheme_for
 from model.shape import read_shape
-from model.shipped import METADATA_FILE
+from model.shipped import METADATA_FILE, read_shipped
 from model.threads import set_threads
 from model.tokens import Tokens
 from model.training.corpus import Corpus, listed, load_corpus
@@ -24,6 +24,8 @@ from model.training.exercises import Exercises, Shape
 from model.training.network import load_network
 from model.training.pretraining import Pace, PretrainOptions, pretrain
 from model.weights import quiet, resolve
+
+SCHEME: SchemeName = "sequential"  # where documents and tails stand, in training and from then on in serving
 
 
 def make_adapter(
@@ -38,7 +40,7 @@ def make_adapter(
     """Train the adapter of `base` (a source of weights that is on this machine) into `out`; returns its record."""
     folder = resolve(base)
     corpus = load_corpus(report=report)
-    scheme = scheme_for("parallel", read_shape(folder).positions)
+    scheme = scheme_for(SCHEME, read_shape(folder).positions)
     exercises = Exercises(corpus.training, Tokens(folder), scheme)
     set_threads()
     model = load_network(folder)
@@ -83,7 +85,7 @@ def measure_adapter(
     weights = resolve(base)
     packages = tuple(package for package in listed() if package.held_out)
     tokens = Tokens(weights)
-    scheme = scheme_for("parallel", read_shape(weights).positions)
+    scheme = scheme_for(read_shipped(folder).scheme, read_shape(weights).positions)
     exercises = Exercises(load_corpus(packages, report=report).held_out, tokens, scheme, shape)
     chosen = cases(exercises, count, seed)
     set_threads()

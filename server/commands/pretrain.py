@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def pretrain(
     folder: Annotated[Path, typer.Option("--out", help="Where the adapter goes, with the record of how it was made.")],
     base: Annotated[str, typer.Option("--base", help="The base weights that it is made for.")] = DEFAULT_BASE,
-    minutes: Annotated[float, typer.Option(min=0.1, help="How long to train.")] = 60.0,
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long to train.")] = 120.0,
     tokens: Annotated[int, typer.Option(min=0, help="End after so many tokens; 0: only the time counts.")] = 0,
     measure: Annotated[
         int, typer.Option(min=0, help="On how many held-out cursors base and adapter are compared afterwards.")

@@ -31,8 +31,12 @@ def masked_logits(model: Any, row: Row) -> torch.Tensor:
 
 
 def assembled_logits(model: Any, row: Row) -> torch.Tensor:
-    """(tail, vocabulary) of the first tail: each document is encoded alone behind the sink, the caches are joined."""
+    """(tail, vocabulary) of the first tail: each document is encoded alone behind the sink, the caches are joined.
+
+    What stands further on for the tail is turned on the way, by transformers' own rotation.
+    """
     from transformers import DynamicCache
+    from transformers.models.llama.modeling_llama import rotate_half
 
     def part(block: int) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = [number for number, found in enumerate(row.blocks) if found == block]
@@ -58,6 +62,11 @@ def assembled_logits(model: Any, row: Row) -> torch.Tensor:
     whole = list(sink)
     for block in range(1, 1 + max(row.blocks)):
         _, keys, before = read(block, sink)
+        if row.moved:
+            distance = row.moved[row.blocks.index(block)]
+            length = keys[0][0].shape[2]
+            cos, sin = model.model.rotary_emb(keys[0][0], torch.full((1, length), distance))
+            keys = [(key * cos[:, None] + rotate_half(key) * sin[:, None], value) for key, value in keys]
         whole = [
             (torch.cat([old, key[:, :, before:]], 2), torch.cat([kept, value[:, :, before:]], 2))
             for (old, kept), (key, value) in zip(whole, keys, strict=True)

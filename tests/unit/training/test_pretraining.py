@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from model.adapters import check_folder
 from model.completion import CompletionRequest
@@ -16,11 +17,12 @@ from model.positions import Parallel
 from model.shipped import read_shipped
 from model.tokens import Tokens
 from model.training.checkpoints import CHECKPOINT_FILE
-from model.training.corpus import CodeFile
+from model.training.corpus_files import CodeFile
+from model.training.cursors import Cursor
 from model.training.dataset import TrainingSequence
-from model.training.exercises import MIDDLE, PREFIX, Cursor, Exercises, Shape
+from model.training.exercises import MIDDLE, PREFIX, Exercises, Shape
 from model.training.network import load_network
-from model.training.pretraining import Pace, PretrainOptions, pretrain, rate
+from model.training.pretraining import Pace, PretrainOptions, divergence, pretrain, rate
 from model.training.rows import Row
 
 FILES = {
@@ -132,6 +134,27 @@ def test_a_killed_training_ends_with_the_same_adapter(exercises: Exercises, tiny
     before = measure(load_network(tiny_base), sequences).losses.mean()
     after = measure(load_network(tiny_base, [tmp_path / "cut"]), sequences).losses.mean()
     assert after < before - 0.3
+
+
+def test_scripts_are_as_many_as_they_should_be(tiny_base: Path) -> None:
+    script = tuple(
+        CodeFile("web", f"lib/f{number}.js", f"function f{number}() {{\n  return {number}\n}}\n" * 40, {})
+        for number in range(3)
+    )
+    exercises = Exercises(FILES | {"web": script}, Tokens(tiny_base), Parallel(128), SHAPE)
+    drawn = [exercises.draw_cursors(np.random.default_rng([3, number]))[0].language for number in range(300)]
+    assert 0.13 < drawn.count("javascript") / 300 < 0.27
+    assert set(drawn) == {"javascript", "python"}
+
+
+def test_divergence_is_none_from_itself_and_positive_from_another() -> None:
+    said = torch.tensor([[2.0, 0.0, -1.0], [0.0, 0.0, 0.0]])
+    assert divergence(said, said).abs().max() < 1e-6
+    other = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    expected = torch.nn.functional.kl_div(
+        other.log_softmax(-1), said.log_softmax(-1), log_target=True, reduction="none"
+    )
+    torch.testing.assert_close(divergence(said, other), expected.sum(-1))
 
 
 def test_the_rate_warms_up_and_falls() -> None:

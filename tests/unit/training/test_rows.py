@@ -1,5 +1,6 @@
 """A row is read under the document mask, whoever computes it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from model.completion import CompletionRequest
 from model.document import Document
-from model.positions import Parallel
+from model.positions import Parallel, PositionScheme, Sequential
 from model.prompt import Budget, Format, Layout, training_prompt
 from model.tokens import Tokens
 from model.training.attention import use_block_attention
@@ -41,9 +42,15 @@ def layout(tiny_base: Path) -> Layout:
     )
 
 
-def served(layout: Layout, prefix: str = "x=1\nk=", target: str = "red", suffix: str = "\nm=blue") -> Row:
+def served(
+    layout: Layout,
+    prefix: str = "x=1\nk=",
+    target: str = "red",
+    suffix: str = "\nm=blue",
+    scheme: PositionScheme = Parallel(128),  # noqa: B008  (frozen)
+) -> Row:
     request = CompletionRequest("a.py", "python", prefix, suffix, DOCUMENTS, "project")
-    return row(training_prompt(layout, request, target, Parallel(128)))
+    return row(training_prompt(layout, request, target, scheme))
 
 
 def test_every_token_with_loss_is_predicted_as_by_one_masked_pass(
@@ -58,11 +65,15 @@ def test_every_token_with_loss_is_predicted_as_by_one_masked_pass(
         assert ids.tolist() == [one.tokens[number] for number in wanted]
 
 
-def test_a_tail_reads_documents_that_were_encoded_each_alone(reference: Any, blockwise: Any, layout: Layout) -> None:
-    one = served(layout)
+@pytest.mark.parametrize("scheme", [Parallel(128), Sequential()])
+def test_a_tail_reads_documents_that_were_encoded_each_alone(
+    reference: Any, blockwise: Any, layout: Layout, scheme: PositionScheme
+) -> None:
+    one = served(layout, scheme=scheme)
+    assert any(one.moved) is (scheme.name == "sequential")
     start = one.blocks.index(-1)
     assert sorted(set(one.blocks)) == [-1, 0, 1, 2, 3]
-    dense = Row(one.tokens, one.positions, one.blocks, tuple(float(n > start) for n in range(len(one))))
+    dense = replace(one, weights=tuple(float(n > start) for n in range(len(one))))
     with torch.no_grad():
         logits, _, _ = target_logits(blockwise, dense)
     torch.testing.assert_close(logits, assembled_logits(reference, one)[:-1], atol=1e-4, rtol=0)
@@ -116,6 +127,8 @@ def test_segments_let_through_exactly_what_the_mask_does(sink: int, documents: l
 def test_a_plain_row_is_one_run_and_its_tails() -> None:
     one = Row(tuple(range(6)), tuple(range(6)), (0, 1, 2, 2, -1, -1), (0.0,) * 6)
     assert segments(plain(one).blocks) == (Segment(0, 4, 0), Segment(4, 6, 4))
+    two = Row(tuple(range(7)), (0, 1, 1, 2, 9, 9, 10), (0, 1, 2, 2, -1, -2, -2), (0.0,) * 7, (0, 0, 1, 1, 0, 0, 0))
+    assert plain(two) == Row(two.tokens, (0, 1, 2, 3, 4, 4, 5), (0, 0, 0, 0, -1, -2, -2), two.weights)
 
 
 def test_tails_behind_other_documents_share_no_row(layout: Layout) -> None:

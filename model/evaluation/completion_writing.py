@@ -22,6 +22,7 @@ from model.resident import Resident
 from model.runtimes.runtime import Runtime
 
 LINE_TOKENS = 128  # of one line, at most
+SERVED_TOKENS = 48  # that the server asks for, by default
 _SPARE = 384  # slots for paths, the slack of the tail and what is decoded
 
 
@@ -98,13 +99,15 @@ def write(complete: Complete, layout: Layout, case: CompletionCase, arm: Arm) ->
         text += "\n"
 
 
-def measure_times(complete: Complete, case: CompletionCase) -> Times:
-    """Seconds of completing one character before the cursor with nothing cached for it, then at the cursor."""
-    request = replace(case.request(documents=True, suffix=True), max_tokens=LINE_TOKENS)
+def measure_times(generator: Generator, case: CompletionCase) -> Times:
+    """Forget every document and the tail, complete one character before the cursor, then at the cursor."""
+    generator.cache.keep_only(())
+    generator.resident.forget()
+    request = replace(case.request(documents=True, suffix=True), max_tokens=SERVED_TOKENS)
     started = time.perf_counter()
-    complete(replace(request, prefix=request.prefix[:-1]))
+    generator.complete(replace(request, prefix=request.prefix[:-1]), _never)
     between = time.perf_counter()
-    complete(request)
+    generator.complete(request, _never)
     return Times(between - started, time.perf_counter() - between)
 
 

@@ -1,13 +1,15 @@
 """Opening the feedback database: the folder, the file's rights, the pragmas, the migrations, and what can go wrong.
 
-It knows nothing of what is stored. `open_database` may create a database, so it is called only once somebody
-consented or asked for it; `find_database` never creates one. A file that cannot be read is left as it is.
-A place is a path, or an SQLAlchemy URL (SQLite or PostgreSQL).
+Before a migration the file is copied beside itself (`feedback.sqlite.0001.backup`); a version that is newer than this
+program is refused, and nothing ever goes back. It knows nothing of what is stored. `open_database` may create a
+database, so it is called only once somebody consented or asked for it; `find_database` never creates one. A file that
+cannot be read is left as it is. A place is a path, or an SQLAlchemy URL (SQLite or PostgreSQL).
 """
 
 import os
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,12 +176,32 @@ def _migrate(engine: Engine, file: Path | None) -> None:
                 f"(its version is {revision}, this one knows up to {REVISION}). Upgrade with "
                 "`pip install --upgrade inkling`, or point INKLING_HOME at another folder."
             )
+        if file is not None and revision is not None:
+            _back_up(file, revision)
         with write(engine).begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     finally:
         if lock is not None:
             lock.release()
+
+
+def _back_up(file: Path, revision: str) -> None:
+    """A copy of the database as it was, beside it; the one of an earlier try stays. Readable by its owner alone."""
+    copy = file.with_name(f"{file.name}.{revision}.backup")
+    if copy.exists():
+        return
+    unfinished = file.with_name(f"{copy.name}.part")
+    unfinished.unlink(missing_ok=True)
+    os.close(os.open(unfinished, os.O_CREAT | os.O_RDWR, 0o600))
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(unfinished)) as target:
+        source.backup(target)
+    unfinished.replace(copy)
+
+
+def backups(file: Path) -> list[Path]:
+    """The copies that were made before migrations: whoever erases must know of them."""
+    return sorted(file.parent.glob(f"{file.name}.*.backup"))
 
 
 def _alembic_config() -> "Config":

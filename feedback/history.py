@@ -9,11 +9,12 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
+from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, func, or_, select, union
 
 from feedback import schema
-from feedback.database import write
+from feedback.database import backups, write
 from feedback.reading import Entry, entries, read, with_facts
 from feedback.records import OutcomeKind
 from inkling.errors import UserError
@@ -151,6 +152,9 @@ def erase(database: Engine, selection: Selection, everything: bool = False) -> i
         gone = connection.execute(delete(schema.suggestions).where(schema.suggestions.c.id.in_(chosen))).rowcount
         _erase_orphans(connection)
     _leave_no_trace(database)
+    if database.dialect.name == "sqlite" and database.url.database:
+        for copy in backups(Path(database.url.database)):  # they hold what was to be erased
+            copy.unlink(missing_ok=True)
     return gone
 
 

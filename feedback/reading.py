@@ -81,10 +81,12 @@ def entries(connection: Connection, ids: Sequence[str]) -> list[Entry]:
     """These suggestions, in this order; unknown ids are left out."""
     survivals: dict[str, list[Survival]] = defaultdict(list)
     table = schema.survival.c
-    for id, at, age, kept in connection.execute(
-        select(table.suggestion, table.at, table.age, table.kept).where(table.suggestion.in_(ids)).order_by(table.age)
+    for row in connection.execute(
+        select(table.suggestion, table.at, table.age, table.kept, table.unreverted)
+        .where(table.suggestion.in_(ids))
+        .order_by(table.age)
     ):
-        survivals[id].append(Survival(id, at, age, kept))
+        survivals[row[0]].append(Survival(*row))
     documents: dict[str, list[ContextDocument]] = defaultdict(list)
     for id, path, text in connection.execute(
         select(schema.documents.c.suggestion, schema.documents.c.path, schema.texts.c.text)
@@ -152,6 +154,7 @@ def _entry(row: "dict[str, object]", documents: tuple[ContextDocument, ...], sur
     decision = {name.removeprefix("decision_"): value for name, value in facts.items() if name.startswith("decision_")}
     outcome = {name.removeprefix("outcome_"): value for name, value in facts.items() if name.startswith("outcome_")}
     text, at = facts["settled_text"], facts["settled_at"]
+    decision["features"] = decision["features"] or {}
     row["logprobs"] = tuple(row["logprobs"])  # type: ignore[arg-type]
     return Entry(
         **row,  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from feedback.consent import Consent, Consents
 from feedback.database import DatabaseUnusable, Place, database_file, open_database, write
-from feedback.records import Fact, Suggestion
+from feedback.records import Fact, Signal, Suggestion
 from feedback.store import Stored, store, workspace_of
 from inkling.errors import InklingError
 
@@ -120,7 +120,7 @@ class Recorder:
             if len(self._workspaces) > _REMEMBERED:
                 self._workspaces.popitem(last=False)
             return fact.workspace
-        return self._workspaces.get(fact.suggestion)
+        return fact.workspace if isinstance(fact, Signal) else self._workspaces.get(fact.suggestion)
 
     def _count(self, written: int = 0, redacted: int = 0, skipped: int = 0, dropped: int = 0) -> None:
         now = self._status
@@ -193,15 +193,15 @@ class Recorder:
 
     def _may_be_written(self, fact: Fact) -> bool:
         with self._condition:
-            workspace = self._workspaces.get(fact.id if isinstance(fact, Suggestion) else fact.suggestion)
+            workspace = self._workspace(fact)
         if workspace is None:  # about a suggestion of an earlier process: its row tells, in _store_allowed
             return any(value is not Consent.OFF for value in self._consents.all().values())
         if self._consents.known(workspace) is Consent.OFF:
             return False
-        return not (isinstance(fact, Suggestion) and self._is_secret_file(fact.path))
+        return not (isinstance(fact, Suggestion | Signal) and self._is_secret_file(fact.path))
 
     def _store_allowed(self, connection: Connection, fact: Fact) -> Stored:
-        if not isinstance(fact, Suggestion):
+        if not isinstance(fact, Suggestion | Signal):
             workspace = workspace_of(connection, fact.suggestion)
             if workspace is None or self._consents.known(workspace) is Consent.OFF:
                 return Stored.SKIPPED

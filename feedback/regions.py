@@ -7,6 +7,12 @@ save that a span which does not grow never takes in text from across its end.
 """
 
 from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from rapidfuzz.distance import Indel
+
+_LONGEST_PIECE = 2000  # characters that are compared one by one: the comparison is quadratic
+_MOST_LINES = 2000
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,37 @@ class Edit:
         removed, text = removed[head:], text[head:]
         tail = shared_prefix(removed[::-1], text[::-1])
         return Edit(self.start + head, self.end - tail, text[: len(text) - tail])
+
+    def pieces(self, content: str) -> "list[Edit]":
+        """The same change as small edits, last place first, so that each is in the text that the others left.
+
+        A formatter that replaces a file whole would otherwise sweep away every span in it. Very large
+        changes stay one edit.
+        """
+        small = self.trimmed(content)
+        removed = content[small.start : small.end]
+        old, new = removed.splitlines(keepends=True), small.text.splitlines(keepends=True)
+        if not removed or not small.text or max(len(old), len(new)) > _MOST_LINES:
+            return [small] if removed or small.text else []
+        starts = [small.start]
+        for line in old:
+            starts.append(starts[-1] + len(line))
+        found: list[Edit] = []
+        for kind, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+            if kind != "equal":
+                hunk = Edit(starts[i1], starts[i2], "".join(new[j1:j2]))
+                found += hunk._by_character(content)
+        return found[::-1]
+
+    def _by_character(self, content: str) -> "list[Edit]":
+        removed = content[self.start : self.end]
+        if max(len(removed), len(self.text)) > _LONGEST_PIECE:
+            return [self.trimmed(content)]
+        return [
+            Edit(self.start + step.src_start, self.start + step.src_end, self.text[step.dest_start : step.dest_end])
+            for step in Indel.opcodes(removed, self.text)
+            if step.tag != "equal"
+        ]
 
     @staticmethod
     def between(before: str, after: str) -> "Edit":

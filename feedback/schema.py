@@ -2,15 +2,16 @@
 
 Numbers and texts lie apart: `texts` is addressed by content, so that a document that was read for a hundred
 suggestions is stored once, and so that a suggestion whose texts must not be kept still counts in statistics.
-Every fact about a suggestion goes when the suggestion goes (ON DELETE CASCADE). Rewards have no table: they are
-computed (`feedback.rewards`). `REVISION` always equals the newest migration.
+Every fact about a suggestion goes when the suggestion goes (ON DELETE CASCADE). Signals are about the agent and the
+search and stand alone. Rewards have no table: they are computed (`feedback.rewards`). Tables whose key is their
+suggestion are stored in its order (WITHOUT ROWID): half the size. `REVISION` always equals the newest migration.
 """
 
 import hashlib
 
 from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-REVISION = "0001"
+REVISION = "0002"
 
 metadata = MetaData()
 
@@ -50,6 +51,7 @@ suggestions = Table(
     _text_column("prefix"),
     _text_column("suffix"),
     _text_column("text"),
+    Index("ix_suggestions_at", "at"),
     Index("ix_suggestions_workspace_at", "workspace", "at"),
     Index("ix_suggestions_path", "path"),
 )
@@ -61,6 +63,7 @@ documents = Table(
     Column("position", Integer, primary_key=True),
     Column("path", Text, nullable=False),
     _text_column("text"),
+    sqlite_with_rowid=False,
 )
 
 decisions = Table(
@@ -72,6 +75,9 @@ decisions = Table(
     Column("p_accept", Float, nullable=True),
     Column("propensity", Float, nullable=False),
     Column("rule", Text, nullable=False),
+    Column("features", JSON, nullable=True),  # what the gate saw, by name
+    Index("ix_decisions_shown", "shown"),
+    sqlite_with_rowid=False,
 )
 
 outcomes = Table(
@@ -79,10 +85,12 @@ outcomes = Table(
     metadata,
     _suggestion_column(),
     Column("at", Float, nullable=False),
-    Column("kind", String(16), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
     Column("length", Integer, nullable=False),
     Column("rule", Text, nullable=False),
     Column("confidence", Float, nullable=False),
+    Index("ix_outcomes_kind_length", "kind", "length"),
+    sqlite_with_rowid=False,
 )
 
 settled = Table(
@@ -92,6 +100,7 @@ settled = Table(
     Column("at", Float, nullable=False, index=True),
     Column("length", Integer, nullable=False),
     _text_column("text"),
+    sqlite_with_rowid=False,
 )
 
 survival = Table(
@@ -101,6 +110,75 @@ survival = Table(
     Column("age", Integer, primary_key=True),
     Column("at", Float, nullable=False),
     Column("kept", Float, nullable=False),
+    Column("unreverted", Float, nullable=False, server_default="1"),
+    sqlite_with_rowid=False,
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    _suggestion_column(),
+    Column("at", Float, nullable=False),
+    Column("reported", String(16), nullable=False),
+    Column("inferred", String(16), nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("confidence", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+commits = Table(
+    "commits",
+    metadata,
+    _suggestion_column(),
+    Column("at", Float, nullable=False),
+    Column("commit", String(64), nullable=False),
+    Column("kept", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+checks = Table(
+    "checks",
+    metadata,
+    _suggestion_column(),
+    Column("kind", String(16), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("before", Integer, nullable=False),
+    Column("after", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+signals = Table(
+    "signals",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("workspace", Text, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("values", JSON, nullable=False),
+    _text_column("text"),
+    Index("ix_signals_kind_at", "kind", "at"),
+)
+
+trainings = Table(  # which adapter was trained or measured on which suggestions: its training manifest
+    "trainings",
+    metadata,
+    Column("adapter", String(128), primary_key=True),
+    _suggestion_column(),
+    Column("at", Float, nullable=False),
+    Index("ix_trainings_suggestion", "suggestion"),
+    sqlite_with_rowid=False,
+)
+
+erasures = Table(  # how many of an adapter's rows were erased after it had seen them
+    "erasures",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("adapter", String(128), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("rows", Integer, nullable=False),
 )
 
 consents = Table(
@@ -117,6 +195,7 @@ TEXT_COLUMNS: tuple[Column[str], ...] = (
     suggestions.c.text,
     documents.c.text,
     settled.c.text,
+    signals.c.text,
 )
 
 

@@ -5,15 +5,36 @@ about a suggestion that is not there is not stored. Texts with a secret in them 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 
 from feedback import schema
 from feedback.database import insert_once
-from feedback.records import Decision, Fact, Outcome, Settled, Suggestion, Survival
+from feedback.records import (
+    Check,
+    Committed,
+    Decision,
+    Fact,
+    Outcome,
+    Report,
+    Settled,
+    Signal,
+    Suggestion,
+    Survival,
+)
 from feedback.redaction import holds_secret
+
+_TABLES: dict[type, Table] = {
+    Decision: schema.decisions,
+    Outcome: schema.outcomes,
+    Survival: schema.survival,
+    Report: schema.reports,
+    Committed: schema.commits,
+    Check: schema.checks,
+}
 
 
 class Stored(Enum):
@@ -31,30 +52,11 @@ def store(connection: Connection, fact: Fact, is_secret_file: Callable[[str], bo
             return _suggestion(connection, fact, is_secret_file)
         case Settled():
             return _settled(connection, fact)
-        case Decision():
-            table = schema.decisions
-            values: dict[str, Any] = {
-                "at": fact.at,
-                "shown": fact.shown,
-                "p_accept": fact.p_accept,
-                "propensity": fact.propensity,
-                "rule": fact.rule,
-            }
-        case Outcome():
-            table = schema.outcomes
-            values = {
-                "at": fact.at,
-                "kind": fact.kind,
-                "length": fact.length,
-                "rule": fact.rule,
-                "confidence": fact.confidence,
-            }
-        case Survival():
-            table = schema.survival
-            values = {"at": fact.at, "age": fact.age, "kept": fact.kept}
+        case Signal():
+            return _signal(connection, fact)
     if workspace_of(connection, fact.suggestion) is None:  # never offered, erased, or recorded without consent
         return Stored.SKIPPED
-    new = insert_once(connection, table, {"suggestion": fact.suggestion, **values})
+    new = insert_once(connection, _TABLES[type(fact)], _columns(fact))
     return Stored.WRITTEN if new else Stored.SKIPPED
 
 
@@ -63,6 +65,19 @@ def workspace_of(connection: Connection, suggestion: str) -> str | None:
     return connection.execute(
         select(schema.suggestions.c.workspace).where(schema.suggestions.c.id == suggestion)
     ).scalar()
+
+
+def _columns(fact: Fact) -> dict[str, Any]:
+    """A fact without texts has the columns of its table as fields."""
+    values = {one.name: getattr(fact, one.name) for one in fields(fact)}
+    if isinstance(fact, Decision):
+        values["features"] = {name: _short(value) for name, value in fact.features.items()} or None
+    return values
+
+
+def _short(value: float) -> float:
+    """Four significant digits: what a feature or a log-probability is good for."""
+    return float(f"{value:.4g}")
 
 
 def _suggestion(connection: Connection, fact: Suggestion, is_secret_file: Callable[[str], bool]) -> Stored:
@@ -79,7 +94,7 @@ def _suggestion(connection: Connection, fact: Suggestion, is_secret_file: Callab
         "line": fact.line,
         "column": fact.column,
         "length": len(fact.text),
-        "logprobs": list(fact.logprobs),
+        "logprobs": [_short(value) for value in fact.logprobs],
         "base": fact.base,
         "adapter": fact.adapter,
         "seconds": fact.seconds,
@@ -133,6 +148,16 @@ def _settled(connection: Connection, fact: Settled) -> Stored:
     if not insert_once(connection, schema.settled, values):
         return Stored.SKIPPED
     return Stored.REDACTED if without else Stored.WRITTEN
+
+
+def _signal(connection: Connection, fact: Signal) -> Stored:
+    bare = fact.text is None or holds_secret((fact.text,), fact.path)
+    values = {one.name: getattr(fact, one.name) for one in fields(fact)}
+    values["values"] = dict(fact.values)
+    values["text"] = None if bare or fact.text is None else _text(connection, fact.text)
+    if not insert_once(connection, schema.signals, values):
+        return Stored.SKIPPED
+    return Stored.REDACTED if bare and fact.text is not None else Stored.WRITTEN
 
 
 def _text(connection: Connection, text: str) -> str:

@@ -148,7 +148,7 @@ class Offers:
         shown, rule = made.decision.shown, made.decision.rule
         if shown and self._learning.was_rejected(prefix, made.text):
             shown, rule = False, "just_rejected"
-        now, place = time.time(), self._workspaces.of(snapshot.path)
+        now, place = self._learning.clock.now(), self._workspaces.of(snapshot.path)
         suggestion = Suggestion(
             id=uuid.uuid4().hex,
             at=now,

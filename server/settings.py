@@ -88,10 +88,14 @@ class LintersSettings:
 
 @dataclass(frozen=True)
 class FeedbackSettings:
-    """When a region counts as settled, and at which ages survival is looked at. Consent is not a setting."""
+    """When a region counts as settled, and at which ages survival is looked at. Consent is not a setting.
+
+    `trace`: where recording is allowed, also write down every edit around suggestions, for `inkling feedback replay`.
+    """
 
     settle_seconds: float = 10.0
     survival_seconds: tuple[int, ...] = (5, 30, 120, 300, 600)
+    trace: bool = False
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,25 @@ def show(
 
 
 @feedback.command()
+def replay(trace: Annotated[Path, typer.Argument(help="A file that `feedback.trace` made.")]) -> None:
+    """Print what a recorded trace of edits comes to, one row per line; the same trace gives the same bytes.
+
+    Example:
+
+      inkling feedback replay trace.jsonl
+    """
+    from feedback.traces import replay as replay_lines
+    from feedback.traces import row
+
+    try:
+        with trace.open(encoding="utf-8") as lines:
+            for event in replay_lines(lines):
+                print(row(event))
+    except OSError as error:
+        raise UserError(f"The trace {trace} cannot be read: {error}.") from error
+
+
+@feedback.command()
 def export(workspace: Workspace = None) -> None:
     """Print everything as JSON lines, oldest first.
 

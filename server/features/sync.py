@@ -22,9 +22,9 @@ def register(server: InklingServer) -> None:
     def did_change(params: lsp.DidChangeTextDocumentParams) -> None:
         session, item = server.session, params.text_document
         document = session.documents.get(item.uri)
-        for _, edit in session.documents.change(item.uri, item.version, params.content_changes):
-            session.learning.changed(item.uri, edit)
+        edits = [edit for _, edit in session.documents.change(item.uri, item.version, params.content_changes)]
         if document is not None:
+            session.learning.changed(item.uri, edits, item.version)
             session.diagnostics.refresh(document)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_SAVE)

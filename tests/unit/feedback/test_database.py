@@ -4,14 +4,20 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, text
 
 from feedback import schema
-from feedback.database import DatabaseUnusable, find_database, open_database
+from feedback.database import DatabaseUnusable, backups, find_database, open_database
+from feedback.history import Selection, erase, show
+from feedback.records import Decision, Outcome, Survival
 
 ROOT = Path(__file__).resolve().parents[3]
 OPEN = """
@@ -60,6 +66,57 @@ def test_a_database_of_a_newer_version_is_refused(place: Path) -> None:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(DatabaseUnusable, match="newer Inkling"):
         open_database(place)
+
+
+def first_version(place: Path) -> None:
+    """A database as the first release made it, with a suggestion in it."""
+    place.parent.mkdir(parents=True)
+    engine = create_engine(f"sqlite:///{place}")
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "feedback" / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        values = "'a', 1.0, '/w', 'a.py', 'python', 1, 0, 0, 3, '[-0.1]', 'smol', NULL, 0.1, 0, NULL, NULL, NULL"
+        connection.execute(text(f"INSERT INTO suggestions VALUES ({values})"))
+        connection.execute(text("INSERT INTO outcomes VALUES ('a', 2.0, 'accepted', 3, 'client', 1.0)"))
+        connection.execute(text("INSERT INTO decisions VALUES ('a', 1.0, 1, 0.5, 1.0, 'threshold')"))
+        connection.execute(text("INSERT INTO survival VALUES ('a', 5, 7.0, 0.5)"))
+    engine.dispose()
+
+
+def test_a_migration_keeps_every_fact_and_leaves_a_copy_of_what_was(place: Path) -> None:
+    first_version(place)
+    engine = open_database(place)
+    entry = show(engine, "a")
+    assert entry.outcome == Outcome("a", 2.0, "accepted", 3, "client", 1.0)
+    assert entry.decision == Decision("a", 1.0, True, 0.5, 1.0, "threshold")
+    assert entry.survival == (Survival("a", 7.0, 5, 0.5),)
+    engine.dispose()
+    (copy,) = backups(place)
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+        assert connection.execute("SELECT id FROM suggestions").fetchone() == ("a",)
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(place: Path) -> None:
+    first_version(place)
+    with closing(sqlite3.connect(place)) as connection:
+        connection.execute("CREATE TABLE reports (already integer)")
+    with pytest.raises(DatabaseUnusable):
+        open_database(place)
+    with closing(sqlite3.connect(place)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+        assert connection.execute("SELECT kind FROM outcomes").fetchone() == ("accepted",)
+
+
+def test_erasing_takes_the_copies_along(place: Path) -> None:
+    first_version(place)
+    engine = open_database(place)
+    erase(engine, Selection(ids=("a",)))
+    engine.dispose()
+    assert backups(place) == []
 
 
 def test_a_url_works_as_well_as_a_path(place: Path) -> None:

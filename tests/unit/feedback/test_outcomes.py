@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedback.outcomes import Event, Tracker
+from feedback.outcomes import Event, Limits, Tracker
 from feedback.records import Outcome, Settled, Survival
 from feedback.regions import Edit
-from feedback.watches import Limits
 
 TEXTS = st.text(alphabet="ab()\"'\r\n😀é 𝒳\t", min_size=1, max_size=20)
 
@@ -29,7 +28,7 @@ class Desk:
         edit = Edit(start, end, text)
         self.content = edit.apply(self.content)
         self.now += 0.1
-        self.events += self.tracker.changed("a.py", edit, self.now)
+        self.events += self.tracker.changed("a.py", [edit], self.now)
 
     def insert(self, offset: int, text: str) -> None:
         self.replace(offset, offset, text)
@@ -158,7 +157,7 @@ def test_accepting_word_after_word_to_the_end_is_accepted() -> None:
     desk.insert(4, "foo.")
     desk.insert(8, "bar(1)")
     desk.wait(4)
-    assert desk.outcome() == ("accepted", 10, "inserted_in_parts")
+    assert desk.outcome() == ("accepted", 10, "inserted_word_by_word")
 
 
 def test_an_acceptance_that_replaces_what_stood_there_is_accepted() -> None:
@@ -206,7 +205,17 @@ def test_deleting_it_right_after_accepting_is_rejected() -> None:
     desk = Desk("x = ")
     desk.offer("foo()")
     desk.insert(4, "foo()")
-    desk.replace(4, 9, "")
+    desk.replace(5, 9, "")
+    desk.replace(4, 5, "")
+    desk.wait(20)
+    assert desk.outcome() == ("rejected", 0, "undone")
+
+
+def test_deleting_it_where_it_had_replaced_something_is_rejected() -> None:
+    desk = Desk("f()")
+    desk.offer("a, b)", 2)
+    desk.replace(2, 3, "a, b)")
+    desk.replace(2, 7, "")
     desk.wait(20)
     assert desk.outcome() == ("rejected", 0, "deleted_after_accept")
 
@@ -341,7 +350,7 @@ def test_a_missed_edit_decides_without_settling_a_wrong_text() -> None:
     desk.offer("foo()")
     desk.content = "something else"
     desk.offer("bar", name="t")
-    assert desk.outcome("s")[0] == "ignored"
+    assert desk.outcome("s")[0] == "invalidated"
     assert not any(isinstance(event, Settled) for event in desk.events)
 
 

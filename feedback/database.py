@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 BUSY_SECONDS = 5.0
 MIGRATION_SECONDS = 60.0
 _WAL_RETRY_SECONDS = 0.02
+_MIGRATION_KEY = 0x1A6B11A6  # any number that nobody else locks in this database
 
 Place = Path | str
 
@@ -85,12 +86,10 @@ def find_database(place: Place) -> Engine | None:
 
 def insert_once(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
     """Insert a row unless its key is there already (facts are immutable: the first one stays). True if it was new."""
-    statement: Insert
-    if connection.dialect.name == "postgresql":
-        statement = postgresql.insert(table).values(values).on_conflict_do_nothing()
-    else:
-        statement = sqlite.insert(table).values(values).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount > 0
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    key = next(iter(table.primary_key.columns))
+    statement = dialect.insert(table).values(values).on_conflict_do_nothing().returning(key)
+    return connection.execute(statement).first() is not None
 
 
 def write(engine: Engine) -> Engine:
@@ -179,6 +178,8 @@ def _migrate(engine: Engine, file: Path | None) -> None:
         if file is not None and revision is not None:
             _back_up(file, revision)
         with write(engine).begin() as connection:
+            if connection.dialect.name == "postgresql":  # there is no file to lock; waits for its turn
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_KEY})
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     finally:

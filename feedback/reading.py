@@ -7,11 +7,12 @@ It never writes, and it reads in pages, so that a large history does not fill th
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, select
 
 from feedback import schema
-from feedback.records import ContextDocument, Decision, Outcome, Settled, Survival
+from feedback.records import Check, Committed, ContextDocument, Decision, Outcome, Report, Settled, Signal, Survival
 from feedback.rewards import Reward, reward
 
 _PAGE = 500
@@ -48,6 +49,9 @@ class Entry:
     outcome: Outcome | None = None
     settled: Settled | None = None  # None as well where its text was not kept
     survival: tuple[Survival, ...] = field(default=())
+    report: Report | None = None
+    committed: Committed | None = None
+    checks: tuple[Check, ...] = ()
 
     @property
     def rest(self) -> str:
@@ -79,27 +83,51 @@ def read(engine: Engine, *conditions: ColumnElement[bool], newest_first: bool = 
 
 def entries(connection: Connection, ids: Sequence[str]) -> list[Entry]:
     """These suggestions, in this order; unknown ids are left out."""
-    survivals: dict[str, list[Survival]] = defaultdict(list)
-    table = schema.survival.c
-    for row in connection.execute(
-        select(table.suggestion, table.at, table.age, table.kept, table.unreverted)
-        .where(table.suggestion.in_(ids))
-        .order_by(table.age)
-    ):
-        survivals[row[0]].append(Survival(*row))
+    c = schema.documents.c
     documents: dict[str, list[ContextDocument]] = defaultdict(list)
     for id, path, text in connection.execute(
-        select(schema.documents.c.suggestion, schema.documents.c.path, schema.texts.c.text)
-        .join(schema.texts, schema.texts.c.hash == schema.documents.c.text)
-        .where(schema.documents.c.suggestion.in_(ids))
-        .order_by(schema.documents.c.position)
+        select(c.suggestion, c.path, schema.texts.c.text)
+        .join(schema.texts, schema.texts.c.hash == c.text)
+        .where(c.suggestion.in_(ids))
+        .order_by(c.position)
     ):
         documents[id].append(ContextDocument(path, text))
-    found = {
-        row["id"]: _entry(row, tuple(documents[row["id"]]), tuple(survivals[row["id"]]))
-        for row in (dict(row._mapping) for row in connection.execute(_everything(ids)))
-    }
+    survival = _of_each(connection, schema.survival, Survival, ids)
+    checks = _of_each(connection, schema.checks, Check, ids)
+    reports = _of_each(connection, schema.reports, Report, ids)
+    commits = _of_each(connection, schema.commits, Committed, ids)
+    found: dict[str, Entry] = {}
+    for mapping in connection.execute(_everything(ids)).mappings():
+        row = dict(mapping)
+        id = row["id"]
+        row["documents"] = tuple(documents[id])
+        row["survival"], row["checks"] = tuple(survival[id]), tuple(checks[id])
+        row["report"] = next(iter(reports[id]), None)
+        row["committed"] = next(iter(commits[id]), None)
+        found[id] = _entry(row)
     return [found[id] for id in ids if id in found]
+
+
+def signals(engine: Engine, *conditions: ColumnElement[bool]) -> list[Signal]:
+    """The signals that meet all conditions (on `feedback.schema.signals`), oldest first."""
+    c = schema.signals.c
+    with engine.connect() as connection:
+        rows = connection.execute(
+            select(*(column for column in c if column.name != "text"), schema.texts.c.text)
+            .outerjoin(schema.texts, schema.texts.c.hash == c.text)
+            .where(*conditions)
+            .order_by(c.at, c.id)
+        ).mappings()
+        return [Signal(**row) for row in rows]
+
+
+def _of_each(connection: Connection, table: Table, kind: type[Any], ids: Sequence[str]) -> dict[str, list[Any]]:
+    """The facts of one table by suggestion, in the order of their key."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    chosen = select(table).where(table.c.suggestion.in_(ids)).order_by(*table.primary_key.columns)
+    for row in connection.execute(chosen).mappings():
+        found[row["suggestion"]].append(kind(**row))
+    return found
 
 
 def with_facts() -> Select[str]:
@@ -149,18 +177,16 @@ def _everything(ids: Sequence[str]) -> Select[*tuple[object, ...]]:
     )
 
 
-def _entry(row: "dict[str, object]", documents: tuple[ContextDocument, ...], survival: tuple[Survival, ...]) -> Entry:
+def _entry(row: dict[str, Any]) -> Entry:
     facts = {name: row.pop(name) for name in list(row) if name.startswith(("decision_", "outcome_", "settled_"))}
     decision = {name.removeprefix("decision_"): value for name, value in facts.items() if name.startswith("decision_")}
     outcome = {name.removeprefix("outcome_"): value for name, value in facts.items() if name.startswith("outcome_")}
     text, at = facts["settled_text"], facts["settled_at"]
     decision["features"] = decision["features"] or {}
-    row["logprobs"] = tuple(row["logprobs"])  # type: ignore[arg-type]
+    row["logprobs"] = tuple(row["logprobs"])
     return Entry(
-        **row,  # type: ignore[arg-type]
-        documents=documents,
-        survival=survival,
-        decision=Decision(**decision) if decision["suggestion"] is not None else None,  # type: ignore[arg-type]
-        outcome=Outcome(**outcome) if outcome["suggestion"] is not None else None,  # type: ignore[arg-type]
-        settled=Settled(str(row["id"]), at, text) if isinstance(text, str) and isinstance(at, float) else None,
+        **row,
+        decision=Decision(**decision) if decision["suggestion"] is not None else None,
+        outcome=Outcome(**outcome) if outcome["suggestion"] is not None else None,
+        settled=Settled(row["id"], at, text) if isinstance(text, str) and isinstance(at, float) else None,
     )

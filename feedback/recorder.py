@@ -3,32 +3,36 @@
 `record` puts a fact into a bounded queue and returns; one thread takes facts out, looks for secrets, and commits
 them in batches as soon as it can. What was committed survives a killed process. Consent is looked at twice, when a
 fact is recorded and again when it is written: a fact is stored only if both allow it, and with consent `off` no
-file is even created. Troubles (a full queue, a full disk) cost facts, never the caller: they are counted, reported
-once per kind, and shown in `status`.
+file is even created. While the database is locked, read-only or full, facts wait in a bounded journal on disk
+(`feedback.journal`) and come first when it is usable again. What is lost all the same is counted, reported once per
+kind of trouble, and shown in `status`; it never costs the caller anything.
 """
 
 import logging
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from feedback.consent import Consent, Consents
 from feedback.database import DatabaseUnusable, Place, database_file, open_database, write
-from feedback.records import Fact, Signal, Suggestion
-from feedback.store import Stored, store, workspace_of
+from feedback.journal import Journal
+from feedback.records import Fact, Settled, Signal, Suggestion
+from feedback.store import Prepared, Stored, line_before, prepared, store, workspace_of
 from inkling.errors import InklingError
 
 log = logging.getLogger(__name__)
 
 _BATCH = 256
 _REMEMBERED = 10_000
-_LOCKED_ATTEMPTS = 6  # each waits for the database's busy timeout
+_LOCKED_ATTEMPTS = 2  # each waits for the database's busy timeout
 _REOPEN_SECONDS = 30.0
+_RETRY_SECONDS = 5.0
 _REFRESH_SECONDS = 1.0
 
 
@@ -37,10 +41,11 @@ class RecorderStatus:
     """How recording goes, in facts. `trouble` is the last thing that went wrong, None while all is well."""
 
     queued: int
+    waiting: int  # in the journal, until the database can be written again
     written: int
     redacted: int  # written without texts, because of a secret
     skipped: int  # consent off, secret file, known already, or about a suggestion that is not stored
-    dropped: int  # lost: the queue was full or the database failed
+    dropped: int  # lost: the queue or the journal was full, or a fact cannot be stored
     trouble: str | None
 
 
@@ -58,6 +63,7 @@ class Recorder:
         is_secret_file: Callable[[str], bool],
         report: Callable[[str], None] | None = None,
         capacity: int = 4096,
+        journal: Path | None = None,
     ) -> None:
         self._place = place
         self._consents = consents
@@ -73,7 +79,11 @@ class Recorder:
         self._lost = False  # since the last flush
         self._overflowed = False  # since the writer last looked
         self._closing = False
-        self._status = RecorderStatus(0, 0, 0, 0, 0, None)
+        self._status = RecorderStatus(0, 0, 0, 0, 0, 0, None)
+        file = database_file(place)
+        self._journal = Journal(journal or (file.parent if file else Path.cwd()) / "waiting")
+        self._lines: OrderedDict[str, str | None] = OrderedDict()  # before suggestions on their line; None: not kept
+        self._retry = float("-inf")
         self._engine: Engine | None = None
         self._opened = float("-inf")
         self._refresh_consents()
@@ -144,52 +154,104 @@ class Recorder:
             self._refresh_consents()
             if full:
                 self._trouble("queue", "Feedback comes in faster than it can be written; some of it was left out.")
-            if batch:
+            if batch or self._journal.waiting:
                 self._handle(batch)
             if ended:
                 break
+        self._journal.close()
         if self._engine is not None:
             self._engine.dispose()
 
     def _handle(self, batch: list[Fact]) -> None:
-        fates: list[Stored] | None = None
-        try:
-            fates = self._write(batch)
-        except (OperationalError, InklingError, OSError) as error:
-            reason = str(getattr(error, "orig", None) or error)
-            self._trouble("disk", f"Feedback cannot be written, and is left out until it can: {reason}")
-        except Exception:  # one fact that cannot be stored must neither end recording nor cost its neighbours
-            if len(batch) > 1:
-                for fact in batch:
-                    self._handle([fact])
-                return
-            log.exception("a fact could not be stored")
-            self._trouble("fact", "Some feedback could not be stored because of a fault in Inkling; see the log.")
+        """Write a batch, after everything that waits; where that fails it waits as well."""
+        allowed = [self._prepared(fact) for fact in batch if self._may_be_written(fact)]
+        written = self._drain() and (not allowed or self._write(allowed))
+        if not written and allowed:
+            self._let_wait(allowed)
         with self._condition:
-            if fates is None:
-                self._lost = True
-                self._count(dropped=len(batch))
-            else:
-                self._count(**{fate.value: fates.count(fate) for fate in Stored})
-                if fates.count(Stored.SKIPPED) < len(fates):
-                    self._status = replace(self._status, trouble=None)
+            self._lost = self._lost or (not written and bool(batch))
+            self._count(skipped=len(batch) - len(allowed))
+            self._status = replace(self._status, waiting=self._journal.waiting)
             self._handled += len(batch)
             self._condition.notify_all()
 
-    def _write(self, batch: list[Fact]) -> list[Stored]:
-        allowed = [fact for fact in batch if self._may_be_written(fact)]
-        skipped = [Stored.SKIPPED] * (len(batch) - len(allowed))
-        if not allowed:
-            return skipped
+    def _drain(self) -> bool:
+        """Write what waits. True if nothing waits any more."""
+        if not self._journal.waiting:
+            return True
+        if time.monotonic() < self._retry:
+            return False
+        for facts in self._journal.read(_BATCH):
+            if not self._write([fact for fact in facts if self._may_be_written(fact.fact)]):
+                return False
+        self._journal.clear()
+        return True
+
+    def _let_wait(self, facts: list[Prepared]) -> None:
+        try:
+            dropped = self._journal.append(facts)
+        except OSError:  # the disk is full or read-only for the journal as well
+            dropped = len(facts)
+        with self._condition:
+            self._count(dropped=dropped)
+
+    def _write(self, facts: list[Prepared]) -> bool:
+        """Commit facts. False if the database cannot be used now; a fact that can never be stored is dropped."""
+        if not facts:
+            return True
+        try:
+            fates = Counter(fate.value for fate in self._commit(facts))
+        except (OperationalError, InklingError, OSError) as error:
+            reason = str(getattr(error, "orig", None) or error)
+            self._trouble("disk", f"Feedback cannot be written, and waits until it can: {reason}")
+            self._retry = time.monotonic() + _RETRY_SECONDS
+            return False
+        except Exception:  # one fact that cannot be stored must neither end recording nor cost its neighbours
+            if len(facts) > 1:
+                fates = [self._write([fact]) for fact in facts]  # all of them, whatever becomes of one
+                return all(fates)
+            log.exception("a fact could not be stored")
+            self._trouble("fact", "Some feedback could not be stored because of a fault in Inkling; see the log.")
+            with self._condition:
+                self._lost = True
+                self._count(dropped=1)
+            return True
+        with self._condition:
+            self._count(**fates)
+            if fates[Stored.SKIPPED.value] < len(facts):
+                self._status = replace(self._status, trouble=None)
+        return True
+
+    def _commit(self, facts: list[Prepared]) -> list[Stored]:
         engine = self._open()
         for attempt in range(_LOCKED_ATTEMPTS):
             try:
                 with write(engine).begin() as connection:
-                    return skipped + [self._store_allowed(connection, fact) for fact in allowed]
+                    return [self._store_allowed(connection, fact) for fact in facts]
             except OperationalError as error:
                 if "locked" not in str(error.orig) or attempt == _LOCKED_ATTEMPTS - 1:
                     raise
         raise AssertionError("unreachable")
+
+    def _prepared(self, fact: Fact) -> Prepared:
+        """The fact without texts that must not be kept anywhere, not even in the journal."""
+        if isinstance(fact, Settled):
+            return prepared(fact, self._is_secret_file, self._line_before(fact.suggestion))
+        ready = prepared(fact, self._is_secret_file)
+        if isinstance(fact, Suggestion):
+            self._lines[fact.id] = None if ready.bare else fact.prefix.rpartition("\n")[2]
+            if len(self._lines) > _REMEMBERED:
+                self._lines.popitem(last=False)
+        return ready
+
+    def _line_before(self, suggestion: str) -> str | None:
+        if suggestion in self._lines:
+            return self._lines[suggestion]
+        try:
+            with self._open().connect() as connection:
+                return line_before(connection, suggestion)
+        except (SQLAlchemyError, InklingError, OSError):  # better no text than one that may hold a secret
+            return None
 
     def _may_be_written(self, fact: Fact) -> bool:
         with self._condition:
@@ -200,12 +262,13 @@ class Recorder:
             return False
         return not (isinstance(fact, Suggestion | Signal) and self._is_secret_file(fact.path))
 
-    def _store_allowed(self, connection: Connection, fact: Fact) -> Stored:
+    def _store_allowed(self, connection: Connection, ready: Prepared) -> Stored:
+        fact = ready.fact
         if not isinstance(fact, Suggestion | Signal):
             workspace = workspace_of(connection, fact.suggestion)
             if workspace is None or self._consents.known(workspace) is Consent.OFF:
                 return Stored.SKIPPED
-        return store(connection, fact, self._is_secret_file)
+        return store(connection, ready)
 
     def _open(self) -> Engine:
         file = database_file(self._place)

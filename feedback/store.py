@@ -1,11 +1,12 @@
 """One fact, one row: how facts and their texts get into the tables, inside a transaction that somebody else opened.
 
-It decides nothing about consent and starts no transaction. A fact that is there already stays as it is; a fact
-about a suggestion that is not there is not stored. Texts with a secret in them are never stored.
+It decides nothing about consent and starts no transaction. `prepared` takes the texts away from a fact that holds a
+secret, before anything is written anywhere; `store` writes what was prepared. A fact that is there already stays as
+it is; a fact about a suggestion that is not there is not stored.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import Any
 
@@ -45,17 +46,46 @@ class Stored(Enum):
     SKIPPED = "skipped"  # known already, or about a suggestion that is not there
 
 
-def store(connection: Connection, fact: Fact, is_secret_file: Callable[[str], bool]) -> Stored:
-    """Write one fact. The caller refuses suggestions in secret files; here their documents are looked at."""
+@dataclass(frozen=True)
+class Prepared:
+    """A fact as it may be written. `bare`: its texts were taken away; `length` is how long the main one was."""
+
+    fact: Fact
+    bare: bool = False
+    length: int = 0
+
+
+def prepared(fact: Fact, is_secret_file: Callable[[str], bool], line: str | None = "") -> Prepared:
+    """The fact without texts that must not be kept. `line` is what stands before a settled text on its line, None
+    where that is not known. The caller refuses facts in secret files; here a suggestion's documents are looked at.
+    """
     match fact:
         case Suggestion():
-            return _suggestion(connection, fact, is_secret_file)
+            bare = any(is_secret_file(document.path) for document in fact.documents)
+            if bare or holds_secret(_scanned(fact), fact.path):
+                clean = replace(fact, prefix="", suffix="", text="", documents=())
+                return Prepared(clean, True, len(fact.text))
+            return Prepared(fact, False, len(fact.text))
         case Settled():
-            return _settled(connection, fact)
-        case Signal():
-            return _signal(connection, fact)
+            if line is None or holds_secret((line + fact.text,)):
+                return Prepared(replace(fact, text=""), True, len(fact.text))
+            return Prepared(fact, False, len(fact.text))
+        case Signal() if fact.text is not None and holds_secret((fact.text,), fact.path):
+            return Prepared(replace(fact, text=None), True, len(fact.text))
+    return Prepared(fact)
+
+
+def store(connection: Connection, prepared: Prepared) -> Stored:
+    """Write one fact."""
+    fact = prepared.fact
+    if isinstance(fact, Suggestion):
+        return _suggestion(connection, fact, prepared)
+    if isinstance(fact, Signal):
+        return _signal(connection, fact, prepared)
     if workspace_of(connection, fact.suggestion) is None:  # never offered, erased, or recorded without consent
         return Stored.SKIPPED
+    if isinstance(fact, Settled):
+        return _settled(connection, fact, prepared)
     new = insert_once(connection, _TABLES[type(fact)], _columns(fact))
     return Stored.WRITTEN if new else Stored.SKIPPED
 
@@ -80,10 +110,17 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _suggestion(connection: Connection, fact: Suggestion, is_secret_file: Callable[[str], bool]) -> Stored:
-    redacted = any(is_secret_file(document.path) for document in fact.documents) or holds_secret(
-        _scanned(fact), fact.path
-    )
+def line_before(connection: Connection, suggestion: str) -> str | None:
+    """What stands before a stored suggestion on its line; None if its texts were not kept."""
+    s = schema.suggestions.c
+    prefix = connection.execute(
+        select(schema.texts.c.text).join(schema.suggestions, schema.texts.c.hash == s.prefix).where(s.id == suggestion)
+    ).scalar()
+    return None if prefix is None else prefix.rpartition("\n")[2]
+
+
+def _suggestion(connection: Connection, fact: Suggestion, prepared: Prepared) -> Stored:
+    redacted = prepared.bare
     values = {
         "id": fact.id,
         "at": fact.at,
@@ -93,7 +130,7 @@ def _suggestion(connection: Connection, fact: Suggestion, is_secret_file: Callab
         "version": fact.version,
         "line": fact.line,
         "column": fact.column,
-        "length": len(fact.text),
+        "length": prepared.length,
         "logprobs": [_short(value) for value in fact.logprobs],
         "base": fact.base,
         "adapter": fact.adapter,
@@ -127,37 +164,29 @@ def _scanned(fact: Suggestion) -> Sequence[str]:
     )
 
 
-def _settled(connection: Connection, fact: Settled) -> Stored:
-    row = connection.execute(
-        select(schema.suggestions.c.redacted, schema.suggestions.c.path, schema.texts.c.text)
-        .outerjoin(schema.texts, schema.texts.c.hash == schema.suggestions.c.prefix)
-        .where(schema.suggestions.c.id == fact.suggestion)
-    ).one_or_none()
-    if row is None:
-        return Stored.SKIPPED
-    without, path, prefix = row
-    if not without:
-        line = (prefix or "").rpartition("\n")[2]
-        without = holds_secret((line + fact.text,), path)
+def _settled(connection: Connection, fact: Settled, prepared: Prepared) -> Stored:
+    """Where its suggestion was written without texts, this one is too."""
+    s = schema.suggestions.c
+    redacted = connection.execute(select(s.redacted).where(s.id == fact.suggestion)).scalar_one()
+    bare = prepared.bare or redacted
     values = {
         "suggestion": fact.suggestion,
         "at": fact.at,
-        "length": len(fact.text),
-        "text": None if without else _text(connection, fact.text),
+        "length": prepared.length,
+        "text": None if bare else _text(connection, fact.text),
     }
     if not insert_once(connection, schema.settled, values):
         return Stored.SKIPPED
-    return Stored.REDACTED if without else Stored.WRITTEN
+    return Stored.REDACTED if bare else Stored.WRITTEN
 
 
-def _signal(connection: Connection, fact: Signal) -> Stored:
-    bare = fact.text is None or holds_secret((fact.text,), fact.path)
+def _signal(connection: Connection, fact: Signal, prepared: Prepared) -> Stored:
     values = {one.name: getattr(fact, one.name) for one in fields(fact)}
     values["values"] = dict(fact.values)
-    values["text"] = None if bare or fact.text is None else _text(connection, fact.text)
+    values["text"] = None if fact.text is None else _text(connection, fact.text)
     if not insert_once(connection, schema.signals, values):
         return Stored.SKIPPED
-    return Stored.REDACTED if bare and fact.text is not None else Stored.WRITTEN
+    return Stored.REDACTED if prepared.bare else Stored.WRITTEN
 
 
 def _text(connection: Connection, text: str) -> str:

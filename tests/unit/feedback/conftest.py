@@ -1,4 +1,8 @@
-"""A place for a database, and facts to put into it."""
+"""A place for a database, and facts to put into it.
+
+Tests that are marked `BOTH_STORES` run on SQLite and, where its programs are installed, on a PostgreSQL server that is
+started for them.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,12 +12,25 @@ import pytest
 from feedback.consent import Consent, Consents
 from feedback.recorder import Recorder
 from feedback.records import ContextDocument, Suggestion
+from tests.unit.feedback.postgres_server import PostgresServer
 
 MakeSuggestion = Callable[..., Suggestion]
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    server = PostgresServer.start()
+    if server is None:
+        pytest.skip("there are no PostgreSQL programs here, or no driver (psycopg)")
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    if getattr(request, "param", "sqlite") == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        return server.new_database()
     return tmp_path / "data" / "feedback.sqlite"
 
 

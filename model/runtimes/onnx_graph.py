@@ -10,7 +10,7 @@ head_dim). Outputs: logits (1, m, vocabulary); new_keys.L, new_values.L: the sam
 layer (see `queries_name`) for whoever wants them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.onnx_session import declared
-from model.runtimes.onnx_quantise import BITS, Precision, quantise
+from model.runtimes.onnx_quantise import Precision, bits_of, quantise
 from model.shape import ModelShape
 
 LOGITS = {False: "logits", True: "logits.float"}  # the output, by whether activations are float16
@@ -75,10 +75,7 @@ class Graph:
         if self.precision == "float32":
             self.node("MatMul", [source, self.real(f"{output}.weight", weight.T)], name)
         else:
-            bits, block = BITS[self.precision]
-            if output == "logits":
-                bits, block = BITS["int8"]  # four bits cost 0.13 nats per token here, more than everywhere else
-            self._quantised(source, name, output, weight, bits, block)
+            self._quantised(source, name, output, weight, *bits_of(self.precision, output.split(".")[0]))
         if bias is not None:
             self.node("Add", [name, self.real(f"{output}.bias", bias)], output)
         return output
@@ -203,11 +200,13 @@ def _layer(
     graph.linear(attended, f"output{at}", tensors[output + ".weight"], tensors.get(output + ".bias"))
     after = tensors[prefix + "post_attention_layernorm.weight"]
     residual = _norm(graph, f"after{at}", after, residual, f"output{at}")
-    for kind in ("gate", "up"):
-        name = f"{prefix}mlp.{kind}_proj"
-        graph.linear(f"after{at}", f"{kind}{at}", tensors[name + ".weight"], tensors.get(name + ".bias"))
+    graph.linear(
+        f"after{at}", f"widened{at}", *_joined(tensors, [f"{prefix}mlp.{kind}_proj" for kind in ("gate", "up")])
+    )
+    wide = len(tensors[f"{prefix}mlp.up_proj.weight"])
+    graph.node("Split", [f"widened{at}", graph.sizes(f"halves{at}", wide, wide)], f"gate{at}", extra=1, axis=-1)
     graph.node("QuickGelu", [f"gate{at}"], f"silu{at}", _CONTRIB, alpha=1.0)
-    graph.node("Mul", [f"silu{at}", f"up{at}"], f"gated{at}")
+    graph.node("Mul", [f"silu{at}", f"gate{at}.1"], f"gated{at}")
     name = prefix + "mlp.down_proj"
     return residual, graph.linear(f"gated{at}", f"down{at}", tensors[name + ".weight"], tensors.get(name + ".bias"))
 
@@ -215,10 +214,7 @@ def _layer(
 def _attention(graph: Graph, tensors: Mapping[str, NDArray[np.float32]], layer: int, source: str) -> str:
     shape, at = graph.shape, f".{layer}"
     prefix = f"model.layers.{layer}.self_attn."
-    weights = [tensors[f"{prefix}{name}_proj.weight"] for name in "qkv"]
-    biases = [tensors.get(f"{prefix}{name}_proj.bias") for name in "qkv"]
-    bias = np.concatenate([one for one in biases if one is not None]) if shape.qkv_bias else None
-    graph.linear(source, f"qkv{at}", np.concatenate(weights), bias)
+    graph.linear(source, f"qkv{at}", *_joined(tensors, [f"{prefix}{name}_proj" for name in "qkv"]))
     projected = [f"qkv{at}", "", ""]  # the operator takes them apart
     if shape.qk_norm:
         parts = [shape.heads * shape.head_dim, *[shape.kv_heads * shape.head_dim] * 2]
@@ -242,6 +238,14 @@ def _attention(graph: Graph, tensors: Mapping[str, NDArray[np.float32]], layer: 
         )
     )
     return outputs[0]
+
+
+def _joined(
+    tensors: Mapping[str, NDArray[np.float32]], names: Sequence[str]
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Several layers with one input as one: fewer operators to wait for. All of them have a bias, or none has."""
+    biases = [tensors[f"{name}.bias"] for name in names if f"{name}.bias" in tensors]
+    return np.concatenate([tensors[f"{name}.weight"] for name in names]), np.concatenate(biases) if biases else None
 
 
 def _head_norm(graph: Graph, source: str, heads: int, weight: NDArray[np.float32]) -> str:

@@ -77,7 +77,8 @@ class MaskedReference:
         row = row_of(prompt, (), scheme_for(scheme, int(model.config.max_position_embeddings)))
         tokens, positions, owners = list[int](), list[int](), list[int]()
         copies = list[bool]()
-        for token, position, block in zip(row.tokens, row.positions, row.blocks, strict=True):
+        seen_at = [position + moved for position, moved in zip(row.positions, row.moved, strict=True)]
+        for token, position, block in zip(row.tokens, seen_at, row.blocks, strict=True):
             if block > 0 and block not in owners:
                 tokens += prompt.sink
                 positions += range(position - len(prompt.sink), position)

@@ -141,7 +141,9 @@ def test_documents_stand_side_by_side_and_the_tail_at_a_fixed_base(tokens: Token
     assert row.positions[sink] == row.positions[sink + one] == sink
     assert row.positions[sink + one + two :] == tuple(range(100, 100 + len(prompt.tail)))
     assert row.blocks == (0,) * sink + (1,) * one + (2,) * two + (-1,) * len(prompt.tail)
-    assert row_of(prompt, (), Sequential()).positions == tuple(range(prompt.size))
+    one = row_of(prompt, (), Sequential())
+    assert tuple(map(sum, zip(one.positions, one.moved, strict=True))) == tuple(range(prompt.size))
+    assert one.positions[: prompt.size - len(prompt.tail)] == row.positions[: prompt.size - len(prompt.tail)]
 
 
 def test_a_document_that_is_longer_than_it_should_be_never_reaches_into_the_tail():

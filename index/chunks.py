@@ -1,7 +1,8 @@
 """Cut a text into chunks along its definitions, and name the definitions.
 
-Pure: text in, values out. Code with a grammar is cut along definitions, markdown along headings, everything else at
-blank lines. A line ends at "\\n", "\\r\\n" or "\\r", as editors count, and never at a form feed.
+Pure: text in, values out. What has a grammar is cut along definitions (or headings, keys, rules), and the comments
+above one belong to it; everything else is cut at blank lines. A line ends at "\\n", "\\r\\n" or "\\r", as editors
+count, and never at a form feed.
 
 Always: chunks come in order, never overlap, and every line that is not blank lies in exactly one of them.
 """
@@ -11,8 +12,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from index.languages import Definition, definitions, language_of
-from index.records import Chunk, Kind, Symbol
+from index.languages import Definition, language_of, syntax
+from index.records import Chunk, Kind, Mention, Symbol
 
 MAX_CHARACTERS = 1600  # about what the embedding model reads of a chunk
 SMALL = 500  # neighbours below this are joined, up to JOINED
@@ -21,8 +22,6 @@ MAX_HEADER = 400
 MAX_DEPTH = 50  # what is nested deeper is cut by lines
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
-_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,13 @@ class Outline:
 
     chunks: tuple[Chunk, ...]
     symbols: tuple[Symbol, ...]
+    references: tuple[Mention, ...] = ()
+    imports: tuple[Mention, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Unit:
-    """A definition (or markdown section) in lines, end included, with what lies inside it."""
+    """A definition (or section) in lines, end included, with what lies inside it."""
 
     kind: Kind
     name: str
@@ -65,17 +66,14 @@ def outline(path: str, text: str, language: str | None = None) -> Outline:
     """Chunks and definitions of `text`. `language` is an LSP language id; by default the path decides."""
     language = language or language_of(path)
     lines = lines_of(text)
-    if language == "markdown":
-        units, symbols = _sections(path, lines)
-    else:
-        units, symbols = _definitions(path, text, lines, language)
+    units, found = _definitions(path, text, lines, language)
     sizes = [0]
     for line in lines:
         sizes.append(sizes[-1] + len(line))
     pieces = [piece for piece in _cut(lines, sizes, 0, len(lines) - 1, units, ()) if _trimmed(lines, piece)]
     joined = _joined([_trimmed(lines, piece) or piece for piece in pieces], sizes)
-    plain: Kind = "module" if symbols and language != "markdown" else "text"
-    return Outline(tuple(_chunk(path, language, lines, piece, plain) for piece in joined), tuple(symbols))
+    plain: Kind = "module" if any(symbol.kind != "section" for symbol in found.symbols) else "text"
+    return replace(found, chunks=tuple(_chunk(path, language, lines, piece, plain) for piece in joined))
 
 
 def _chunk(path: str, language: str, lines: list[str], piece: _Piece, plain: Kind) -> Chunk:
@@ -173,10 +171,10 @@ def _joined(pieces: list[_Piece], sizes: list[int]) -> list[_Piece]:
     return joined
 
 
-def _definitions(path: str, text: str, lines: list[str], language: str) -> tuple[list[_Unit], list[Symbol]]:
-    """The definitions of code as nested units and as symbols. Byte offsets of the parser become lines here."""
+def _definitions(path: str, text: str, lines: list[str], language: str) -> tuple[list[_Unit], Outline]:
+    """The definitions of a text as nested units, and an outline without chunks. Byte offsets become lines here."""
     data = text.encode("utf-8", "replace")  # a lone surrogate becomes one byte, in the lines as well
-    found = definitions(language, data)
+    found = syntax(language, data)
     starts = [0]
     for piece in lines:
         starts.append(starts[-1] + len(piece.encode("utf-8", "replace")))
@@ -187,45 +185,25 @@ def _definitions(path: str, text: str, lines: list[str], language: str) -> tuple
     top: list[_Unit] = []
     symbols: list[Symbol] = []
     open_units: list[tuple[Definition, _Unit]] = []
-    for definition in found:
+    for definition in found.definitions:
         while open_units and open_units[-1][0].end <= definition.start:
             open_units.pop()
         if open_units and open_units[-1][0].end < definition.end:
             continue  # broken code: half inside
+        outside = open_units
+        if open_units and (open_units[-1][0].start, open_units[-1][0].end) == (definition.start, definition.end):
+            outside = open_units[:-1]  # `const a = 1, b = 2`: one stretch of text, two names beside each other
         line, last = line_of(definition.name_start), line_of(max(definition.end - 1, definition.start))
-        unit = _Unit(definition.kind, definition.name, definition.signature, line_of(definition.start), last, line, [])
-        scope = ".".join(outer.name for _, outer in open_units)
+        scope = ".".join(outer.name for _, outer in outside[-MAX_DEPTH:])
         column = len(data[starts[line] : definition.name_start].decode("utf-8", "replace"))
         length = len(data[definition.name_start : definition.name_end].decode("utf-8", "replace"))
         symbols.append(Symbol(path, definition.name, definition.kind, scope, line, column, column + length))
+        if outside is not open_units:
+            continue
+        first = line_of(definition.doc_start)
+        unit = _Unit(definition.kind, definition.name, definition.signature, first, last, line, [])
         (open_units[-1][1].inner if open_units else top).append(unit)
         open_units.append((definition, unit))
-    return top, symbols
-
-
-def _sections(path: str, lines: list[str]) -> tuple[list[_Unit], list[Symbol]]:
-    """Markdown headings (outside code fences) as nested units and as symbols."""
-    headings: list[tuple[int, int, str, int]] = []
-    fence = ""
-    for number, line in enumerate(lines):
-        opened = _FENCE.match(line)
-        if opened:
-            if not fence:
-                fence = opened[1]
-            elif opened[1].startswith(fence):
-                fence = ""
-        elif not fence and (heading := _HEADING.match(line.rstrip("\r\n"))) and heading[2]:
-            headings.append((number, len(heading[1]), heading[2], heading.start(2)))
-    top: list[_Unit] = []
-    symbols: list[Symbol] = []
-    open_units: list[tuple[int, _Unit]] = []
-    for index, (number, level, name, column) in enumerate(headings):
-        while open_units and open_units[-1][0] >= level:
-            open_units.pop()
-        end = next((other[0] for other in headings[index + 1 :] if other[1] <= level), len(lines)) - 1
-        unit = _Unit("section", name, f"{'#' * level} {name}"[:200], number, end, number, [])
-        scope = ".".join(outer.name for _, outer in open_units)
-        symbols.append(Symbol(path, name, "section", scope, number, column, column + len(name)))
-        (open_units[-1][1].inner if open_units else top).append(unit)
-        open_units.append((level, unit))
-    return top, symbols
+    references = tuple(Mention(each.name, line_of(each.start)) for each in found.references)
+    imports = tuple(Mention(each.name, line_of(each.start)) for each in found.imports)
+    return top, Outline((), tuple(symbols), references, imports)

@@ -1,23 +1,46 @@
-"""Which language a file is written in, and what counts as a definition there.
+"""Which language a file is written in, and what its syntax tree says: definitions, references, imports.
 
-Names are LSP language ids. A language with a grammar is cut along its definitions; any other is cut by lines. Grammars
-are loaded on first use, and a missing grammar wheel only means cutting by lines.
+Names are LSP language ids. Text goes in as UTF-8 bytes, and offsets come out in bytes. A language without a grammar
+has no syntax here, and neither has a text that would cost too much: brackets nested deeper than `MAX_NESTING` (parsers
+recurse, and end the process), a tree that takes longer than `PARSE_SECONDS`, or one that is deeper than `MAX_DEPTH` or
+has as many bare tokens in a row (queries take the square of both, and no clock can stop them: with a progress callback,
+tree-sitter 0.26.1 reads freed memory).
 """
 
-import importlib
+import re
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import PurePosixPath
 
-from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
+import numpy as np
+from tree_sitter import Node, Parser, QueryCursor, Tree
 
+from index.grammars import grammar
 from index.records import Kind
+
+MAX_NESTING = 1000
+MAX_DEPTH = 1000
+PARSE_SECONDS = 2.0
+MAX_SIGNATURE = 200  # characters
+MAX_NAME = 200
+_BLOCK = 1 << 16  # bytes that the parser reads at once
+_STEPS = np.zeros(256, dtype=np.int32)
+_STEPS[list(b"([{")] = 1
+_STEPS[list(b")]}")] = -1
+_KINDS: tuple[Kind, ...] = ("function", "class", "type", "variable", "method", "interface", "module", "section")
+_MEMBERED = ("class", "interface")
+_LINE_END = re.compile(rb"[\r\n]")
+_QUOTES = "\"'`<>"
+
+_Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Definition:
-    """A definition in bytes of the UTF-8 text. `start` includes decorators and `export`; `signature` is one line."""
+    """A definition in bytes of the UTF-8 text. `start` includes decorators and `export`; `doc_start` also the comments
+    right above; `signature` is one line."""
 
     kind: Kind
     name: str
@@ -26,79 +49,35 @@ class Definition:
     end: int
     name_start: int
     name_end: int
-
-
-_PYTHON = """
-(function_definition name: (identifier) @name) @function
-(class_definition name: (identifier) @name) @class
-(type_alias_statement left: (type (identifier) @name)) @type
-(module (expression_statement (assignment left: (identifier) @name)) @variable)
-(class_definition body: (block (expression_statement (assignment left: (identifier) @name)) @variable))
-"""
-_JAVASCRIPT = """
-(function_declaration name: (_) @name) @function
-(generator_function_declaration name: (_) @name) @function
-(class_declaration name: (_) @name) @class
-(class_body (method_definition name: (_) @name) @method)
-(lexical_declaration (variable_declarator name: (identifier) @name
-  value: [(arrow_function) (function_expression) (generator_function)])) @function
-(variable_declaration (variable_declarator name: (identifier) @name
-  value: [(arrow_function) (function_expression) (generator_function)])) @function
-(program (lexical_declaration (variable_declarator name: (identifier) @name)) @variable)
-(program (variable_declaration (variable_declarator name: (identifier) @name)) @variable)
-(export_statement (lexical_declaration (variable_declarator name: (identifier) @name)) @variable)
-(assignment_expression left: (member_expression property: (property_identifier) @name)
-  right: [(arrow_function) (function_expression)]) @function
-(object (pair key: (property_identifier) @name value: [(arrow_function) (function_expression)]) @method)
-(object (method_definition name: (_) @name) @method)
-"""
-_JAVASCRIPT_FIELDS = """
-(class_body (field_definition property: (_) @name value: [(arrow_function) (function_expression)]) @method)
-(class_body (field_definition property: (_) @name) @variable)
-"""
-_TYPESCRIPT_FIELDS = """
-(abstract_class_declaration name: (_) @name) @class
-(interface_declaration name: (_) @name) @interface
-(type_alias_declaration name: (_) @name) @type
-(enum_declaration name: (_) @name) @type
-(internal_module name: (_) @name) @module
-(module name: (_) @name) @module
-(function_signature name: (_) @name) @function
-(method_signature name: (_) @name) @method
-(abstract_method_signature name: (_) @name) @method
-(class_body (public_field_definition name: (_) @name value: [(arrow_function) (function_expression)]) @method)
-(class_body (public_field_definition name: (_) @name) @variable)
-"""
+    doc_start: int
 
 
 @dataclass(frozen=True)
-class Grammar:
-    """Where a tree-sitter grammar comes from, the query that finds definitions, and the nodes that wrap them."""
+class Use:
+    """A name that is used, or a module that is imported, and the byte where it stands."""
 
-    module: str
-    function: str
-    query: str
-    wrappers: frozenset[str]
+    name: str
+    start: int
 
 
-_TYPESCRIPT = _JAVASCRIPT + _TYPESCRIPT_FIELDS
-_WRAPPERS = frozenset({"export_statement", "ambient_declaration", "expression_statement"})
-_GRAMMARS = {
-    "python": Grammar("tree_sitter_python", "language", _PYTHON, frozenset({"decorated_definition"})),
-    "javascript": Grammar("tree_sitter_javascript", "language", _JAVASCRIPT + _JAVASCRIPT_FIELDS, _WRAPPERS),
-    "typescript": Grammar("tree_sitter_typescript", "language_typescript", _TYPESCRIPT, _WRAPPERS),
-    "typescriptreact": Grammar("tree_sitter_typescript", "language_tsx", _TYPESCRIPT, _WRAPPERS),
-}
-_GRAMMARS["javascriptreact"] = _GRAMMARS["javascript"]
+@dataclass(frozen=True)
+class Syntax:
+    """What one parse yields; each part in the order of the text, outer definitions before inner."""
+
+    definitions: tuple[Definition, ...] = ()
+    references: tuple[Use, ...] = ()
+    imports: tuple[Use, ...] = ()
+
 
 _SUFFIXES = {
     "py": "python", "pyi": "python", "pyw": "python",
     "js": "javascript", "mjs": "javascript", "cjs": "javascript", "jsx": "javascriptreact",
     "ts": "typescript", "mts": "typescript", "cts": "typescript", "tsx": "typescriptreact",
     "md": "markdown", "markdown": "markdown", "mdx": "markdown", "rst": "restructuredtext", "tex": "latex",
-    "c": "c", "h": "c", "cc": "cpp", "cpp": "cpp", "cxx": "cpp", "hpp": "cpp", "hh": "cpp", "cs": "csharp",
-    "go": "go", "rs": "rust", "java": "java", "kt": "kotlin", "kts": "kotlin", "scala": "scala", "swift": "swift",
-    "rb": "ruby", "php": "php", "pl": "perl", "lua": "lua", "r": "r", "jl": "julia", "dart": "dart", "zig": "zig",
+    "c": "c", "h": "c", "cc": "cpp", "cpp": "cpp", "cxx": "cpp", "hpp": "cpp", "hh": "cpp", "hxx": "cpp",
+    "cs": "csharp", "go": "go", "rs": "rust", "java": "java", "kt": "kotlin", "kts": "kotlin", "scala": "scala",
+    "swift": "swift", "rb": "ruby", "rake": "ruby", "gemspec": "ruby", "php": "php", "pl": "perl", "lua": "lua",
+    "r": "r", "jl": "julia", "dart": "dart", "zig": "zig",
     "hs": "haskell", "ml": "ocaml", "ex": "elixir", "exs": "elixir", "erl": "erlang", "clj": "clojure",
     "sh": "shellscript", "bash": "shellscript", "zsh": "shellscript", "ps1": "powershell", "bat": "bat",
     "sql": "sql", "html": "html", "htm": "html", "vue": "vue", "svelte": "svelte", "css": "css", "scss": "scss",
@@ -123,77 +102,150 @@ def family_of(language: str) -> frozenset[str]:
     return next((family for family in FAMILIES if language in family), frozenset({language}))
 
 
-@cache
-def _loaded(language: str) -> tuple[Language, Query, frozenset[str]] | None:
-    grammar = _GRAMMARS.get(language)
-    if grammar is None:
-        return None
-    try:
-        module = importlib.import_module(grammar.module)
-    except ImportError:
-        return None
-    loaded = Language(getattr(module, grammar.function)())
-    return loaded, Query(loaded, grammar.query), grammar.wrappers
-
-
 def has_grammar(language: str) -> bool:
     """True if files of this language are parsed here."""
-    return _loaded(language) is not None
+    return grammar(language) is not None
 
 
 def parse(language: str, data: bytes) -> Tree | None:
-    """The syntax tree of UTF-8 `data`; None where the language has no grammar here. Broken code gives a tree too."""
-    loaded = _loaded(language)
-    return Parser(loaded[0]).parse(data) if loaded else None
+    """The syntax tree of UTF-8 `data`; None where that cannot be had (see above). Broken code gives a tree too."""
+    loaded = grammar(language)
+    if loaded is None or nesting(data) > MAX_NESTING:
+        return None
+    end = time.monotonic() + PARSE_SECONDS
+    try:
+        return Parser(loaded.language).parse(
+            lambda offset, _: data[offset : offset + _BLOCK],
+            progress_callback=lambda _, __: time.monotonic() > end,
+        )
+    except ValueError:  # stopped by the clock
+        return None
 
 
 def definitions(language: str, data: bytes) -> list[Definition]:
-    """Every definition in UTF-8 `data`, outer before inner, in the order of the text; [] without a grammar."""
-    loaded, tree = _loaded(language), parse(language, data)
-    if loaded is None or tree is None:
-        return []
-    _, query, wrappers = loaded
-    found: dict[int, Definition] = {}  # by the start of the name: patterns overlap, the first in the query wins
-    for _, kind, node, name in sorted(_captures(query, tree.root_node), key=lambda match: match[0]):
-        if name.start_byte == name.end_byte or name.start_byte in found:
-            continue
-        found[name.start_byte] = _definition(kind, node, name, wrappers, data)
-    return sorted(found.values(), key=lambda definition: (definition.start, -definition.end, definition.name_start))
+    """Every definition in UTF-8 `data`, outer before inner, in the order of the text; [] without a tree."""
+    return list(syntax(language, data).definitions)
 
 
-def _captures(query: Query, root: Node) -> Iterator[tuple[int, Kind, Node, Node]]:
-    kinds: tuple[Kind, ...] = ("function", "class", "type", "variable", "method", "interface", "module")
-    for pattern, captures in QueryCursor(query).matches(root):
-        for kind in kinds:
-            for node, name in zip(captures.get(kind, ()), captures["name"], strict=False):
-                yield pattern, kind, node, name
+def syntax(language: str, data: bytes) -> Syntax:
+    """Everything that the queries find in UTF-8 `data`; nothing where that is not to be had (see above)."""
+    loaded, tree = grammar(language), parse(language, data)
+    if loaded is None or tree is None or _is_costly(tree.root_node):
+        return Syntax()
+    mentions = QueryCursor(loaded.mentions).captures(tree.root_node)
+    found = _definitions(QueryCursor(loaded.definitions), tree.root_node, data, mentions.get("comment", []))
+    return Syntax(found, _mentions(mentions.get("reference", []), data), _mentions(mentions.get("import", []), data))
 
 
-def _definition(kind: Kind, node: Node, name: Node, wrappers: frozenset[str], data: bytes) -> Definition:
-    body = node.child_by_field_name("body")
-    outer = node
-    while outer.parent is not None and outer.parent.type in wrappers:
-        outer = outer.parent
-    end_of_signature = body.start_byte if body is not None else min(node.end_byte, node.start_byte + 200)
-    first_line = data[node.start_byte : end_of_signature].decode("utf-8", "replace")
-    if body is None:
-        first_line = first_line.split("\n")[0]
-    if kind == "function" and _in_class(node):
-        kind = "method"
-    return Definition(
-        kind=kind,
-        name=data[name.start_byte : name.end_byte].decode("utf-8", "replace").strip("\"'`"),
-        signature=" ".join(first_line.split())[:200],
-        start=outer.start_byte,
-        end=outer.end_byte,
-        name_start=name.start_byte,
-        name_end=name.end_byte,
+def nesting(data: bytes) -> int:
+    """How deep brackets are nested at the deepest place, those in strings and comments included."""
+    if not data:
+        return 0
+    depth = np.cumsum(_STEPS[np.frombuffer(data, dtype=np.uint8)])
+    return int((depth - np.minimum(np.minimum.accumulate(depth), 0)).max())
+
+
+def _is_costly(root: Node) -> bool:
+    """Whether a query would take long: a node lies more than `MAX_DEPTH` deep, or as many tokens stand side by side
+    with no node between them. Looks only where there are enough nodes for that."""
+    waiting = [(root, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > MAX_DEPTH or (
+            node.child_count - node.named_child_count > MAX_DEPTH and _longest_run(node) > MAX_DEPTH
+        ):
+            return True
+        waiting += [(child, depth + 1) for child in node.children if child.descendant_count > MAX_DEPTH - depth]
+    return False
+
+
+def _longest_run(node: Node) -> int:
+    """How many tokens stand side by side in a node at most."""
+    return max(
+        (len(list(run)) for named, run in groupby(node.children, lambda child: child.is_named) if not named), default=0
     )
 
 
-def _in_class(node: Node) -> bool:
-    """True for a Python function whose nearest definition is a class."""
-    parent = node.parent
-    while parent is not None and parent.type in ("decorated_definition", "block"):
-        parent = parent.parent
-    return parent is not None and parent.type == "class_definition"
+def _mentions(nodes: list[Node], data: bytes) -> tuple[Use, ...]:
+    spans = sorted({(node.start_byte, node.end_byte) for node in nodes})
+    found = ((data[start:end].decode("utf-8", "replace").strip(_QUOTES), start) for start, end in spans)
+    return tuple(Use(name, start) for name, start in found if 0 < len(name) <= MAX_NAME)
+
+
+def _definitions(cursor: QueryCursor, root: Node, data: bytes, comments: list[Node]) -> tuple[Definition, ...]:
+    wrapped: dict[_Span, _Span] = {}
+    named: list[tuple[int, Kind, Node, Node]] = []
+    for pattern, captures in cursor.matches(root):
+        if "wrapped" in captures:
+            inner, outer = _span(captures["wrapped"][0]), _span(captures["wrapper"][0])
+            if inner != outer:
+                wrapped[inner] = outer
+            continue
+        for kind in _KINDS:
+            if kind in captures:
+                pairs = zip(captures[kind], captures["name"], strict=False)
+                named += [(pattern, kind, node, name) for node, name in pairs]
+    named.sort(key=lambda match: match[0])
+    above = _comments_above(comments, data)
+    found: dict[int, Definition] = {}  # by the start of the name: patterns overlap, the first in the query wins
+    for _, kind, node, name in named:
+        if name.start_byte != name.end_byte and name.start_byte not in found:
+            found[name.start_byte] = _definition(kind, node, name, wrapped, above, data)
+    ordered = sorted(found.values(), key=lambda each: (each.start, -each.end, each.name_start))
+    return tuple(_with_methods(ordered))
+
+
+def _definition(
+    kind: Kind, node: Node, name: Node, wrapped: dict[_Span, _Span], above: dict[int, int], data: bytes
+) -> Definition:
+    body = node.child_by_field_name("body")
+    outer = _span(node)
+    while outer in wrapped:
+        outer = wrapped[outer]
+    end_of_signature = body.start_byte if body is not None else min(node.end_byte, node.start_byte + MAX_SIGNATURE)
+    signature = data[node.start_byte : end_of_signature].decode("utf-8", "replace")
+    if body is None:
+        signature = signature.split("\n")[0]
+    text = _LINE_END.split(data[name.start_byte : name.end_byte], maxsplit=1)[0]
+    line_start = data.rfind(b"\n", 0, outer[0]) + 1
+    alone = not data[line_start : outer[0]].strip()
+    return Definition(
+        kind=kind,
+        name=text.decode("utf-8", "replace").strip(_QUOTES)[:MAX_NAME],
+        signature=" ".join(signature.split())[:MAX_SIGNATURE],
+        start=outer[0],
+        end=outer[1],
+        name_start=name.start_byte,
+        name_end=name.start_byte + len(text),
+        doc_start=above.get(line_start, outer[0]) if alone else outer[0],
+    )
+
+
+def _comments_above(comments: list[Node], data: bytes) -> dict[int, int]:
+    """Where a block of comments starts, by the start of the line that follows it without a gap."""
+    found: dict[int, int] = {}
+    for start, end in sorted(_span(node) for node in comments):
+        line_start = data.rfind(b"\n", 0, start) + 1
+        if data[line_start:start].strip():
+            continue  # behind code
+        end -= data[start:end].endswith(b"\n")  # some grammars count the line's end in
+        following = data.find(b"\n", end) + 1
+        if following and not data[end:following].strip():
+            found[following] = found.pop(line_start, start)
+    return found
+
+
+def _with_methods(ordered: list[Definition]) -> Iterator[Definition]:
+    """Functions right inside a class are methods."""
+    around: list[Definition] = []
+    for definition in ordered:
+        while around and around[-1].end <= definition.start:
+            around.pop()
+        if definition.kind == "function" and around and around[-1].kind in _MEMBERED:
+            definition = replace(definition, kind="method")
+        around.append(definition)
+        yield definition
+
+
+def _span(node: Node) -> _Span:
+    return node.start_byte, node.end_byte

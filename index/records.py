@@ -52,6 +52,14 @@ class Symbol:
 
 
 @dataclass(frozen=True)
+class Mention:
+    """A name that is used on a line, or a module that is imported there."""
+
+    name: str
+    line: int
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a build is. `phase` is "walk", "chunk" or "embed"; `total` is 0 while it is not known."""
 

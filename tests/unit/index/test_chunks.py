@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from index.chunks import MAX_CHARACTERS, lines_of, outline
 
-PATHS = ("a.py", "a.js", "a.jsx", "a.ts", "a.tsx", "a.md", "a.txt", "Makefile")
+PATHS = ("a.py", "a.js", "a.jsx", "a.ts", "a.tsx", "a.go", "a.rs", "A.java", "a.c", "a.cpp", "a.cs", "a.rb", "a.php",
+         "a.sh", "a.md", "a.json", "a.yaml", "a.toml", "a.html", "a.css", "a.txt", "Makefile")  # fmt: skip
 FRAGMENTS = st.sampled_from(
     [
         "def f(a):\n",
@@ -43,6 +44,19 @@ FRAGMENTS = st.sampled_from(
         "if (x) {",
         ");",
         "\ufeff",
+        "// comment\n",
+        "func (s *S) Run() {\n",
+        "impl A for B {\n",
+        "key: value\n",
+        "- item\n",
+        "[table]\n",
+        '{"key": {"a": [1]}}',
+        '<div id="a">',
+        "</div>\n",
+        "<?php\n",
+        "end\n",
+        "#include <a.h>\n",
+        "Title\n===\n",
     ]
 )
 TEXTS = st.one_of(st.text(max_size=300), st.lists(FRAGMENTS, max_size=60).map("".join))

@@ -18,6 +18,7 @@ from model.evaluation.packages import SourcePackage
 from model.prompt import Budget, Layout
 
 LONGEST = 256  # tokens of what is to be filled in
+_GRID = Budget().grid
 _SMALLEST, _LARGEST = 600, 200_000  # characters of a file
 
 
@@ -42,7 +43,8 @@ class Sizes:
     @property
     def budget(self) -> Budget:
         """The same as prompts are cut to."""
-        return Budget(self.whole, self.whole, self.document, self.tail, suffix=self.suffix)
+        grid = max(1, min(_GRID, self.tail // 20))  # so that a small tail is not nearly empty behind each step
+        return Budget(self.whole, self.whole, self.document, self.tail, grid, self.suffix)
 
 
 @dataclass(frozen=True)

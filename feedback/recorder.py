@@ -208,8 +208,8 @@ class Recorder:
             return False
         except Exception:  # one fact that cannot be stored must neither end recording nor cost its neighbours
             if len(facts) > 1:
-                fates = [self._write([fact]) for fact in facts]  # all of them, whatever becomes of one
-                return all(fates)
+                each = [self._write([fact]) for fact in facts]  # all of them, whatever becomes of one
+                return all(each)
             log.exception("a fact could not be stored")
             self._trouble("fact", "Some feedback could not be stored because of a fault in Inkling; see the log.")
             with self._condition:

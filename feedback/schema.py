@@ -54,6 +54,7 @@ suggestions = Table(
     Index("ix_suggestions_at", "at"),
     Index("ix_suggestions_workspace_at", "workspace", "at"),
     Index("ix_suggestions_path", "path"),
+    Index("ix_suggestions_redacted", "redacted"),
 )
 
 documents = Table(

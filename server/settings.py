@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from inkling.errors import UserError
+from inkling.folders import config_folder, feedback_database
 from model.catalog import BASE, EMBEDDING
 
 
@@ -88,13 +89,21 @@ class LintersSettings:
 
 @dataclass(frozen=True)
 class FeedbackSettings:
-    """When a region counts as settled, and at which ages survival is looked at. Consent is not a setting.
+    """When a region counts as settled, at which ages survival is looked at, what is kept. Consent is not a setting.
 
-    `trace`: where recording is allowed, also write down every edit around suggestions, for `inkling feedback replay`.
+    `database` (only in the user's own file): "" for a file of this machine, else a PostgreSQL URL. `texts_days`: texts older than that go, numbers
+    stay; `most_megabytes`: the oldest texts go before the file gets larger (0: no bound). `without_telemetry`: what
+    happens where recording is allowed but the editor's telemetry is switched off: "off" records nothing, "local" what
+    stays on this machine. `trace`: where recording is allowed, also write down every edit around suggestions, for
+    `inkling feedback replay`.
     """
 
     settle_seconds: float = 10.0
     survival_seconds: tuple[int, ...] = (5, 30, 120, 300, 600)
+    database: str = ""
+    texts_days: int = 180
+    most_megabytes: int = 1500
+    without_telemetry: Literal["off", "local"] = "off"
     trace: bool = False
 
 
@@ -108,9 +117,13 @@ class NightSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """All of it. `trusted` is what the editor says about the workspace; only then may its programs be run."""
+    """All of it. `trusted` is what the editor says about the workspace; only then may its programs be run.
+
+    `telemetry` is the editor's own switch: false means that the user wants nothing to be collected.
+    """
 
     trusted: bool = False
+    telemetry: bool = True
     measure_loop: bool = False
     completion: CompletionSettings = field(default_factory=CompletionSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
@@ -141,6 +154,12 @@ def load_user_settings(file: Path) -> tuple[Settings, list[str]]:
     except (OSError, ValueError) as error:
         raise UserError(f"The settings file {file} cannot be read as TOML: {error}. Mend or remove it.") from error
     return merge(Settings(), values)
+
+
+def feedback_place() -> Path | str:
+    """Where feedback is kept by the user's own settings file: a URL, or the file of this machine."""
+    settings, _ = load_user_settings(config_folder() / "settings.toml")
+    return settings.feedback.database or feedback_database()
 
 
 def _camel(name: str) -> str:

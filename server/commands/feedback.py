@@ -4,7 +4,7 @@ import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from feedback.reading import Entry
+    from feedback.records import OutcomeKind
 
 feedback = typer.Typer(help="See, export and erase what was recorded.", no_args_is_help=True)
 Workspace = Annotated[Path | None, typer.Option("--workspace", help="Only this workspace.")]
@@ -48,13 +49,15 @@ def consent(
       inkling consent off --workspace ../client-project
     """
     from feedback.consent import Consent, list_consents, set_consent
+    from server.settings import feedback_place
 
+    place = feedback_place()
     if value is not None:
         allowed = [choice.value for choice in Consent]
         if value not in allowed:
             raise UserError(f"Expected one of {', '.join(allowed)}, found {value!r}.")
-        set_consent(workspace.resolve(), Consent(value))
-    chosen = {root: choice.value for root, choice in list_consents().items()}
+        set_consent(workspace.resolve(), Consent(value), place)
+    chosen = {root: choice.value for root, choice in list_consents(place).items()}
     if as_json:
         print_json(chosen)
     else:
@@ -79,17 +82,21 @@ def stats(workspace: Workspace = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json({**asdict(found), "acceptance": found.acceptance})
         return
-    rows = [(name, value) for name, value in asdict(found).items() if name not in ("outcomes", "first", "last")]
-    rows += [(kind, count) for kind, count in sorted(found.outcomes.items())]
+    apart = ("outcomes", "signals", "first", "last")
+    rows = [(name.replace("_", " "), value) for name, value in asdict(found).items() if name not in apart]
+    rows += [(kind, count) for kind, count in sorted({**found.outcomes, **found.signals}.items())]
     print_table("Feedback", ("what", "how many"), rows)
     if found.acceptance is not None:
         out.print(f"accepted, wholly or in part: {found.acceptance:.0%}")
+    if found.reported:
+        out.print(f"of what editors reported, the edits alone said the same: {found.confirmed / found.reported:.0%}")
 
 
 @feedback.command("list")
 def list_feedback(
     workspace: Workspace = None,
     path: File = None,
+    outcome: Annotated[str | None, typer.Option("--outcome", help="Only with this outcome.")] = None,
     limit: Annotated[int, typer.Option("--limit", help="How many, newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
@@ -102,7 +109,8 @@ def list_feedback(
     from feedback.history import Selection, listing
 
     database = _database()
-    found = listing(database, Selection(workspace=_root(workspace), path=path), limit) if database else []
+    selection = Selection(workspace=_root(workspace), path=path, outcome=_outcome(outcome))
+    found = listing(database, selection, limit) if database else []
     if as_json:
         print_json([asdict(entry) for entry in found])
         return
@@ -123,12 +131,30 @@ def show(
     from feedback.rewards import explain
 
     entry = show_entry(_needed(), id)
+    found = {**asdict(entry), "instead": entry.instead, "retained": entry.retained}
     if as_json:
-        print_json(asdict(entry))
+        print_json(found)
         return
-    for name, value in asdict(entry).items():
+    for name, value in found.items():
         out.print(f"{name}:  {value!r}", highlight=False, markup=False)
     for line in explain(entry.reward) if entry.reward else ():
+        out.print(line, highlight=False, markup=False)
+
+
+@feedback.command()
+def explain(
+    id: Annotated[str, typer.Argument(help="An id from `inkling feedback list --json`.")],
+    version: Annotated[int, typer.Option("--version", help="By the rules of this version of the reward.")] = 2,
+) -> None:
+    """Say what a suggestion was worth, line by line: the sum, the context's baseline, the advantage.
+
+    Example:
+
+      inkling feedback explain 3f2a...
+    """
+    from feedback.history import explanation
+
+    for line in explanation(_needed(), id, version):
         out.print(line, highlight=False, markup=False)
 
 
@@ -152,7 +178,7 @@ def replay(trace: Annotated[Path, typer.Argument(help="A file that `feedback.tra
 
 
 @feedback.command()
-def export(workspace: Workspace = None) -> None:
+def export(workspace: Workspace = None, path: File = None) -> None:
     """Print everything as JSON lines, oldest first.
 
     Example:
@@ -162,7 +188,7 @@ def export(workspace: Workspace = None) -> None:
     from feedback.history import Selection
     from feedback.history import export as export_lines
 
-    for line in export_lines(_needed(), Selection(workspace=_root(workspace))):
+    for line in export_lines(_needed(), Selection(workspace=_root(workspace), path=path)):
         print(line)
 
 
@@ -192,7 +218,11 @@ def erase(
     if not yes and (selection != Selection() or everything):
         count = statistics(database, selection).suggestions
         typer.confirm(f"Erase {count} suggestions and all that is known about them?", abort=True, err=True)
-    err.print(f"{erase_rows(database, selection, everything)} erased.")
+    gone = erase_rows(database, selection, everything)
+    err.print(f"{gone.suggestions} suggestions and {gone.signals} signals erased.")
+    for adapter, count in gone.adapters.items():
+        err.print(f"The adapter {adapter} had seen {count} of them and keeps what it learned: retire it with "
+                  f"`inkling models rollback`, or train anew.", markup=False)  # fmt: skip
 
 
 def night(
@@ -212,12 +242,12 @@ def night(
 
       inkling night --budget 5m --dry-run
     """
-    from inkling.folders import feedback_database
     from server.night import duration
     from server.night import night as run_night
+    from server.settings import feedback_place
 
     code = run_night(
-        feedback_database(),
+        feedback_place(),
         base=base,
         budget_seconds=duration(budget),
         minimum_regions=minimum_regions,
@@ -230,9 +260,18 @@ def night(
 
 def _database() -> "Engine | None":
     from feedback.database import find_database
-    from inkling.folders import feedback_database
+    from server.settings import feedback_place
 
-    return find_database(feedback_database())
+    return find_database(feedback_place())
+
+
+def _outcome(value: str | None) -> "OutcomeKind | None":
+    from feedback.records import OutcomeKind
+
+    allowed = get_args(OutcomeKind)
+    if value is not None and value not in allowed:
+        raise UserError(f"Expected one of {', '.join(allowed)} for --outcome, found {value!r}.")
+    return cast("OutcomeKind | None", value)
 
 
 def _needed() -> "Engine":

@@ -31,6 +31,7 @@ def upgrade() -> None:
     op.create_index("ix_outcomes_kind_length", "outcomes", ["kind", "length"])
     op.create_index("ix_decisions_shown", "decisions", ["shown"])
     op.create_index("ix_suggestions_at", "suggestions", ["at"])
+    op.create_index("ix_suggestions_redacted", "suggestions", ["redacted"])
     op.create_table(
         "reports",
         _suggestion(),

@@ -11,9 +11,11 @@ from feedback import schema
 from feedback.consent import Consents
 from feedback.database import open_database
 from feedback.examples import load_examples
-from feedback.history import Selection, erase, export, listing, show, statistics
+from feedback.history import Erased, Selection, erase, explanation, export, listing, show, statistics
+from feedback.manifests import erased_rows, manifest, note_training
 from feedback.recorder import Recorder
-from feedback.records import Decision, Outcome, Settled, Suggestion, Survival
+from feedback.records import Decision, Outcome, Report, Settled, Signal, Suggestion, Survival
+from feedback.retention import Keep, prune
 from inkling.errors import UserError
 from tests.unit.feedback.postgres_server import BOTH_STORES
 
@@ -69,7 +71,7 @@ def test_one_that_is_not_there_is_named(database: Engine) -> None:
 def test_an_export_is_one_json_object_per_line(database: Engine) -> None:
     lines = [json.loads(line) for line in export(database)]
     assert [line["id"] for line in lines] == ["accepted", "rejected", "redacted", "open"]
-    assert lines[0]["reward"]["total"] == pytest.approx(5.0)
+    assert lines[0]["reward"]["total"] == pytest.approx(4.5)
     assert lines[0]["survival"][1]["kept"] == 0.5
     assert lines[2]["text"] is None
 
@@ -117,7 +119,7 @@ def test_blank_targets_teach_nothing(database: Engine, recorder: Recorder, sugge
     ],
 )
 def test_erasing_takes_what_was_meant(database: Engine, selection: Selection, left: set[str]) -> None:
-    assert erase(database, selection) == 4 - len(left)
+    assert erase(database, selection).suggestions == 4 - len(left)
     assert {entry.id for entry in listing(database)} == left
 
 
@@ -143,8 +145,80 @@ def test_texts_that_others_use_stay(database: Engine) -> None:
 def test_erasing_everything_must_be_meant(database: Engine, consents: Consents) -> None:
     with pytest.raises(UserError, match="--all"):
         erase(database, Selection())
-    assert erase(database, Selection(), everything=True) == 4
+    assert erase(database, Selection(), everything=True) == Erased(4, 0, {})
     with database.connect() as connection:
         for table in schema.metadata.sorted_tables:
             count = connection.execute(select(func.count()).select_from(table)).scalar_one()
             assert count == (1 if table is schema.consents else 0)
+
+
+def test_what_is_erased_leaves_the_manifests_and_the_adapters_are_named(database: Engine) -> None:
+    assert note_training(database, "night-1", ["accepted", "rejected", "gone long ago"]) == 2
+    assert note_training(database, "night-2", ["rejected"]) == 1
+    assert erase(database, Selection(ids=("rejected", "open"))).adapters == {"night-1": 1, "night-2": 1}
+    assert manifest(database, "night-1") == ["accepted"]
+    assert manifest(database, "night-2") == []
+    erase(database, Selection(), everything=True)
+    assert erased_rows(database) == {"night-1": 2, "night-2": 1}
+
+
+def test_signals_are_counted_exported_and_erased_with_their_place(database: Engine, recorder: Recorder) -> None:
+    recorder.record(Signal("1", 5.0, "/home/me/project", "searched", "src/deep/c.py", "semantic", text="where"))
+    recorder.record(Signal("2", 6.0, "/home/me/project", "lint_fixed", "src/a.py", "F401"))
+    assert recorder.flush(20)
+    assert statistics(database).signals == {"searched": 1, "lint_fixed": 1}
+    assert [json.loads(line)["signal"]["id"] for line in list(export(database))[-2:]] == ["1", "2"]
+    assert erase(database, Selection(path="src/deep")).signals == 1
+    assert erase(database, Selection(ids=("open",))).signals == 0
+    assert statistics(database).signals == {"lint_fixed": 1}
+
+
+def test_reports_are_compared_with_what_the_edits_said(database: Engine, recorder: Recorder) -> None:
+    recorder.record(Report("accepted", 5.0, "accepted", "accepted", "inserted_at_once", 0.98))
+    recorder.record(Report("rejected", 5.0, "rejected", "ignored", "timeout", 0.7))
+    assert recorder.flush(20)
+    found = statistics(database)
+    assert (found.reported, found.confirmed) == (2, 1)
+
+
+def test_statistics_hold_for_a_part(database: Engine) -> None:
+    found = statistics(database, Selection(path="src/deep"))
+    assert (found.suggestions, found.shown, found.outcomes, found.first) == (1, 1, {"rejected": 1}, 2.0)
+    assert statistics(database, Selection(outcome="accepted")).characters == 10
+
+
+def test_an_explanation_is_the_sum_then_the_advantage_then_what_was_written_instead(database: Engine) -> None:
+    lines = explanation(database, "rejected")
+    assert [line.split(":")[0] for line in lines[-4:]] == [
+        "reward (version 2)",
+        "baseline",
+        "advantage",
+        "written instead",
+    ]
+    assert lines[-1] == "written instead: 'other(1)'"
+    total = sum(float(line.split(": ")[1].split(" ")[0]) for line in lines[:8])
+    assert lines[8] == f"reward (version 2): {total:+.2f} characters"
+    assert explanation(database, "rejected", version=1)[-2] == "reward (version 1): -4.11 characters"
+    assert "no outcome" in explanation(database, "open")[0]
+
+
+def test_texts_go_after_their_days_and_numbers_stay(database: Engine, recorder: Recorder) -> None:
+    recorder.record(Signal("1", 1.5, "/home/me/project", "searched", "", "semantic", text="an old query"))
+    assert recorder.flush(20)
+    assert prune(database, Keep(days=1), now=86_402.5) == 3
+    before = show(database, "accepted")
+    assert (before.text, before.settled, before.documents, before.length) == (None, None, (), 10)
+    assert show(database, "open").text == "OPEN()"
+    assert statistics(database).outcomes == {"accepted": 1, "rejected": 1, "ignored": 1}
+    with database.connect() as connection:
+        texts = set(connection.execute(select(schema.texts.c.text)).scalars())
+    assert texts == {"OPEN()", "x = ", "\nlast\n", "def foo(): ..."}
+    assert prune(database, Keep(days=1), now=86_402.5) == 0
+
+
+def test_the_oldest_texts_go_first_when_the_database_is_too_large(database: Engine) -> None:
+    if database.dialect.name != "sqlite":
+        pytest.skip("a server's size is its administrator's")
+    assert prune(database, Keep(days=0, megabytes=1000), now=1e12) == 0
+    assert prune(database, Keep(days=0, megabytes=0.0001), now=10.0) == 3
+    assert [entry.text for entry in listing(database)] == [None] * 4

@@ -16,11 +16,14 @@ from filelock import FileLock
 
 from index import files
 from index.chunks import Outline, outline
+from index.database import lock
 from index.embedding import Embedder, Encoder
 from index.files import File, UnreadableError, Walk
 from index.languages import language_of
 from index.records import Progress
-from index.store import Known, Store, lock
+from index.store import Known, Store
+from index.vector_cache import VectorCache
+from index.vectors import write_base
 
 FILES_PER_BATCH = 64
 CHUNKS_PER_BATCH = 32
@@ -72,6 +75,7 @@ class Builder:
         self._max_bytes = max_file_bytes
         self._lock: FileLock | None = None
         self._store: Store | None = None
+        self._cache = VectorCache()
         self._depth = 0
 
     def __enter__(self) -> "Builder":
@@ -92,6 +96,7 @@ class Builder:
         if self._depth == 0 and self._store is not None and self._lock is not None:
             self._store.close()
             self._store = None
+            self._cache.close()
             self._lock.release()
 
     def build(self, progress: Report = quiet) -> Result:
@@ -136,6 +141,9 @@ class Builder:
             self._encoder = self._encoder or self._make_encoder()
             model = self._encoder.model
             waiting = store.missing(model)
+            if there := self._cache.among(model, waiting):  # embedded for another branch, worktree or clone
+                store.bind(model, [digest for digest in waiting if digest in there])
+                waiting = [digest for digest in waiting if digest not in there]
             began = time.monotonic()
             done = 0
             for start in range(0, len(waiting), CHUNKS_PER_BATCH):
@@ -143,12 +151,15 @@ class Builder:
                     return done
                 batch = store.texts(waiting[start : start + CHUNKS_PER_BATCH])
                 if batch:
-                    vectors = self._encoder.encode([text for _, text in batch])
-                    store.put_embeddings(model, [digest for digest, _ in batch], vectors)
+                    hashes = [digest for digest, _ in batch]
+                    self._cache.put(model, hashes, self._encoder.encode([text for _, text in batch]))
+                    store.bind(model, hashes)
                 done = min(start + CHUNKS_PER_BATCH, len(waiting))
                 each = (time.monotonic() - began) / done
                 progress(Progress("embed", done, len(waiting), round(each * (len(waiting) - done), 1)))
-            store.prune(model)
+            store.unbind(model)
+            write_base(store, model, self._cache)
+            self._cache.prune()
             return done
 
     @property
@@ -164,6 +175,9 @@ class Builder:
         """Make the index agree with `walk` for the files in `known` and in `walk`."""
         store = self._open_store()
         result = Result(files=len(walk.files), skipped=Counter(walk.skipped), notes=list(walk.notes))
+        if store.note:
+            result.notes.append(store.note)
+            store.note = ""  # said once
         there = {file.path for file in walk.files}
         changed = [file for file in walk.files if not _same(known.get(file.path), file)]
         gone = [path for path in known if path not in there]

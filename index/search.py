@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from pathspec import GitIgnoreSpec
 
 from index.context import Catalog, find_context
+from index.database import database_path
 from index.embedding import Encoder, NoEmbeddingWeightsError
 from index.names import best_symbols, names_in
 from index.records import Hit, Kind, Match, Symbol
-from index.store import Store, database_path, load_hits
+from index.store import Store, load_hits
 from index.vectors import Vectors
 from index.words import match_expression, query_words
 from inkling.errors import UserError
@@ -185,7 +186,7 @@ class Search:
         allowed = None
         if where:
             rows = store.database.execute(
-                "SELECT DISTINCT e.id FROM embeddings e JOIN chunks c ON c.hash = e.hash JOIN files f ON f.id = c.file "
+                "SELECT DISTINCT e.id FROM embedded e JOIN chunks c ON c.hash = e.hash JOIN files f ON f.id = c.file "
                 f"WHERE e.model = ? {where}",
                 (self._vectors.model, *values),
             )
@@ -194,7 +195,7 @@ class Search:
         nearest = self._vectors.nearest(vector, 4 * depth, allowed)
         rank = {embedding: position for position, (embedding, _) in enumerate(nearest)}
         rows = store.database.execute(
-            "SELECT c.id, e.id FROM embeddings e JOIN chunks c ON c.hash = e.hash JOIN files f ON f.id = c.file "
+            "SELECT c.id, e.id FROM embedded e JOIN chunks c ON c.hash = e.hash JOIN files f ON f.id = c.file "
             f"WHERE e.id IN (SELECT value FROM json_each(?)) {where}",
             (json.dumps(list(rank)), *values),
         )
@@ -208,7 +209,7 @@ class Search:
             "files": count("SELECT count(*) FROM files"),
             "chunks": count("SELECT count(*) FROM chunks"),
             "symbols": count("SELECT count(*) FROM symbols"),
-            "embedded": count("SELECT count(*) FROM chunks WHERE hash IN (SELECT hash FROM embeddings)"),
+            "embedded": count("SELECT count(*) FROM chunks WHERE hash IN (SELECT hash FROM embedded)"),
             "generation": store.fact("generation"),
             "built": store.fact("built"),
         }

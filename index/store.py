@@ -1,77 +1,28 @@
-"""The index of one workspace in one SQLite file: files, chunks, symbols, words, embeddings.
+"""What one workspace's index holds: files, chunks, symbols, uses, imports, words, and which chunks have a vector.
 
 SQLite is the truth for everything but the files themselves. Chunks are known by a hash of what the embedding model
-reads, so that a chunk that moved, was renamed or came back with a branch is never embedded twice.
+reads, so that a chunk that moved, was renamed or came back with a branch needs no new vector. Where the file lies and
+how it is opened is `index.database`'s business; the vectors are in `index.vector_cache`.
 
-Always: one process writes (whoever holds `lock()`), any number read, and a process killed at any moment leaves a
-database that opens and is consistent. A database of another version, or a broken one, is thrown away by the next
-writer: it is a cache.
+Always: a write is one transaction, so that a process killed at any moment leaves a consistent index.
 """
 
 import hashlib
 import json
-import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unicodedata import unidata_version
-
-import numpy as np
-from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
 from index.chunks import Outline
+from index.database import IndexFullError, database_path, is_full, open_to_read, open_to_write
 from index.files import File
-from index.records import Chunk, Hit, Match, Symbol
+from index.records import Chunk, Hit, Match, Mention, Symbol
 from index.words import words
-from inkling.errors import UserError
-from inkling.folders import index_folder
-
-VERSION = 1
-SPARE_EMBEDDINGS = 20_000  # of chunks that are gone now: kept for the next branch switch
-
-_SCHEMA = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY) STRICT;
-CREATE TABLE files (
-  id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, language TEXT NOT NULL,
-  size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, hash BLOB NOT NULL
-) STRICT;
-CREATE TABLE chunks (
-  id INTEGER PRIMARY KEY, file INTEGER NOT NULL REFERENCES files (id) ON DELETE CASCADE, hash BLOB NOT NULL,
-  kind TEXT NOT NULL, name TEXT NOT NULL, scope TEXT NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL,
-  text TEXT NOT NULL, header TEXT NOT NULL, names TEXT NOT NULL
-) STRICT;
-CREATE INDEX chunks_file ON chunks (file, start_line);
-CREATE INDEX chunks_hash ON chunks (hash);
-CREATE TABLE symbols (
-  id INTEGER PRIMARY KEY, file INTEGER NOT NULL REFERENCES files (id) ON DELETE CASCADE, name TEXT NOT NULL,
-  folded TEXT NOT NULL, kind TEXT NOT NULL, scope TEXT NOT NULL, line INTEGER NOT NULL, start INTEGER NOT NULL,
-  end INTEGER NOT NULL
-) STRICT;
-CREATE INDEX symbols_file ON symbols (file);
-CREATE INDEX symbols_folded ON symbols (folded);
-CREATE TABLE embeddings (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL, model TEXT NOT NULL, vector BLOB NOT NULL,
-  UNIQUE (model, hash)
-) STRICT;
-CREATE VIRTUAL TABLE words USING fts5 (
-  text, names, path, content='', tokenize="unicode61 remove_diacritics 2 tokenchars '_'"
-);
-CREATE VIRTUAL TABLE vocabulary USING fts5vocab (words, row);
-"""
-
-
-class IndexBusyError(UserError):
-    """Another process is building this index."""
-
-
-class IndexBrokenError(UserError):
-    """The index cannot be opened, nor made anew."""
 
 
 @dataclass(frozen=True)
@@ -82,32 +33,6 @@ class Known:
     size: int
     mtime_ns: int
     hash: bytes
-
-
-def database_path(root: Path) -> Path:
-    """Where the index of the workspace at `root` lies."""
-    key = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:20]
-    return index_folder() / f"{key}.sqlite"
-
-
-def lock(root: Path) -> FileLock:
-    """Take the right to write the index of `root`. Raises IndexBusyError at once if another process has it."""
-    path = database_path(root)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        taken = FileLock(path.with_suffix(".lock"))
-        taken.acquire(timeout=0)
-    except Timeout as error:
-        raise IndexBusyError(
-            f"The index of {root} is being built by another process (an open editor, or `inkling index`). "
-            "Searching works meanwhile; to build it here, close the other one first."
-        ) from error
-    except OSError as error:
-        raise IndexBrokenError(
-            f"Expected to write the index at {path}, but: {error}. "
-            "Make the folder writable, or set INKLING_HOME to another one."
-        ) from error
-    return taken
 
 
 def text_to_embed(header: str, text: str) -> str:
@@ -123,68 +48,24 @@ def content_hash(chunk: Chunk) -> bytes:
 class Store:
     """An open index. Make one with `Store.reader` or `Store.writer`; not to be used by two threads at once."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, note: str = "") -> None:
         self.path = path
         self.database = connection
+        self.note = note
         self._inode = path.stat().st_ino
 
     @classmethod
     def reader(cls, root: Path) -> "Store | None":
         """The index of `root`, for reading; None while there is none of our version."""
         path = database_path(root)
-        if not path.exists():
-            return None
-        connection = None
-        try:
-            connection = _connect(path, "rw")  # a reader of a WAL database needs its shared memory file
-            if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-                connection.execute("PRAGMA query_only = ON")
-                return cls(path, connection)
-        except (sqlite3.DatabaseError, OSError):
-            pass  # the next writer makes it anew
-        if connection is not None:
-            connection.close()
-        return None
+        connection = open_to_read(path)
+        return cls(path, connection) if connection is not None else None
 
     @classmethod
     def writer(cls, root: Path) -> "Store":
-        """The index of `root`, for writing; the caller holds `lock(root)`."""
-        path = database_path(root)
-        if path.exists():
-            connection = None
-            try:
-                connection = _connect(path, "rw")
-                healthy = connection.execute("PRAGMA user_version").fetchone()[0] == VERSION
-                healthy = healthy and connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
-                store = cls(path, connection)
-                # Words are removed by finding them again: that takes the same tables.
-                if healthy and store.fact("unicode") == unidata_version:
-                    return store
-            except sqlite3.DatabaseError:
-                pass  # broken: made anew below
-            if connection is not None:
-                connection.close()
-        return cls._made_anew(root, path)
-
-    @classmethod
-    def _made_anew(cls, root: Path, path: Path) -> "Store":
-        """An empty index, built beside the old one and moved into its place in one step."""
-        draft = path.with_suffix(".new")
-        try:
-            for old in (draft, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm", ""))):
-                old.unlink(missing_ok=True)
-            with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
-                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-                facts: dict[str, Any] = {"root": str(root), "epoch": uuid.uuid4().hex, "generation": 0, "built": 0.0}
-                facts["unicode"] = unidata_version
-                connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
-            draft.replace(path)
-            return cls(path, _connect(path, "rw"))
-        except (OSError, sqlite3.Error) as error:
-            raise IndexBrokenError(
-                f"Expected to make the index at {path}, but: {error}. "
-                "Free some space or make the folder writable, or set INKLING_HOME to another one."
-            ) from error
+        """The index of `root`, for writing; the caller holds `lock(root)`. `note` says if it had to be made anew."""
+        connection, note = open_to_write(root)
+        return cls(database_path(root), connection, note)
 
     def close(self) -> None:
         """Close the database."""
@@ -198,8 +79,8 @@ class Store:
             return True
 
     def fact(self, name: str) -> Any:
-        """One of the facts: root; built (time of the last write); generation (counts writes); epoch (changes when
-        embeddings were removed); unicode (the tables that words were found with)."""
+        """One of the facts: root; built (time of the last write); generation (counts writes); epoch (of this database);
+        base (the file of vectors, see `index.vectors`); unicode (the tables that words were found with)."""
         row = self.database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
@@ -211,8 +92,7 @@ class Store:
     def put(self, entries: Sequence[tuple[File, bytes, str, Outline]], touched: Sequence[File] = ()) -> None:
         """In one transaction: (file, hash of its bytes, language, outline) replace what was known of these files, and
         `touched` files get their new size and time."""
-        with self.database:
-            self.database.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             for file in touched:
                 change = (file.size, file.mtime_ns, file.path)
                 self.database.execute("UPDATE files SET size = ?, mtime_ns = ? WHERE path = ?", change)
@@ -228,8 +108,7 @@ class Store:
 
     def remove(self, paths: Iterable[str]) -> None:
         """Forget these files, in one transaction. Their embeddings stay for a while."""
-        with self.database:
-            self.database.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             for path in paths:
                 self._forget(path)
             self._changed()
@@ -268,12 +147,20 @@ class Store:
                 for each in outline.symbols
             ],
         )
+        self.database.executemany(
+            "INSERT OR IGNORE INTO uses (name, file, lines) VALUES (?, ?, ?)",
+            [(name, file, json.dumps(lines)) for name, lines in _by_name(outline.references).items()],
+        )
+        self.database.executemany(
+            "INSERT OR IGNORE INTO imports (file, line, module) VALUES (?, ?, ?)",
+            [(file, each.line, _storable(each.name)) for each in outline.imports],
+        )
 
     def missing(self, model: str) -> list[bytes]:
-        """Content hashes that have no embedding by `model`, those of recently changed files first."""
+        """Content hashes that have no vector by `model`, those of recently changed files first."""
         rows = self.database.execute(
             "SELECT c.hash FROM chunks c JOIN files f ON f.id = c.file "
-            "LEFT JOIN embeddings e ON e.hash = c.hash AND e.model = ? WHERE e.id IS NULL "
+            "LEFT JOIN embedded e ON e.hash = c.hash AND e.model = ? WHERE e.id IS NULL "
             "GROUP BY c.hash ORDER BY max(f.mtime_ns) DESC",
             (model,),
         )
@@ -287,41 +174,64 @@ class Store:
         )
         return [(digest, text_to_embed(header, text)) for digest, header, text in rows]
 
-    def put_embeddings(self, model: str, hashes: Sequence[bytes], vectors: NDArray[np.float32]) -> None:
-        """Keep one vector per content hash, in one transaction, as float16."""
-        blobs = [vector.astype("<f2").tobytes() for vector in vectors]
-        with self.database:
-            self.database.execute("BEGIN IMMEDIATE")
-            self.database.executemany(
-                "INSERT OR IGNORE INTO embeddings (hash, model, vector) VALUES (?, ?, ?)",
-                [(digest, model, blob) for digest, blob in zip(hashes, blobs, strict=True)],
-            )
+    def bind(self, model: str, hashes: Iterable[bytes]) -> None:
+        """These hashes have a vector now; each gets an id, higher than all before."""
+        with self._transaction():
+            rows = [(digest, model) for digest in hashes]
+            self.database.executemany("INSERT OR IGNORE INTO embedded (hash, model) VALUES (?, ?)", rows)
             self._changed()
 
-    def embeddings_after(self, model: str, last: int) -> tuple[list[int], NDArray[np.float32]]:
-        """Ids above `last` in order and their vectors, float32 (n, dimension); (0, 0) if there are none."""
+    def embedded_after(self, model: str, last: int) -> list[tuple[int, bytes]]:
+        """(id, hash) of what has a vector, ids above `last` in order."""
         rows = self.database.execute(
-            "SELECT id, vector FROM embeddings WHERE model = ? AND id > ? ORDER BY id", (model, last)
-        ).fetchall()
-        if not rows:
-            return [], np.zeros((0, 0), dtype=np.float32)
-        vectors = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f2").astype(np.float32)
-        return [row[0] for row in rows], vectors.reshape(len(rows), -1)
+            "SELECT id, hash FROM embedded WHERE model = ? AND id > ? ORDER BY id", (model, last)
+        )
+        return rows.fetchall()
 
-    def prune(self, model: str, spare: int = SPARE_EMBEDDINGS) -> int:
-        """Remove embeddings by other models, and the oldest of chunks that are gone beyond `spare`; how many."""
-        with self.database:
-            self.database.execute("BEGIN IMMEDIATE")
-            removed = self.database.execute("DELETE FROM embeddings WHERE model <> ?", (model,)).rowcount
-            removed += self.database.execute(
-                "DELETE FROM embeddings WHERE id IN (SELECT e.id FROM embeddings e WHERE NOT EXISTS "
-                "(SELECT 1 FROM chunks c WHERE c.hash = e.hash) ORDER BY e.id DESC LIMIT -1 OFFSET ?)",
-                (spare,),
-            ).rowcount
-            if removed:
+    def live(self, model: str) -> list[tuple[int, bytes]]:
+        """The same for all hashes that still have a chunk."""
+        rows = self.database.execute(
+            "SELECT id, hash FROM embedded e WHERE model = ? AND EXISTS (SELECT 1 FROM chunks c WHERE c.hash = e.hash) "
+            "ORDER BY id",
+            (model,),
+        )
+        return rows.fetchall()
+
+    def count_embedded(self, model: str) -> int:
+        """How many hashes have an id, those without chunks included."""
+        return int(self.database.execute("SELECT count(*) FROM embedded WHERE model = ?", (model,)).fetchone()[0])
+
+    def put_base(self, facts: str, model: str, kept: set[int]) -> None:
+        """There is a new file of vectors: what is not in it has no vector any more."""
+        with self._transaction():
+            gone = [(number,) for number, _ in self.embedded_after(model, 0) if number not in kept]
+            self.database.executemany("DELETE FROM embedded WHERE id = ?", gone)
+            self.database.execute("INSERT OR REPLACE INTO facts VALUES ('base', ?)", (facts,))
+            self._changed()
+
+    def unbind(self, keep_model: str, gone: Sequence[bytes] = ()) -> None:
+        """Forget vectors by other models, and those of the hashes that turned out to have none."""
+        with self._transaction():
+            removed = self.database.execute("DELETE FROM embedded WHERE model <> ?", (keep_model,)).rowcount
+            self.database.executemany("DELETE FROM embedded WHERE hash = ?", [(digest,) for digest in gone])
+            if removed or gone:
                 self.database.execute("UPDATE facts SET value = ? WHERE name = 'epoch'", (uuid.uuid4().hex,))
                 self._changed()
-        return removed
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """One write, or none at all. Raises IndexFullError."""
+        try:
+            with self.database:
+                self.database.execute("BEGIN IMMEDIATE")
+                yield
+        except sqlite3.OperationalError as error:
+            if not is_full(error):
+                raise
+            raise IndexFullError(
+                f"The disk has no room for the index {self.path}. Free some space, or index less "
+                "(`index.maxFiles`, .gitignore); what is indexed already can be searched."
+            ) from error
 
     def _changed(self) -> None:
         self.database.execute("UPDATE facts SET value = value + 1 WHERE name = 'generation'")
@@ -351,22 +261,16 @@ def load_hits(
     return hits
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection in autocommit: transactions are begun by name. Threads take turns (the caller sees to it)."""
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=10, isolation_level=None, check_same_thread=False
-    )
-    try:
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "busy_timeout = 10000"):
-            connection.execute(f"PRAGMA {pragma}")
-    except sqlite3.DatabaseError:
-        connection.close()
-        raise
-    return connection
-
-
 def _names_in(chunk: Chunk, symbols: Iterable[Symbol]) -> list[str]:
     return [each.name for each in symbols if chunk.start_line <= each.line <= chunk.end_line]
+
+
+def _by_name(references: Iterable[Mention]) -> dict[str, list[int]]:
+    """Lines of each name, every line once."""
+    found: dict[str, dict[int, None]] = {}
+    for each in references:
+        found.setdefault(_storable(each.name), {})[each.line] = None
+    return {name: list(lines) for name, lines in found.items()}
 
 
 def _words_of(text: str, names: str, path: str) -> tuple[str, str, str]:

@@ -1,81 +1,194 @@
-"""Nearest embeddings, exactly: a flat faiss index in memory, filled from the store.
+"""Nearest vectors of one workspace, by faiss: a file that is mapped into memory, and what came after it.
 
-It holds no truth and keeps no file: reading the vectors back from SQLite is as fast as reading a file of them. New
-embeddings are appended on `refresh`; when some were removed (the store's epoch changed) it starts over.
+The file is written by the indexing process (`write_base`) and holds most vectors: flat up to `FLAT` of them, beyond
+that an HNSW graph. What the store binds later is appended in memory on `refresh`. Ids are those of the store's
+`embedded`; an id whose chunks are gone stays until the file is written again, and whoever asks drops it.
+
+Always: everything here can be made again from the store and the vector cache, and a file that is missing or damaged
+only means that all vectors are read from the cache.
 """
 
-from collections.abc import Iterable
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.store import Store
+from index.vector_cache import VectorCache
+
+FLAT = 100_000  # more vectors are searched by HNSW (Malkov and Yashunin 2016)
+LINKS = 16
+EXACT = 20_000  # of so few allowed vectors each is compared: a graph would not find its way
+LEAST = 2_000  # fewer are not worth a file
+STALE = 0.2  # of the file: so much new or gone, and it is written again
+_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A faiss index and the store's ids of its rows, ascending."""
+
+    ids: NDArray[np.int64]
+    index: Any
 
 
 class Vectors:
-    """All embeddings by one model. Not to be used by two threads at once."""
+    """All vectors of one workspace by one model. Not to be used by two threads at once."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, cache: VectorCache | None = None) -> None:
         self.model = model
-        self._epoch: str | None = None
-        self._generation = -1
-        self._ids = np.zeros(0, dtype=np.int64)
-        self._index: Any = None
+        self._cache = cache or VectorCache()
+        self._seen: tuple[Any, ...] = ()
+        self._name = ""
+        self._parts: list[_Part] = []
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return sum(len(part.ids) for part in self._parts)
 
     def refresh(self, store: Store) -> None:
         """Catch up with the store; costs one look-up if nothing changed."""
-        epoch, generation = store.fact("epoch"), store.fact("generation")
-        if (epoch, generation) == (self._epoch, self._generation):
+        seen = (store.fact("epoch"), store.fact("generation"))
+        if seen == self._seen:
             return
-        if epoch != self._epoch:
-            self._ids, self._index = np.zeros(0, dtype=np.int64), None
-        last = int(self._ids[-1]) if len(self._ids) else 0
-        ids, vectors = store.embeddings_after(self.model, last)
-        if ids:
-            if self._index is None:
-                self._index = _flat(vectors.shape[1])
-            self._index.add(vectors)
-            self._ids = np.concatenate([self._ids, np.asarray(ids, dtype=np.int64)])
-        self._epoch, self._generation = epoch, generation
+        name = json.dumps([seen[0], store.fact("base")])
+        if name != self._name:
+            base = _opened(store, self.model)
+            self._parts, self._name = [base] if base else [], name
+        last = int(self._parts[-1].ids[-1]) if self._parts else 0
+        later = store.embedded_after(self.model, last)
+        for start in range(0, len(later), _BLOCK):
+            self._append(later[start : start + _BLOCK])
+        self._seen = seen
 
     def nearest(
         self, query: NDArray[np.float32], limit: int, allowed: Iterable[int] | None = None
     ) -> list[tuple[int, float]]:
-        """(embedding id, cosine) of the `limit` nearest to `query`, shape (dimension,); only `allowed` ids if given."""
-        if self._index is None:
+        """(id, cosine) of the `limit` nearest to `query`, shape (dimension,); only `allowed` ids if given."""
+        wanted = None if allowed is None else np.unique(np.fromiter(allowed, dtype=np.int64))
+        row = np.ascontiguousarray(query.reshape(1, -1), dtype=np.float32)
+        found: list[tuple[int, float]] = []
+        for part in self._parts:
+            found += _nearest(part, row, limit, wanted)
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:limit]
+
+    def _append(self, bound: Sequence[tuple[int, bytes]]) -> None:
+        vectors = self._cache.get(self.model, [digest for _, digest in bound])
+        there = [(number, vectors[digest]) for number, digest in bound if digest in vectors]
+        if not there:
+            return
+        ids = np.array([number for number, _ in there], dtype=np.int64)
+        rows = np.stack([vector for _, vector in there]).astype(np.float32)
+        if self._parts and not _is_mapped(self._parts[-1]):
+            part = self._parts.pop()
+            ids = np.concatenate([part.ids, ids])
+            index = part.index
+        else:
+            index = _flat(rows.shape[1])
+        index.add(rows)
+        self._parts.append(_Part(ids, index))
+
+
+def write_base(store: Store, model: str, cache: VectorCache) -> bool:
+    """Write the file again if it is worth it; whether that was done. Bindings that lead nowhere are removed first."""
+    held = _facts(store)
+    ids = store.live(model)
+    base, gone = int(held.get("rows", 0)), store.count_embedded(model) - len(ids)
+    new = sum(number > int(held.get("last", 0)) for number, _ in ids)
+    if held.get("model", model) == model and new + gone < max(LEAST, STALE * base):
+        return False
+    kept: list[NDArray[np.int64]] = []
+    index: Any = None
+    for start in range(0, len(ids), _BLOCK):
+        batch = ids[start : start + _BLOCK]
+        vectors = cache.get(model, [digest for _, digest in batch])
+        there = [(number, vectors[digest]) for number, digest in batch if digest in vectors]
+        if there:
+            rows = np.stack([vector for _, vector in there]).astype(np.float32)
+            index = index if index is not None else (_flat if len(ids) <= FLAT else _graph)(rows.shape[1])
+            index.add(rows)
+            kept.append(np.array([number for number, _ in there], dtype=np.int64))
+    if index is None:
+        return False
+    place = np.concatenate(kept)
+    name = f"{store.path.stem}.{uuid.uuid4().hex[:8]}"
+    _faiss().write_index(index, str(store.path.with_name(f"{name}.faiss")))
+    np.save(store.path.with_name(f"{name}.npy"), place)
+    facts = {"name": name, "model": model, "rows": len(place), "last": int(place[-1])}
+    store.put_base(json.dumps(facts), model, {int(number) for number in place})
+    for old in store.path.parent.glob(f"{store.path.stem}.*"):
+        if old.suffix in (".faiss", ".npy") and not old.name.startswith(name):
+            old.unlink(missing_ok=True)
+    return True
+
+
+def _facts(store: Store) -> dict[str, Any]:
+    """What is known of the file: name, model, rows, last id."""
+    return json.loads(store.fact("base") or "{}")
+
+
+def _opened(store: Store, model: str) -> _Part | None:
+    facts = _facts(store)
+    if facts.get("model") != model:
+        return None
+    file: Path = store.path.with_name(f"{facts['name']}.faiss")
+    faiss = _faiss()
+    try:
+        ids = np.load(file.with_suffix(".npy"), mmap_mode="r")
+        index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return _Part(ids, index) if len(ids) == index.ntotal == facts["rows"] else None
+
+
+def _is_mapped(part: _Part) -> bool:
+    return isinstance(part.ids, np.memmap)
+
+
+def _nearest(
+    part: _Part, row: NDArray[np.float32], limit: int, wanted: NDArray[np.int64] | None
+) -> list[tuple[int, float]]:
+    faiss = _faiss()
+    graph = isinstance(part.index, faiss.IndexHNSW)
+    parameters = faiss.SearchParametersHNSW() if graph else faiss.SearchParameters()
+    if graph:
+        parameters.efSearch = max(2 * limit, 64)
+    if wanted is not None:
+        positions = np.searchsorted(part.ids, wanted)
+        positions = positions[positions < len(part.ids)]
+        positions = positions[np.isin(part.ids[positions], wanted)]
+        if not len(positions):
             return []
-        faiss = _faiss()
-        parameters = None
-        if allowed is not None:
-            wanted = np.flatnonzero(np.isin(self._ids, np.fromiter(allowed, dtype=np.int64)))
-            if not len(wanted):
-                return []
-            mask = np.zeros((len(self._ids) + 7) // 8 * 8, dtype=np.uint8)
-            mask[wanted] = 1
-            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little")))
-        scores, positions = self._index.search(
-            np.ascontiguousarray(query.reshape(1, -1)), min(limit, len(self._ids)), params=parameters
-        )
-        return [
-            (int(self._ids[position]), float(score))
-            for position, score in zip(positions[0], scores[0], strict=True)
-            if position >= 0
-        ]
+        if graph and len(positions) <= EXACT:
+            scores = part.index.reconstruct_batch(positions) @ row[0]
+            best = np.argsort(-scores, kind="stable")[:limit]
+            return [(int(part.ids[positions[place]]), float(scores[place])) for place in best]
+        mask = np.zeros((len(part.ids) + 7) // 8 * 8, dtype=np.uint8)
+        mask[positions] = 1
+        parameters.sel = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+    scores, places = part.index.search(row, min(limit, len(part.ids)), params=parameters)
+    pairs = zip(places[0], scores[0], strict=True)
+    return [(int(part.ids[place]), float(score)) for place, score in pairs if place >= 0]
 
 
 def _flat(dimension: int) -> Any:
-    """An inner-product index on one thread: for unit vectors the product is the cosine."""
+    """Every vector is compared, as float16: for unit vectors the product is the cosine."""
     faiss = _faiss()
-    faiss.omp_set_num_threads(1)
-    return faiss.IndexFlatIP(dimension)
+    return faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+
+
+def _graph(dimension: int) -> Any:
+    faiss = _faiss()
+    return faiss.IndexHNSWFlat(dimension, LINKS, faiss.METRIC_INNER_PRODUCT)
 
 
 def _faiss() -> Any:
     """The module, untyped: its stubs describe the C++ signatures, not the Python ones it replaces them by."""
     import faiss
 
+    faiss.omp_set_num_threads(1)
     return faiss

@@ -5,6 +5,7 @@ stem only lets "caches", "cached" and "caching" meet.
 """
 
 import re
+from functools import lru_cache
 
 _WORD = re.compile(r"\w+")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
@@ -31,19 +32,19 @@ def stem(word: str) -> str:
 
 def words(text: str) -> list[str]:
     """The words of a text in order: each identifier's parts, and the whole identifier if it has several."""
-    found: list[str] = []
-    for match in _WORD.finditer(text):
-        word = match[0]
-        if len(word) > MAX_WORD:
-            continue
-        if not word.isascii() and _WIDE.search(word):
-            found += _WIDE.findall(word)
-            continue
-        parts = _PART.findall(word) if not (word.isascii() and word.islower() and word.isalpha()) else [word]
-        found += [stem(part.casefold()) for part in parts]
-        if len(parts) > 1:
-            found.append(word.casefold().strip("_"))
-    return found
+    return [part for word in _WORD.findall(text) for part in _words_of(word)]
+
+
+@lru_cache(maxsize=1 << 16)
+def _words_of(word: str) -> tuple[str, ...]:
+    """The same for one identifier; a text repeats few of them many times."""
+    if len(word) > MAX_WORD:
+        return ()
+    if not word.isascii() and _WIDE.search(word):
+        return tuple(_WIDE.findall(word))
+    parts = _PART.findall(word) if not (word.isascii() and word.islower() and word.isalpha()) else [word]
+    found = [stem(part.casefold()) for part in parts]
+    return (*found, word.casefold().strip("_")) if len(parts) > 1 else tuple(found)
 
 
 def query_words(text: str) -> list[str]:

@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from index.builder import Builder, Result
+from index.database import IndexBusyError
 from index.embedding import NoEmbeddingWeightsError
 from index.files import MAX_BYTES, MAX_FILES
 from index.records import Progress
-from index.store import IndexBusyError
 from inkling.errors import UserError
 
 NICE = 10

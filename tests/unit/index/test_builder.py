@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from index.builder import Builder
+from index.database import IndexBusyError, database_path
 from index.embedding import NoEmbeddingWeightsError
 from index.records import Progress
 from index.search import Search
-from index.store import IndexBusyError, Store, database_path
+from index.store import Store
 from inkling.process import environment
 from tests.unit.index.workspace import CountingEncoder, repository, write
 
@@ -190,7 +191,7 @@ def test_embeddings_of_another_model_are_replaced(root: Path) -> None:
     other.model = "other"  # type: ignore[misc]
     assert Builder(root, lambda: other).build().embedded == 2
     with Store.writer(root).database as database:
-        assert [row[0] for row in database.execute("SELECT DISTINCT model FROM embeddings")] == ["other"]
+        assert [row[0] for row in database.execute("SELECT DISTINCT model FROM embedded")] == ["other"]
 
 
 def test_only_one_process_builds_and_others_read(root: Path) -> None:
@@ -225,7 +226,7 @@ def test_a_broken_database_is_made_anew(root: Path, damage: bytes) -> None:
 def test_a_database_of_another_version_is_made_anew(root: Path) -> None:
     Builder(root, None).build()
     with sqlite3.connect(database_path(root)) as database:
-        database.execute("PRAGMA user_version = 999")
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
     assert paths(root, "alpha") == []
     assert Builder(root, None).build().changed == 2
 

@@ -1,0 +1,182 @@
+"""The database file of an index: where it lies, who may write it, and how it is opened, migrated or made anew.
+
+Always: one process writes (whoever holds `lock()`), any number read. An index can be made again from its folder, so a
+database that is broken or of another version is put aside by the next writer, one per workspace, and a new one takes
+its place in one step. What the tables mean is not known here.
+"""
+
+import hashlib
+import os
+import sqlite3
+import uuid
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from unicodedata import unidata_version
+
+from filelock import FileLock, Timeout
+
+from inkling.errors import UserError
+from inkling.folders import index_folder
+
+REVISION = "0001"  # the newest step in `migrations/`
+ENDINGS = ("-wal", "-shm", "")
+
+
+class IndexBusyError(UserError):
+    """Another process is building this index."""
+
+
+class IndexBrokenError(UserError):
+    """The index cannot be opened, nor made anew."""
+
+
+class IndexFullError(UserError):
+    """The disk has no room for the index. What was written before is still there."""
+
+
+def database_path(root: Path) -> Path:
+    """Where the index of the workspace at `root` lies."""
+    key = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:20]
+    return index_folder() / f"{key}.sqlite"
+
+
+def lock(root: Path) -> FileLock:
+    """Take the right to write the index of `root`. Raises IndexBusyError at once if another process has it."""
+    path = database_path(root)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        taken = FileLock(path.with_suffix(".lock"))
+        taken.acquire(timeout=0)
+    except Timeout as error:
+        raise IndexBusyError(
+            f"The index of {root} is being built by another process (an open editor, or `inkling index`). "
+            "Searching works meanwhile; to build it here, close the other one first."
+        ) from error
+    except OSError as error:
+        raise broken(path, error) from error
+    return taken
+
+
+def open_to_read(path: Path) -> sqlite3.Connection | None:
+    """A connection that cannot write; None while there is no database of our version."""
+    if not path.exists():
+        return None
+    connection = None
+    try:
+        connection = connect(path)  # a reader of a WAL database needs its shared memory file
+        if _revision(connection) == REVISION:
+            connection.execute("PRAGMA query_only = ON")
+            return connection
+    except (sqlite3.DatabaseError, OSError):
+        pass  # the next writer makes it anew
+    if connection is not None:
+        connection.close()
+    return None
+
+
+def open_to_write(root: Path) -> tuple[sqlite3.Connection, str]:
+    """The database of `root` for the holder of its lock, and a sentence for a person if it had to be made anew."""
+    path = database_path(root)
+    if not path.exists():
+        return _made_anew(root, path), ""
+    note = f"The index of {root} was damaged; it is made anew. What was there is kept as {_aside(path)}."
+    connection = None
+    try:
+        connection = connect(path)
+        if connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
+            if _revision(connection) == REVISION and _same_words(connection):
+                return connection, ""
+            note = ""  # of another version: nothing is wrong with it
+    except sqlite3.DatabaseError:
+        pass
+    if connection is not None:
+        connection.close()
+    return _made_anew(root, path, keep=bool(note)), note
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection in autocommit: transactions are begun by name. Threads take turns (the caller sees to it)."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10, isolation_level=None, check_same_thread=False
+    )
+    try:
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "busy_timeout = 10000"):
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.DatabaseError:
+        connection.close()
+        raise
+    return connection
+
+
+def broken(path: Path, error: Exception) -> IndexBrokenError:
+    """What to say where an index cannot be written at all."""
+    return IndexBrokenError(
+        f"Expected to write the index at {path}, but: {error}. "
+        "Free some space or make the folder writable, or set INKLING_HOME to another one."
+    )
+
+
+def is_full(error: Exception) -> bool:
+    """Whether this error means that the disk has no room."""
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL
+
+
+def _aside(path: Path) -> Path:
+    return path.with_suffix(".broken")
+
+
+def _revision(connection: sqlite3.Connection) -> str | None:
+    """The step that the database is at; None if it is none of ours."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return row[0] if row else None
+
+
+def _same_words(connection: sqlite3.Connection) -> bool:
+    """Words are removed by finding them again, which takes the same tables of characters."""
+    row = connection.execute("SELECT value FROM facts WHERE name = 'unicode'").fetchone()
+    return row is not None and row[0] == unidata_version
+
+
+def _made_anew(root: Path, path: Path, keep: bool = False) -> sqlite3.Connection:
+    """An empty index, built beside the old one and moved into its place in one step."""
+    draft = path.with_suffix(".new")
+    try:
+        draft.unlink(missing_ok=True)
+        _migrate(draft)
+        with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+            facts: dict[str, Any] = {"root": str(root), "epoch": uuid.uuid4().hex, "generation": 0, "built": 0.0}
+            facts["unicode"] = unidata_version
+            connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
+        if keep:
+            path.replace(_aside(path))
+        for ending in ENDINGS:
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+        draft.replace(path)
+        return connect(path)
+    except (OSError, sqlite3.Error) as error:
+        raise broken(path, error) from error
+
+
+def _migrate(path: Path) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+    from sqlalchemy.engine import URL
+    from sqlalchemy.exc import DatabaseError
+
+    config = Config()
+    folder = Path(__file__).resolve().parent / "migrations"
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    engine = create_engine(URL.create("sqlite", database=str(path)))
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except DatabaseError as error:
+        raise OSError(str(error.orig)) from error
+    finally:
+        engine.dispose()

@@ -1,0 +1,1 @@
+"""The steps. Alembic runs them by their file's place; nobody imports them."""

@@ -1,7 +1,8 @@
 """Places to measure at: a cursor in a file of a package, documents from its other files, and what was written there.
 
-It cuts and chooses; it runs no model. What always holds: the same packages, sizes and seed give the same cases; what is
-chosen depends on the text before the cursor alone; no document is of the cursor's own file or a copy of it.
+It cuts and chooses; it runs no model. Cursors are preferred whose continuation uses a name that only the documents
+spell, as the others say little about documents. What always holds: the same packages, sizes and seed give the same
+cases; documents are chosen by the text before the cursor alone, and none is of the cursor's own file or a copy of it.
 """
 
 import random
@@ -19,7 +20,7 @@ from model.prompt import Layout
 
 _NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 _SMALLEST, _LARGEST = 600, 200_000  # characters of a file
-_DRAWS = 8  # cursors that are tried in a file before it is passed over
+_DRAWS = 12  # cursors that are tried in a file
 
 
 class NoCasesError(UserError):
@@ -138,17 +139,29 @@ class _Places:
         self._named: dict[str, frozenset[str]] = {}
 
     def cases(self) -> Iterator[Case]:
-        """One cursor per file, then another one per file, and so on, while there are any."""
+        """One cursor per file, then another one per file, and so on, while there are any that need other files.
+
+        Where no file of the package has one, any cursor will do.
+        """
         files = [file for path in sorted(self._package.files) if (file := self._file(path)) is not None]
         random.Random(self._seed).shuffle(files)
-        turn = 0
+        turn, needing = 0, False
         while files:
-            left = []
+            left, idle = [], []
             for file in files:
                 case = self._case(file, random.Random(f"{self._seed} {file.path} {turn}"))
-                if case is not None:
-                    left.append(file)
+                if case is None:
+                    continue
+                left.append(file)
+                if any(case.elsewhere):
+                    needing = True
                     yield case
+                else:
+                    idle.append(case)
+            if not needing:
+                yield from idle
+            elif len(idle) == len(left):
+                return
             files, turn = left, turn + 1
 
     def _file(self, path: str) -> _File | None:
@@ -165,12 +178,10 @@ class _Places:
         return _File(path, text.encode(), ends, imports)
 
     def _case(self, file: _File, draw: random.Random) -> Case | None:
-        for _ in range(_DRAWS):
-            cursor = draw.randrange(len(file.ends) // 2, len(file.ends) - self._sizes.continuation)
-            case = self._at(file, cursor, draw)
-            if case is not None:
-                return case
-        return None
+        """Of some cursors the one whose continuation has most of names from elsewhere."""
+        last = len(file.ends) - self._sizes.continuation
+        drawn = (self._at(file, draw.randrange(len(file.ends) // 2, last), draw) for _ in range(_DRAWS))
+        return max((case for case in drawn if case is not None), key=lambda case: sum(case.elsewhere), default=None)
 
     def _at(self, file: _File, cursor: int, draw: random.Random) -> Case | None:
         """The case with the cursor behind so many tokens of the file; None where it is no good."""

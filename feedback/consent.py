@@ -30,10 +30,12 @@ class Consent(Enum):
 class Consents:
     """The consents of one database, kept in memory and kept up to date with what other processes choose.
 
-    May be used from several threads. `get` raises DatabaseUnusable where the database cannot be read.
+    May be used from several threads. `get` raises DatabaseUnusable where the database cannot be read. No answer goes
+    beyond `at_most`, whatever was chosen: that is how an editor's telemetry switch is obeyed.
     """
 
-    def __init__(self, place: Place | None = None, fresh: float = 1.0) -> None:
+    def __init__(self, place: Place | None = None, fresh: float = 1.0, at_most: Consent = Consent.TEAM) -> None:
+        self.at_most = at_most
         self._place: Place = feedback_database() if place is None else place
         self._file = database_file(self._place)
         self._fresh = fresh
@@ -48,11 +50,11 @@ class Consents:
         with self._lock:
             if time.monotonic() - self._looked >= self._fresh:
                 self._refresh()
-            return self._values.get(_key(root), Consent.OFF)
+            return self._bounded(self._values.get(_key(root), Consent.OFF))
 
     def known(self, root: str | Path) -> Consent:
         """The consent as it was last read: looks at memory only, never at the disk."""
-        return self._values.get(_key(root), Consent.OFF)
+        return self._bounded(self._values.get(_key(root), Consent.OFF))
 
     def refresh(self) -> None:
         """Read again if the database changed. Raises DatabaseUnusable."""
@@ -76,13 +78,21 @@ class Consents:
         """Every workspace that somebody chose for, by root."""
         with self._lock:
             self._refresh()
-            return dict(self._values)
+            return {root: self._bounded(value) for root, value in self._values.items()}
+
+    def chosen(self) -> bool:
+        """True if somebody chose to record, as it was last read, whatever the bound makes of it."""
+        return any(value is not Consent.OFF for value in self._values.values())
 
     def close(self) -> None:
         with self._lock:
             if self._engine is not None:
                 self._engine.dispose()
                 self._engine = None
+
+    def _bounded(self, value: Consent) -> Consent:
+        order = list(Consent)
+        return min(value, self.at_most, key=order.index)
 
     def _refresh(self) -> None:
         self._looked = time.monotonic()

@@ -23,6 +23,7 @@ from feedback.consent import Consent, Consents
 from feedback.database import DatabaseUnusable, Place, database_file, open_database, write
 from feedback.journal import Journal
 from feedback.records import Fact, Settled, Signal, Suggestion
+from feedback.retention import Keep, prune
 from feedback.store import Prepared, Stored, line_before, prepared, store, workspace_of
 from inkling.errors import InklingError
 
@@ -34,6 +35,7 @@ _LOCKED_ATTEMPTS = 2  # each waits for the database's busy timeout
 _REOPEN_SECONDS = 30.0
 _RETRY_SECONDS = 5.0
 _REFRESH_SECONDS = 1.0
+_PRUNE_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Recorder:
         report: Callable[[str], None] | None = None,
         capacity: int = 4096,
         journal: Path | None = None,
+        keep: Keep | None = None,
     ) -> None:
         self._place = place
         self._consents = consents
@@ -84,6 +87,8 @@ class Recorder:
         self._journal = Journal(journal or (file.parent if file else Path.cwd()) / "waiting")
         self._lines: OrderedDict[str, str | None] = OrderedDict()  # before suggestions on their line; None: not kept
         self._retry = float("-inf")
+        self._keep = keep or Keep()
+        self._pruned = time.monotonic()
         self._engine: Engine | None = None
         self._opened = float("-inf")
         self._refresh_consents()
@@ -156,6 +161,8 @@ class Recorder:
                 self._trouble("queue", "Feedback comes in faster than it can be written; some of it was left out.")
             if batch or self._journal.waiting:
                 self._handle(batch)
+            elif self._engine is not None and time.monotonic() - self._pruned > _PRUNE_SECONDS:
+                self._prune(self._engine)
             if ended:
                 break
         self._journal.close()
@@ -269,6 +276,14 @@ class Recorder:
             if workspace is None or self._consents.known(workspace) is Consent.OFF:
                 return Stored.SKIPPED
         return store(connection, ready)
+
+    def _prune(self, engine: Engine) -> None:
+        """Let go of texts that are too old or too many, while nothing else is to be written."""
+        self._pruned = time.monotonic()
+        try:
+            prune(engine, self._keep)
+        except (SQLAlchemyError, OSError) as error:
+            log.info("old texts could not be removed now: %s", error)
 
     def _open(self) -> Engine:
         file = database_file(self._place)

@@ -1,47 +1,240 @@
-"""Show or hide: p(accept) of a suggestion against a threshold.
+"""Show or hide: p(accept) of a suggestion against a threshold that follows from the reward.
 
-Until a night has trained a gate on the user's own decisions, p(accept) comes from a rule that is written down
-here: a logistic in the mean log-probability per token, with long suggestions trusted less. The rule that decided is
-stored with every decision, so that its data can be told from that of a trained gate.
+Until enough of the user's own decisions are known, p(accept) comes from a rule that is written down here; then from a
+logistic regression that is fitted on them, calibrated, and used only if it tells later decisions better than the
+rule does. A display is worth what it is expected to bring: p(accept) times the characters that stay, minus the cost of
+a refusal. Always: what decided, what it saw and the probability of the choice are stored with every decision, so that
+any other gate can be judged on them afterwards (`feedback.offline`). Eager shows everything and explores nothing.
 """
 
+import json
 import math
-from dataclasses import dataclass
+import os
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from feedback.rewards import IGNORED_COST, REJECTED_COST, SHOW_COST
 from model.completion import Completion
 
 Mode = Literal["eager", "balanced", "quiet"]
 
-# p(accept) from which a suggestion is shown. 0.25 is what Cursor published for its own gate.
-_THRESHOLDS: dict[str, float] = {"eager": 0.0, "balanced": 0.10, "quiet": 0.35}
-_BIAS = 1.2
-_PER_NAT = 1.6  # a mean log-probability one nat lower divides the odds by e^1.6
-_PER_LINE = 0.35
+FEATURES = (
+    "mean_logprob", "first_logprob", "lowest_logprob", "characters", "tokens", "line_breaks", "left_open", "finished",
+    "line_start", "line_end", "within_word", "indentation", "documents", "last_outcome", "rejected_run",
+    "recent_acceptance", "python",
+)  # fmt: skip
+LEAST_DECISIONS = 200
+_LEAST_OF_EACH = 20
+_KEPT = 0.7  # of accepted characters, expected to stay
+_REFUSED_COST = (REJECTED_COST + IGNORED_COST) / 2
+_CAUTION: dict[str, float] = {"eager": 0.0, "balanced": 1.0, "quiet": 4.0}  # times the cost of a refusal
+_SHOWN_ANYWAY: dict[str, float] = {"eager": 0.0, "balanced": 0.05, "quiet": 0.02}  # at the threshold, less below it
+_HIDDEN_ANYWAY: dict[str, float] = {"eager": 0.0, "balanced": 0.02, "quiet": 0.02}
+_PER_REJECTION = 0.5  # a run of rejections makes each refusal dearer by so much
+_LONGEST_RUN = 8
+_BIAS, _PER_NAT, _PER_LINE, _PER_OUTCOME = 1.2, 1.6, 0.35, 0.3
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is known besides the completion. `before` and `rest` are the cursor's line; outcomes are recent ones:
+    `last_outcome` is 1 for taken, -1 for refused, `recent_acceptance` a share from 0 to 1."""
+
+    language: str = ""
+    before: str = ""
+    rest: str = ""
+    last_outcome: float = 0.0
+    rejected_run: int = 0
+    recent_acceptance: float = 0.5
 
 
 @dataclass(frozen=True)
 class GateDecision:
-    """`propensity` is the probability with which this choice was made; 1.0, since nothing is explored yet."""
+    """`propensity` is the probability with which this choice was made; `features` is what was seen."""
 
     shown: bool
     p_accept: float
     propensity: float
     rule: str
+    features: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A decision of the past with what came of it: `taken` if the user accepted the suggestion or typed the same."""
+
+    at: float
+    features: Mapping[str, float]
+    propensity: float
+    taken: bool
+
+
+@dataclass(frozen=True)
+class FittedGate:
+    """A calibrated logistic regression over FEATURES. Losses are those on later decisions, in nats."""
+
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+    weights: tuple[float, ...]
+    bias: float
+    slope: float  # of the calibration, and its shift
+    shift: float
+    decisions: int
+    loss: float
+    rule_loss: float
+    until: float  # time of the last decision that was used
+
+    def probability(self, features: Mapping[str, float]) -> float:
+        score = self.bias
+        for name, mean, scale, weight in zip(FEATURES, self.means, self.scales, self.weights, strict=True):
+            score += weight * (features.get(name, mean) - mean) / scale
+        return _logistic(self.slope * score + self.shift)
+
+    def save(self, file: Path) -> None:
+        """Replace the file as a whole."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = file.with_name(f"{file.name}.{os.getpid()}.new")
+        new.write_text(json.dumps({"features": FEATURES, **asdict(self)}), encoding="utf-8")
+        new.replace(file)
+
+    @classmethod
+    def load(cls, file: Path) -> "FittedGate | None":
+        """None where there is none, or where it was fitted on other features than today's."""
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+            if tuple(values.pop("features")) != FEATURES:
+                return None
+            means, scales, weights = (tuple(map(float, values.pop(name))) for name in ("means", "scales", "weights"))
+            return cls(means, scales, weights, **values)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
 
 class Gate:
-    """Decides about suggestions in one of three modes."""
+    """Decides about suggestions in one of three modes, by the written rule or a fitted gate."""
 
-    def __init__(self, mode: Mode = "balanced") -> None:
+    def __init__(
+        self, mode: Mode = "balanced", fitted: FittedGate | None = None, chance: Callable[[], float] = random.random
+    ) -> None:
         self.mode = mode
+        self._fitted = fitted
+        self._chance = chance
 
-    def decide(self, completion: Completion, text: str) -> GateDecision:
+    def decide(self, completion: Completion, text: str, situation: Situation | None = None) -> GateDecision:
         """Decide about `text`, which is what the filters left of the completion."""
-        p_accept = probability(completion.mean_logprob, text.count("\n"))
-        return GateDecision(p_accept >= _THRESHOLDS[self.mode], p_accept, 1.0, f"confidence-{self.mode}")
+        found = features(completion, text, situation or Situation())
+        by, p_accept = ("rule", rule_probability(found))
+        if self._fitted is not None:
+            by, p_accept = ("fitted", self._fitted.probability(found))
+        p_show = show_probability(found, p_accept, self.mode)
+        shown = self._chance() < p_show
+        propensity = p_show if shown else 1.0 - p_show
+        explored = "-explored" if propensity < 0.5 else ""
+        return GateDecision(shown, p_accept, propensity, f"{by}-{self.mode}{explored}", found)
 
 
-def probability(mean_logprob: float, line_breaks: int) -> float:
-    """p(accept) by the written rule: logistic(1.2 + 1.6 * mean log-probability in nats - 0.35 * line breaks)."""
-    return 1.0 / (1.0 + math.exp(-(_BIAS + _PER_NAT * mean_logprob - _PER_LINE * line_breaks)))
+def features(completion: Completion, text: str, situation: Situation) -> dict[str, float]:
+    """What the gate looks at, by the names in FEATURES; all of it known before anything is shown."""
+    logprobs = completion.logprobs or (0.0,)
+    before, rest = situation.before, situation.rest.strip()
+    values = (
+        completion.mean_logprob,
+        logprobs[0],
+        min(logprobs),
+        math.log1p(len(text)),
+        math.log1p(len(completion.tokens)),
+        min(text.count("\n"), 20),
+        abs(sum(text.count(o) for o in "([{") - sum(text.count(c) for c in ")]}")),
+        completion.stop != "length",
+        not before.strip(),
+        not rest,
+        bool(before) and (before[-1].isalnum() or before[-1] == "_"),
+        min(len(before.expandtabs(4)) - len(before.expandtabs(4).lstrip()), 40) / 4,
+        min(len(completion.documents), 10),
+        situation.last_outcome,
+        min(situation.rejected_run, _LONGEST_RUN),
+        situation.recent_acceptance,
+        situation.language == "python",
+    )
+    return {name: float(value) for name, value in zip(FEATURES, values, strict=True)}
+
+
+def rule_probability(found: Mapping[str, float]) -> float:
+    """p(accept) by the written rule: logistic(1.2 + 1.6 * mean log-probability in nats - 0.35 * line breaks +
+    0.3 * the last outcome). A mean log-probability one nat lower divides the odds by e^1.6."""
+    score = _BIAS + _PER_NAT * found["mean_logprob"] - _PER_LINE * found["line_breaks"]
+    return _logistic(score + _PER_OUTCOME * found["last_outcome"])
+
+
+def threshold(found: Mapping[str, float], mode: Mode) -> float:
+    """p(accept) from which a display is expected to pay: p * (kept * n - show cost) = (1 - p) * cost of a refusal."""
+    run = max(found["rejected_run"] - 1, 0)
+    cost = _REFUSED_COST * _CAUTION[mode] * (1 + _PER_REJECTION * run)
+    gain = _KEPT * math.expm1(found["characters"]) - SHOW_COST
+    return cost / (cost + gain) if gain > 0 else float(cost > 0)
+
+
+def show_probability(found: Mapping[str, float], p_accept: float, mode: Mode) -> float:
+    """The probability of a display. What is just below the threshold is shown now and then, what is above is hidden
+    now and then: without that, nobody could ever tell whether the threshold is right."""
+    limit = threshold(found, mode)
+    if p_accept >= limit:
+        return 1.0 - _HIDDEN_ANYWAY[mode]
+    return _SHOWN_ANYWAY[mode] * p_accept / limit
+
+
+def fit(seen: Sequence[Seen]) -> FittedGate | str:
+    """A gate fitted on decisions that were shown, oldest first, or why there is none.
+
+    Fitted on the first 60%, calibrated (Platt) on the next 20%, compared with the written rule on the last 20%.
+    """
+    ordered = sorted(seen, key=lambda one: one.at)
+    taken = sum(one.taken for one in ordered)
+    if len(ordered) < LEAST_DECISIONS or min(taken, len(ordered) - taken) < _LEAST_OF_EACH:
+        return (
+            f"There are {len(ordered)} decisions with an outcome, {taken} of them taken; a gate needs "
+            f"{LEAST_DECISIONS}, and {_LEAST_OF_EACH} of each kind. The written rule decides."
+        )
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    first, second = int(0.6 * len(ordered)), int(0.8 * len(ordered))
+    rows = [[one.features.get(name, 0.0) for name in FEATURES] for one in ordered]
+    labels = [int(one.taken) for one in ordered]
+    weights = [1.0 / max(one.propensity, 0.05) for one in ordered]
+    if any(len(set(part)) < 2 for part in (labels[:first], labels[first:second], labels[second:])):
+        return "The decisions of one part of the time all ended alike: the written rule decides."
+    scaler = StandardScaler().fit(rows[:first])
+    model = LogisticRegression(max_iter=1000).fit(scaler.transform(rows[:first]), labels[:first], weights[:first])
+    scores = model.decision_function(scaler.transform(rows)).reshape(-1, 1)
+    platt = LogisticRegression().fit(scores[first:second], labels[first:second], weights[first:second])
+    gate = FittedGate(
+        means=tuple(map(float, scaler.mean_)),
+        scales=tuple(map(float, scaler.scale_)),
+        weights=tuple(map(float, model.coef_[0])),
+        bias=float(model.intercept_[0]),
+        slope=float(platt.coef_[0][0]),
+        shift=float(platt.intercept_[0]),
+        decisions=len(ordered),
+        loss=0.0,
+        rule_loss=0.0,
+        until=ordered[-1].at,
+    )
+    later = ordered[second:]
+    loss = log_loss([(gate.probability(one.features), one.taken) for one in later])
+    rule_loss = log_loss([(rule_probability(one.features), one.taken) for one in later])
+    if loss >= rule_loss:
+        return f"On later decisions the fitted gate's loss is {loss:.3f}, the written rule's {rule_loss:.3f}: it stays."
+    return FittedGate(**{**asdict(gate), "loss": loss, "rule_loss": rule_loss})
+
+
+def log_loss(pairs: Sequence[tuple[float, bool]]) -> float:
+    """The mean negative log-likelihood in nats of probabilities and what happened."""
+    return -sum(math.log(max(p if taken else 1.0 - p, 1e-9)) for p, taken in pairs) / len(pairs)
+
+
+def _logistic(score: float) -> float:
+    return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, score))))

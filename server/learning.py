@@ -6,27 +6,38 @@ Everything here is quick: the tracker is pure, the recorder only queues. With co
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
-from pathlib import Path
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from feedback.authors import Author
+from feedback.commits import committed
 from feedback.consent import Consent, Consents
+from feedback.database import Place, find_database
 from feedback.outcomes import Event, Limits, Tracker
 from feedback.recorder import Recorder
-from feedback.records import Decision, Outcome, Report, Suggestion
+from feedback.records import Committed, Decision, Outcome, Report, Signal, SignalKind, Suggestion
 from feedback.regions import Edit
+from feedback.retention import Keep
 from feedback.traces import TracedTracker, TraceWriter
 from index.files import is_secret
 from inkling import folders
-from server.settings import FeedbackSettings
+from inkling.errors import InklingError
+from server.checking import Taken
+from server.recent import Recent
+from server.settings import FeedbackSettings, Settings
+
+log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.5
-_REMEMBERED_REJECTIONS = 200
+_COMMITS_SECONDS = 300.0
 
 
 class SteadyClock:
@@ -39,34 +50,78 @@ class SteadyClock:
         return time.monotonic() + self._offset
 
 
-class Learning:
-    """What the user did with what was offered. Belongs to the event loop."""
+@dataclass(frozen=True)
+class _Open:
+    """A suggestion that nothing is decided about yet."""
 
-    def __init__(self, database: Path, settings: FeedbackSettings, report: Callable[[str], None]) -> None:
+    line: str
+    taken: Taken
+
+
+class Learning:
+    """What the user did with what was offered. Belongs to the event loop.
+
+    `on_taken` is told of every suggestion that was accepted whole where recording is allowed.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        settings: Settings,
+        report: Callable[[str], None],
+        on_taken: Callable[[Taken], None] = lambda taken: None,
+    ) -> None:
         self._report = report
+        self._on_taken = on_taken
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._place = place
+        self._trusted = settings.trusted
         self.clock = SteadyClock()
-        self.consents = Consents(database)
-        self.recorder = Recorder(database, self.consents, is_secret, self._report_from_thread)
-        self._tracker, self._trace = self._new_tracker(settings)
+        self.recent = Recent()
+        self.consents = Consents(place, at_most=_most(settings))
+        self.recorder = Recorder(
+            place,
+            self.consents,
+            is_secret,
+            self._report_from_thread,
+            journal=folders.data_folder() / "waiting",
+            keep=Keep(settings.feedback.texts_days, settings.feedback.most_megabytes),
+        )
+        self._tracker, self._trace = self._new_tracker(settings.feedback)
         self._workspaces: dict[str, str] = {}  # document -> the workspace of its last suggestion
-        self._offers: dict[str, tuple[str, str]] = {}  # open suggestion -> (line before the cursor, text)
-        self._rejected: deque[tuple[str, str]] = deque(maxlen=_REMEMBERED_REJECTIONS)
+        self._offers: dict[str, _Open] = {}
+        self._expected: dict[str, str] = {}  # document -> its text once the agent's edit has been made
         self._counts: Counter[str] = Counter()
         self._compared: Counter[str] = Counter()  # client reports, by whether the edits alone said the same
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin to look at the clock: settled text and survival are decided by it."""
+        """Begin to look at the clock: settled text and survival are decided by it; at commits now and then."""
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.create_task(self._tick(), name="feedback clock")
+        self._tasks.append(asyncio.create_task(self._tick(), name="feedback clock"))
+        if self._trusted:
+            self._tasks.append(asyncio.create_task(self._look_at_commits(), name="feedback commits"))
+        if self.consents.at_most is Consent.OFF and self.consents.chosen():
+            self._report(
+                "Nothing is recorded, although you allowed it: the editor's telemetry is switched off. The setting "
+                "inkling.feedback.withoutTelemetry, set to local, records what stays on this machine all the same."
+            )
 
-    def offered(self, suggestion: Suggestion, decision: Decision, document: str, offset: int, content: str) -> None:
+    def offered(
+        self,
+        suggestion: Suggestion,
+        decision: Decision,
+        document: str,
+        offset: int,
+        content: str,
+        replaces: int = 0,
+    ) -> None:
         """A suggestion was made; what becomes of it is followed only if it was shown."""
         self.recorder.record(suggestion)
         self.recorder.record(decision)
         if decision.shown:
-            self._offers[suggestion.id] = (_last_line(suggestion.prefix), suggestion.text)
+            taken = Taken(suggestion.id, document, suggestion.language, content, offset, suggestion.text, replaces)
+            self._offers[suggestion.id] = _Open(suggestion.prefix.rpartition("\n")[2], taken)
             self._workspaces[document] = suggestion.workspace
             self._take(self._tracker.offered(suggestion.id, document, offset, suggestion.text, suggestion.at, content))
 
@@ -74,13 +129,32 @@ class Learning:
         """True while nothing is decided about a suggestion."""
         return suggestion in self._offers
 
-    def was_rejected(self, prefix: str, text: str) -> bool:
-        """True if this text was turned down at such a line not long ago."""
-        return (_last_line(prefix), text) in self._rejected
-
-    def changed(self, document: str, edits: Sequence[Edit], version: int, author: Author | None = None) -> None:
-        """One notification changed the document; `author` where it is known who did that."""
+    def changed(self, document: str, edits: Sequence[Edit], version: int, content: str) -> None:
+        """One notification changed the document, whose text is now `content`."""
+        author: Author | None = "agent" if self._expected.get(document) == content else None
+        if author is not None:
+            del self._expected[document]
         self._take(self._tracker.changed(document, edits, self.clock.now(), version, author))
+
+    def agent_will_edit(self, document: str, content: str) -> None:
+        """The agent is about to make this text out of the document: that change is not the user's."""
+        self._expected[document] = content
+
+    def signal(
+        self,
+        kind: SignalKind,
+        workspace: str,
+        path: str = "",
+        subject: str = "",
+        reference: str = "",
+        text: str | None = None,
+        values: Mapping[str, float] | None = None,
+    ) -> str:
+        """Something was done with the agent, the search or a linter; returns the signal's id."""
+        id = uuid.uuid4().hex
+        now = self.clock.now()
+        self.recorder.record(Signal(id, now, workspace, kind, path, subject, reference, text, values or {}))
+        return id
 
     def closed(self, document: str) -> None:
         """The document was closed: whatever is open about it ends now."""
@@ -105,8 +179,8 @@ class Learning:
 
     def close(self) -> None:
         """Decide every open suggestion and write what is left."""
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
         for document in list(self._workspaces):
             self.closed(document)
         if self._trace is not None:
@@ -124,13 +198,35 @@ class Learning:
         for event in events:
             if isinstance(event, Outcome):
                 self._counts[event.kind] += 1
-                offer = self._offers.pop(event.suggestion, None)
-                if event.kind == "rejected" and offer is not None:
-                    self._rejected.append(offer)
+                self._ended(event)
             elif isinstance(event, Report):
                 same = event.reported == event.inferred
                 self._compared["confirmed" if same else f"{event.reported} over {event.inferred}"] += 1
             self.recorder.record(event)
+
+    def _ended(self, outcome: Outcome) -> None:
+        offer = self._offers.pop(outcome.suggestion, None)
+        if offer is None:
+            return
+        self.recent.ended(outcome.kind, offer.line, offer.taken.text, outcome.at)
+        allowed = self.consents.known(self._workspaces.get(offer.taken.uri, "")) is not Consent.OFF
+        if outcome.kind == "accepted" and allowed:
+            self._on_taken(offer.taken)
+
+    async def _look_at_commits(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            while True:
+                await asyncio.sleep(_COMMITS_SECONDS)
+                allowed = [
+                    root for root in set(self._workspaces.values()) if self.consents.known(root) is not Consent.OFF
+                ]
+                try:
+                    found = await asyncio.to_thread(_committed, self._place, allowed)
+                except (InklingError, SQLAlchemyError) as error:
+                    log.info("commits could not be looked at: %s", error)
+                    continue
+                for fact in found:
+                    self.recorder.record(fact)
 
     def _new_tracker(self, settings: FeedbackSettings) -> tuple[Tracker, TraceWriter | None]:
         limits = Limits(settle_after=settings.settle_seconds, survival_ages=settings.survival_seconds)
@@ -148,5 +244,16 @@ class Learning:
             self._loop.call_soon_threadsafe(self._report, message)
 
 
-def _last_line(text: str) -> str:
-    return text.rsplit("\n", 1)[-1]
+def _most(settings: Settings) -> Consent:
+    """What may be recorded at most, by the editor's telemetry switch."""
+    return Consent.TEAM if settings.telemetry else Consent(settings.feedback.without_telemetry)
+
+
+def _committed(place: Place, workspaces: list[str]) -> list[Committed]:
+    engine = find_database(place) if workspaces else None
+    if engine is None:
+        return []
+    try:
+        return list(committed(engine, workspaces))
+    finally:
+        engine.dispose()

@@ -145,10 +145,15 @@ class Offers:
         self, snapshot: Snapshot, offset: int, path: str, documents: tuple[Document, ...], made: Offer, seconds: float
     ) -> Offered | Refusal:
         prefix, suffix = snapshot.text[:offset], snapshot.text[offset:]
-        shown, rule = made.decision.shown, made.decision.rule
-        if shown and self._learning.was_rejected(prefix, made.text):
-            shown, rule = False, "just_rejected"
+        line, rest = prefix.rpartition("\n")[2], suffix.partition("\n")[0]
         now, place = self._learning.clock.now(), self._workspaces.of(snapshot.path)
+        recent = self._learning.recent
+        made_by = self.completer.gate.decide(
+            made.completion, made.text, recent.situation(snapshot.language, line, rest, now)
+        )
+        shown, propensity, rule = made_by.shown, made_by.propensity, made_by.rule
+        if recent.was_rejected(line, made.text):
+            shown, propensity, rule = False, 1.0, "just_rejected"
         suggestion = Suggestion(
             id=uuid.uuid4().hex,
             at=now,
@@ -167,8 +172,8 @@ class Offers:
             adapter=made.completion.adapter,
             seconds=seconds,
         )
-        decision = Decision(suggestion.id, now, shown, made.decision.p_accept, made.decision.propensity, rule)
-        self._learning.offered(suggestion, decision, snapshot.uri, offset, snapshot.text)
+        decision = Decision(suggestion.id, now, shown, made_by.p_accept, propensity, rule, made_by.features)
+        self._learning.offered(suggestion, decision, snapshot.uri, offset, snapshot.text, made.replaces)
         if not shown:
             return Refusal(rule, f"A suggestion was made and held back by the rule {rule!r}.")
         self._last[snapshot.uri] = _Last(suggestion.id, offset, made.text, prefix, suffix, made.replaces)

@@ -19,10 +19,11 @@ from inkling.errors import UserError
 from model.adapters import Registry
 from model.completer import Completer
 from model.engine import Engine
-from model.gate import Gate
+from model.gate import FittedGate, Gate
 from model.shipped import shipped
 from model.weights import resolve
 from server.champion import ChampionWatch
+from server.checking import Taken, checks
 from server.context import Context
 from server.diagnostics import Diagnostics
 from server.documents import Documents
@@ -33,7 +34,7 @@ from server.linters.command import CommandLinter, command_linter
 from server.linters.settings import LinterSettings
 from server.loop_delay import LoopDelay
 from server.offers import Offers
-from server.settings import LintersSettings, Settings, merge
+from server.settings import LintersSettings, Settings, feedback_place, gate_file, merge
 from server.status_file import StatusFile
 from server.workspaces import Workspaces, real
 
@@ -62,6 +63,7 @@ class Session:
         self._started = time.monotonic()
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._check: asyncio.Task[None] | None = None
         base = self._weights(settings.model.base, "There are no completions", tell=settings.completion.enabled)
         embedding = (
             self._weights(settings.index.embedding, "Search goes by words only") if settings.index.enabled else None
@@ -77,8 +79,8 @@ class Session:
             options=engine_options(settings),
             report=self._report_from_afar,
         )
-        self.completer = Completer(self.engine, Gate(settings.completion.mode))
-        self.learning = Learning(folders.feedback_database(), settings.feedback, self.report)
+        self.completer = Completer(self.engine, self._gate())
+        self.learning = Learning(feedback_place(), settings, self.report, self._on_taken)
         self.context = Context(self.engine, self.workspaces, self.documents, settings)
         self.offers = Offers(self.completer, self.learning, self.workspaces, self.context, settings.completion)
         self.diagnostics = Diagnostics(
@@ -128,7 +130,7 @@ class Session:
             self.engine.start()
         self.offers.settings = self.settings.completion
         self.context.settings = self.settings
-        self.completer.gate = Gate(self.settings.completion.mode)
+        self.completer.gate = self._gate()
 
     def report_all(self, messages: Sequence[str]) -> None:
         """Tell the user several things."""
@@ -166,6 +168,8 @@ class Session:
 
     async def close(self) -> None:
         """Stop everything and write what is left."""
+        if self._check is not None:
+            self._check.cancel()
         self._champion.close()
         self._loop_delay.close()
         await asyncio.gather(self.diagnostics.close(), self.workspaces.close())
@@ -179,6 +183,20 @@ class Session:
             self.context.close()
             self._status_file.close()
             self.engine.close()
+
+    def _gate(self) -> Gate:
+        """The gate that was fitted on this user's decisions, where there is one; else the written rule."""
+        return Gate(self.settings.completion.mode, FittedGate.load(gate_file()))
+
+    def _on_taken(self, taken: Taken) -> None:
+        """A suggestion was accepted: count what its linters say about it, unless they are still at the last one."""
+        if self._loop is not None and (self._check is None or self._check.done()):
+            self._check = self._loop.create_task(self._count_faults(taken), name="count faults")
+
+    async def _count_faults(self, taken: Taken) -> None:
+        lint = self.diagnostics.checker(taken.uri, taken.language)
+        for fact in await checks(taken, lint, self.learning.clock.now()):
+            self.learning.recorder.record(fact)
 
     def _weights(self, name: str, loss: str, *, tell: bool = True) -> Path | None:
         try:

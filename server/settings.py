@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from inkling.errors import UserError
-from inkling.folders import config_folder, feedback_database
+from inkling.folders import config_folder, data_folder, feedback_database
 from model.catalog import BASE, EMBEDDING
 
 
@@ -91,11 +91,11 @@ class LintersSettings:
 class FeedbackSettings:
     """When a region counts as settled, at which ages survival is looked at, what is kept. Consent is not a setting.
 
-    `database` (only in the user's own file): "" for a file of this machine, else a PostgreSQL URL. `texts_days`: texts older than that go, numbers
-    stay; `most_megabytes`: the oldest texts go before the file gets larger (0: no bound). `without_telemetry`: what
-    happens where recording is allowed but the editor's telemetry is switched off: "off" records nothing, "local" what
-    stays on this machine. `trace`: where recording is allowed, also write down every edit around suggestions, for
-    `inkling feedback replay`.
+    `database` (only in the user's own file): "" for a file of this machine, else a PostgreSQL URL. `texts_days`:
+    texts older than that go, numbers stay; `most_megabytes`: the oldest texts go before the file gets larger (0: no
+    bound). `without_telemetry`: what happens where recording is allowed but the editor's telemetry is switched off:
+    "off" records nothing, "local" what stays on this machine. `trace`: where recording is allowed, also write down
+    every edit around suggestions, for `inkling feedback replay`.
     """
 
     settle_seconds: float = 10.0
@@ -160,6 +160,11 @@ def feedback_place() -> Path | str:
     """Where feedback is kept by the user's own settings file: a URL, or the file of this machine."""
     settings, _ = load_user_settings(config_folder() / "settings.toml")
     return settings.feedback.database or feedback_database()
+
+
+def gate_file() -> Path:
+    """Where the fitted gate lies, if there is one."""
+    return data_folder() / "gate.json"
 
 
 def _camel(name: str) -> str:

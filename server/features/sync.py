@@ -24,7 +24,7 @@ def register(server: InklingServer) -> None:
         document = session.documents.get(item.uri)
         edits = [edit for _, edit in session.documents.change(item.uri, item.version, params.content_changes)]
         if document is not None:
-            session.learning.changed(item.uri, edits, item.version)
+            session.learning.changed(item.uri, edits, item.version, document.text)
             session.diagnostics.refresh(document)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_SAVE)

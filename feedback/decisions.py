@@ -1,0 +1,82 @@
+"""Decisions of the gate with what came of them, read for fitting, for judging other gates and for calibration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, select
+
+from feedback import schema
+from feedback.reading import read
+from feedback.records import Decision, OutcomeKind
+
+_TAKEN = ("accepted", "partial", "typed_through")
+_REFUSED = ("rejected", "ignored")
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision; `outcome` is None where nothing was shown or nothing is known yet."""
+
+    decision: Decision
+    outcome: OutcomeKind | None
+
+    @property
+    def taken(self) -> bool | None:
+        """True if the user wanted the text, False if not, None where that cannot be said."""
+        if self.outcome in _TAKEN:
+            return True
+        return False if self.outcome in _REFUSED else None
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Decisions with a p(accept) in a range: what was promised on average, and what came."""
+
+    promised: float
+    taken: float
+    count: int
+
+
+def decided(database: Engine, limit: int = 20_000) -> list[Decided]:
+    """The newest decisions, oldest of them first."""
+    d, o = schema.decisions, schema.outcomes
+    with database.connect() as connection:
+        rows = connection.execute(
+            select(d, o.c.kind)
+            .outerjoin(o, o.c.suggestion == d.c.suggestion)
+            .join(schema.suggestions, schema.suggestions.c.id == d.c.suggestion)
+            .order_by(schema.suggestions.c.at.desc())
+            .limit(limit)
+        ).mappings()
+        found = []
+        for row in rows:
+            values = dict(row)
+            kind = values.pop("kind")
+            values["features"] = values["features"] or {}
+            found.append(Decided(Decision(**values), kind))
+    return found[::-1]
+
+
+def rewards_of(database: Engine, ids: Sequence[str]) -> dict[str, float]:
+    """The rewards of these suggestions, where they have one."""
+    entries = read(database, schema.suggestions.c.id.in_(ids))
+    return {entry.id: value.total for entry in entries if (value := entry.reward) is not None}
+
+
+def calibration(decisions: Sequence[Decided], bins: int = 10) -> list[Bin]:
+    """Equally wide ranges of p(accept), empty ones left out; only what was shown and is decided counts."""
+    held: dict[int, list[tuple[float, bool]]] = {}
+    for one in decisions:
+        p, taken = one.decision.p_accept, one.taken
+        if one.decision.shown and p is not None and taken is not None:
+            held.setdefault(min(int(p * bins), bins - 1), []).append((p, taken))
+    return [
+        Bin(sum(p for p, _ in pairs) / len(pairs), sum(taken for _, taken in pairs) / len(pairs), len(pairs))
+        for _, pairs in sorted(held.items())
+    ]
+
+
+def calibration_error(bins: Sequence[Bin]) -> float | None:
+    """The expected calibration error: the mean gap between promise and outcome, by the number of decisions."""
+    total = sum(one.count for one in bins)
+    return sum(one.count * abs(one.promised - one.taken) for one in bins) / total if total else None

@@ -5,7 +5,9 @@
  */
 
 import * as vscode from 'vscode';
-import type { Session, SessionState } from './session';
+import { isOff, type Snooze } from './ghost/snooze';
+import { t } from './l10n';
+import type { Session, SessionState } from './start/session';
 import { isWarmingUp, type ModelStatus, modelInWords, type Status } from './status';
 
 const LOOK_AGAIN_MILLISECONDS = 1000;
@@ -14,38 +16,32 @@ export class Bar implements vscode.Disposable {
 	private readonly item: vscode.StatusBarItem;
 	private state: SessionState = { kind: 'starting' };
 	private model: ModelStatus | undefined;
-	private snoozedUntil = 0;
 	private lookTimer: NodeJS.Timeout | undefined;
-	private snoozeTimer: NodeJS.Timeout | undefined;
+	private readonly following: readonly vscode.Disposable[];
 
 	constructor(
 		private readonly session: Session,
+		private readonly snooze: Snooze,
 		command: string,
 	) {
 		this.item = vscode.window.createStatusBarItem('inkling', vscode.StatusBarAlignment.Right, 100);
 		this.item.name = 'Inkling';
 		this.item.command = command;
-		session.onChange((state) => this.follow(state));
+		this.following = [
+			session.onChange((state) => this.follow(state)),
+			snooze.onChange(() => this.show()),
+			vscode.window.onDidChangeActiveTextEditor(() => this.show()),
+			vscode.workspace.onDidChangeConfiguration(() => this.show()),
+		];
 		this.show();
 		this.item.show();
 	}
 
-	/** True while the user wants no ghost text. */
-	get snoozed(): boolean {
-		return Date.now() < this.snoozedUntil;
-	}
-
-	/** Completions rest for so long from now on; 0 ends it. */
-	snooze(minutes: number): void {
-		this.snoozedUntil = Date.now() + minutes * 60_000;
-		clearTimeout(this.snoozeTimer);
-		this.snoozeTimer = setTimeout(() => this.show(), minutes * 60_000);
-		this.show();
-	}
-
 	dispose(): void {
 		clearTimeout(this.lookTimer);
-		clearTimeout(this.snoozeTimer);
+		for (const one of this.following) {
+			one.dispose();
+		}
 		this.item.dispose();
 	}
 
@@ -53,7 +49,6 @@ export class Bar implements vscode.Disposable {
 		clearTimeout(this.lookTimer);
 		this.state = state;
 		this.model = undefined;
-		this.snoozedUntil = 0; // a fresh server knows of no snooze
 		this.show();
 		if (state.kind === 'running') {
 			void this.look(state);
@@ -84,20 +79,29 @@ export class Bar implements vscode.Disposable {
 	private face(): [icon: string, tip: string] {
 		switch (this.state.kind) {
 			case 'failed':
-				return ['error', this.state.problem];
+				return ['error', this.state.problem.problem];
 			case 'stopped':
-				return ['circle-slash', 'the server is stopped'];
+				return ['circle-slash', t('the server is stopped')];
 			case 'starting':
-				return ['loading~spin', 'the server is starting'];
+				return ['loading~spin', t('the server is starting')];
+			case 'waiting':
+				return ['loading~spin', t('the server ended by itself; a new start in {0} s', this.state.seconds)];
 			case 'running':
 				break;
 		}
-		if (this.snoozed) {
-			const until = new Date(this.snoozedUntil).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-			return ['bell-slash', `completions are snoozed until ${until}`];
+		if (!vscode.workspace.getConfiguration('inkling.completion').get('enabled', true)) {
+			return ['circle-slash', t('completions are switched off')];
+		}
+		if (this.snooze.active) {
+			const until = new Date(this.snooze.until).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+			return ['bell-slash', t('completions are snoozed until {0}', until)];
+		}
+		const language = vscode.window.activeTextEditor?.document.languageId;
+		if (isOff(language)) {
+			return ['circle-slash', t('completions are switched off in {0}', language ?? '')];
 		}
 		if (this.model === undefined || isWarmingUp(this.model)) {
-			return ['loading~spin', 'the model is being loaded'];
+			return ['loading~spin', t('the model is being loaded')];
 		}
 		return [this.model.state === 'ready' ? 'pencil' : 'warning', modelInWords(this.model)];
 	}

@@ -1,32 +1,62 @@
 /**
- * The entry point: puts session, status bar and commands together, and hears of trust and settings.
+ * The entry point: puts session, ghost text, status bar and commands together, and hears of trust and settings.
  *
  * Everything that could be the server's work is the server's work; this extension starts it and shows what it says.
  */
 
 import * as vscode from 'vscode';
 import { Bar } from './bar';
-import { registerCommands } from './commands';
-import { INSTALL, type Missing } from './server';
-import { Session } from './session';
+import { registerCommands, saying } from './commands';
+import { Ghost } from './ghost/ghost';
+import { Snooze } from './ghost/snooze';
+import { translateWith } from './l10n';
+import { onInterpreterChange } from './start/environment';
+import { installServer } from './start/install';
+import { cures, sayProblem } from './start/saying';
+import { Session } from './start/session';
 
 let session: Session | undefined;
 
-export async function activate(context: vscode.ExtensionContext): Promise<void> {
+/** What tests inside the editor look at. */
+export interface Inkling {
+	readonly session: Session;
+}
+
+export function activate(context: vscode.ExtensionContext): Inkling {
+	translateWith((sentence, ...values) => vscode.l10n.t(sentence, ...values));
 	const output = vscode.window.createOutputChannel('Inkling', { log: true });
-	const running = new Session(output, declaredSettings(context.extension.packageJSON));
+	const storage = context.globalStorageUri.fsPath;
+	const manifest = context.extension.packageJSON as Manifest;
+	const running = new Session(output, { version: manifest.version, storage, settings: settingsOf(manifest) });
 	session = running;
-	const bar = new Bar(running, 'inkling.client.status');
+	const snooze = new Snooze(running, context.globalState);
+	const bar = new Bar(running, snooze, 'inkling.client.status');
+	const ghost = new Ghost(running, output);
+	const install = async () => {
+		await running.stop();
+		const problem = await installServer(storage, output);
+		if (problem === undefined) {
+			await running.restart();
+		} else if (problem !== 'stopped') {
+			await sayProblem(problem, true, buttons);
+		}
+	};
+	const buttons = cures(() => saying(output, install), () => running.restart(), output);
 	context.subscriptions.push(
 		output,
+		snooze,
 		bar,
-		...registerCommands(running, bar, output),
+		ghost,
+		...registerCommands({ session: running, ghost, snooze, output, install }),
 		running.onChange((state) => {
 			if (state.kind === 'failed') {
-				void sayProblem(state.problem, state.missing, output);
+				void sayProblem(state.problem, true, buttons);
 			}
 		}),
-		vscode.workspace.onDidGrantWorkspaceTrust(() => running.restart()),
+		running.onWarning((problem) => void sayProblem(problem, false, buttons)),
+		onInterpreterChange(() => void running.relocate()),
+		vscode.workspace.onDidGrantWorkspaceTrust(() => void running.restart()),
+		vscode.env.onDidChangeTelemetryEnabled(() => void running.restart()),
 		vscode.workspace.onDidChangeConfiguration((event) => {
 			if (event.affectsConfiguration('inkling.path') || event.affectsConfiguration('inkling.interpreter')) {
 				void running.restart();
@@ -35,32 +65,22 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
 			}
 		}),
 	);
-	await running.restart();
+	void running.restart(); // not waited for: the editor must not wait for a server
+	return { session: running };
 }
 
 export async function deactivate(): Promise<void> {
-	await session?.stop();
+	await session?.dispose();
 }
 
-/** The names of all settings in package.json, without `inkling.`. */
-function declaredSettings(manifest: {
-	contributes: { configuration: readonly { properties: object }[] };
-}): string[] {
+interface Manifest {
+	readonly version: string;
+	readonly contributes: { readonly configuration: readonly { readonly properties: object }[] };
+}
+
+/** The names of all settings, without `inkling.`. */
+function settingsOf(manifest: Manifest): string[] {
 	return manifest.contributes.configuration
 		.flatMap((section) => Object.keys(section.properties))
 		.map((name) => name.replace(/^inkling\./, ''));
-}
-
-/** Say why there is no server, with buttons for what mends it. */
-async function sayProblem(problem: string, missing: Missing | undefined, output: vscode.LogOutputChannel) {
-	const settings = { title: 'Open Settings', run: () => openSettings(missing?.setting ?? 'inkling') };
-	const copy = { title: 'Copy Install Command', run: () => vscode.env.clipboard.writeText(INSTALL) };
-	const show = { title: 'Show Output', run: () => output.show() };
-	const retry = { title: 'Try Again', run: () => session?.restart() };
-	const buttons = missing ? [settings, ...(missing.install ? [copy] : []), retry] : [show, settings, retry];
-	await (await vscode.window.showErrorMessage(problem, ...buttons))?.run();
-}
-
-function openSettings(name: string): Thenable<unknown> {
-	return vscode.commands.executeCommand('workbench.action.openSettings', name);
 }

@@ -2,14 +2,23 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { INSTALL, isMissing, resolveServer, type Surroundings } from '../src/server';
+import { isProblem } from '../src/start/problem';
+import { type Launch, type Origin, resolveServer, type Surroundings } from '../src/start/server';
 
-const ISOLATED = ['-E', '-P', '-X', 'utf8', '-m', 'inkling', 'serve'];
+const program = (command: string, origin: Origin): Launch => ({ command, args: [], origin, isPython: false });
+const python = (command: string, origin: Origin): Launch => ({
+	command,
+	args: ['-E', '-P', '-X', 'utf8', '-m', 'inkling'],
+	origin,
+	isPython: true,
+});
 
 function around(programs: readonly string[], settings: Partial<Surroundings> = {}): Surroundings {
 	return {
 		path: '',
 		interpreter: '',
+		environment: undefined,
+		privatePython: '/storage/server/bin/python',
 		searchPath: '/usr/bin:/opt/bin',
 		home: '/home/ada',
 		workspaceFolder: '/code/app',
@@ -23,51 +32,66 @@ test('inkling.path wins over the interpreter and PATH', () => {
 	const found = resolveServer(
 		around(['/a/inkling', '/b/python', '/usr/bin/inkling'], { path: '/a/inkling', interpreter: '/b/python' }),
 	);
-	assert.deepEqual(found, { command: '/a/inkling', args: ['serve'] });
+	assert.deepEqual(found, program('/a/inkling', 'path'));
 });
 
 test('an interpreter is started blind to PYTHON variables and to the current folder', () => {
 	const found = resolveServer(around(['/b/python', '/usr/bin/inkling'], { interpreter: '/b/python' }));
-	assert.deepEqual(found, { command: '/b/python', args: ISOLATED });
+	assert.deepEqual(found, python('/b/python', 'interpreter'));
 });
 
 test('without settings the first inkling on PATH is taken', () => {
 	const found = resolveServer(around(['/opt/bin/inkling']));
-	assert.deepEqual(found, { command: '/opt/bin/inkling', args: ['serve'] });
+	assert.deepEqual(found, program('/opt/bin/inkling', 'PATH'));
 });
 
 test('a relative entry of PATH is passed over, as it would mean a file of the workspace', () => {
-	assert.ok(isMissing(resolveServer(around(['inkling', './inkling', 'bin/inkling'], { searchPath: '.:bin::' }))));
+	assert.ok(isProblem(resolveServer(around(['inkling', './inkling', 'bin/inkling'], { searchPath: '.:bin::' }))));
 });
 
 test('home and workspace folder are filled in', () => {
 	const programs = ['/home/ada/venv/bin/inkling', '/code/app/.venv/bin/python'];
 	const path = resolveServer(around(programs, { path: '~/venv/bin/inkling' }));
-	assert.deepEqual(path, { command: '/home/ada/venv/bin/inkling', args: ['serve'] });
+	assert.deepEqual(path, program('/home/ada/venv/bin/inkling', 'path'));
 	const interpreter = resolveServer(around(programs, { interpreter: '${workspaceFolder}/.venv/bin/python' }));
-	assert.deepEqual(interpreter, { command: '/code/app/.venv/bin/python', args: ISOLATED });
+	assert.deepEqual(interpreter, python('/code/app/.venv/bin/python', 'interpreter'));
 });
 
 test('a bare name is looked up on PATH', () => {
 	const found = resolveServer(around(['/usr/bin/python3.12'], { interpreter: 'python3.12' }));
-	assert.deepEqual(found, { command: '/usr/bin/python3.12', args: ISOLATED });
+	assert.deepEqual(found, python('/usr/bin/python3.12', 'interpreter'));
 });
 
 test('a setting that names no program is an error of its own, even if PATH has one', () => {
 	for (const path of ['/gone/inkling', 'bin/inkling', 'nosuchprogram']) {
 		const found = resolveServer(around(['/usr/bin/inkling'], { path }));
-		assert.ok(isMissing(found));
-		assert.equal(found.setting, 'inkling.path');
+		assert.ok(isProblem(found));
+		assert.equal(found.mends[0], 'path');
 		assert.match(found.problem, new RegExp(path));
-		assert.equal(found.install, false);
+		assert.ok(!found.mends.includes('install'));
 	}
 });
 
-test('where nothing is installed, the message holds the command that installs it', () => {
+test('the active environment comes before PATH, if Inkling was installed into it', () => {
+	const environment = '/envs/work/bin/python';
+	const everything = [environment, '/envs/work/bin/inkling', '/usr/bin/inkling'];
+	assert.deepEqual(resolveServer(around(everything, { environment })), python(environment, 'environment'));
+	const without = around([environment, '/usr/bin/inkling'], { environment });
+	assert.deepEqual(resolveServer(without), program('/usr/bin/inkling', 'PATH'));
+	const relative = around(['python', 'inkling', '/usr/bin/inkling'], { environment: 'python' });
+	assert.deepEqual(resolveServer(relative), program('/usr/bin/inkling', 'PATH'));
+});
+
+test('the private environment is the last that is looked at', () => {
+	const own = '/storage/server/bin/python';
+	assert.deepEqual(resolveServer(around([own])), python(own, 'private'));
+	assert.deepEqual(resolveServer(around([own, '/usr/bin/inkling'])), program('/usr/bin/inkling', 'PATH'));
+});
+
+test('where nothing is installed, installing is what is offered first', () => {
 	const found = resolveServer(around([]));
-	assert.ok(isMissing(found));
-	assert.ok(found.install);
-	assert.ok(found.problem.includes(INSTALL));
+	assert.ok(isProblem(found));
+	assert.equal(found.mends[0], 'install');
 });
 
 test('on Windows the interpreter beside a batch file is started in its place', () => {
@@ -76,10 +100,10 @@ test('on Windows the interpreter beside a batch file is started in its place', (
 		...windows,
 		path: 'C:\\v\\Scripts\\inkling',
 	});
-	assert.deepEqual(resolveServer(inVenv), { command: 'C:\\v\\Scripts\\python.exe', args: ISOLATED });
+	assert.deepEqual(resolveServer(inVenv), python('C:\\v\\Scripts\\python.exe', 'path'));
 	const global = around(['C:\\Python\\Scripts\\inkling.cmd', 'C:\\Python\\python.exe'], windows);
-	assert.deepEqual(resolveServer(global), { command: 'C:\\Python\\python.exe', args: ISOLATED });
+	assert.deepEqual(resolveServer(global), python('C:\\Python\\python.exe', 'PATH'));
 	const alone = resolveServer(around(['C:\\Python\\Scripts\\inkling.cmd'], windows));
-	assert.ok(isMissing(alone));
-	assert.equal(alone.setting, 'inkling.interpreter');
+	assert.ok(isProblem(alone));
+	assert.equal(alone.mends[0], 'interpreter');
 });

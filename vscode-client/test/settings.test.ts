@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Chosen, chosen, nested, whatChanged } from '../src/settings';
+import { type Chosen, chosen, nested, whatChanged } from '../src/start/settings';
 
 const of = (values: Record<string, unknown>): Chosen => new Map(Object.entries(values));
 

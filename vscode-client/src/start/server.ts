@@ -1,0 +1,139 @@
+/**
+ * Which program is the server: settings, environment and PATH in, a command line or a sentence for the user out.
+ *
+ * Pure: it knows neither the editor nor the disk, what it has to know of them stands in `Surroundings`. What always
+ * holds: the program is named by an absolute path, so that nothing in a workspace can take its place, and a setting
+ * that cannot be used is an error of its own, never passed over.
+ */
+
+import { posix, win32 } from 'node:path';
+import { t } from '../l10n';
+import type { Problem } from './problem';
+
+/** `-E` and `-P` keep PYTHON* variables and the current folder from what the interpreter imports. */
+export const ISOLATED = ['-E', '-P', '-X', 'utf8', '-m', 'inkling'];
+
+/** Who named the program. `private` is the environment that the extension itself made. */
+export type Origin = 'path' | 'interpreter' | 'environment' | 'PATH' | 'private';
+
+/** A command line that is `inkling`; a subcommand, such as `serve`, is put behind it. */
+export interface Launch {
+	readonly command: string;
+	readonly args: readonly string[];
+	readonly origin: Origin;
+	/** The command is a Python interpreter, which can be asked whether it will do. */
+	readonly isPython: boolean;
+}
+
+/** Everything the answer depends on. */
+export interface Surroundings {
+	readonly path: string;
+	readonly interpreter: string;
+	/** The interpreter that is active for the workspace; undefined if there is none, or it may not be run. */
+	readonly environment: string | undefined;
+	/** The interpreter of the environment that the extension makes, whether it is there or not. */
+	readonly privatePython: string;
+	readonly searchPath: string;
+	readonly home: string;
+	readonly workspaceFolder: string | undefined;
+	readonly windows: boolean;
+	/** True for a file that can be started. */
+	readonly isProgram: (file: string) => boolean;
+}
+
+/** In this order: `inkling.path`, `inkling.interpreter`, the active environment, PATH, the private environment. */
+export function resolveServer(around: Surroundings): Launch | Problem {
+	if (around.path.trim()) {
+		const file = locate(around.path, around);
+		return file ? program(file, 'path', around) : unusable('path', around.path);
+	}
+	if (around.interpreter.trim()) {
+		const file = locate(around.interpreter, around);
+		return file ? interpreter(file, 'interpreter') : unusable('interpreter', around.interpreter);
+	}
+	if (around.environment !== undefined && hasInkling(around.environment, around)) {
+		return interpreter(around.environment, 'environment');
+	}
+	const file = onPath('inkling', around);
+	if (file) {
+		return program(file, 'PATH', around);
+	}
+	if (around.isProgram(around.privatePython)) {
+		return interpreter(around.privatePython, 'private');
+	}
+	return {
+		problem: t('Inkling has no server yet. It runs on your own machine and can be installed for this editor alone.'),
+		mends: ['install', 'path', 'retry'],
+	};
+}
+
+function interpreter(command: string, origin: Origin): Launch {
+	return { command, args: ISOLATED, origin, isPython: true };
+}
+
+/** A batch file cannot be started without a shell, so the interpreter beside it is, as the file itself would do. */
+function program(file: string, origin: Origin, around: Surroundings): Launch | Problem {
+	if (!around.windows || !/\.(cmd|bat)$/i.test(file)) {
+		return { command: file, args: [], origin, isPython: false };
+	}
+	const folder = win32.dirname(file);
+	const beside = [win32.join(folder, 'python.exe'), win32.join(folder, '..', 'python.exe')].find(around.isProgram);
+	return beside
+		? interpreter(beside, origin)
+		: {
+				problem: t('No python.exe was found beside {0}: name the interpreter that has Inkling.', file),
+				mends: ['interpreter', 'retry'],
+			};
+}
+
+function unusable(setting: 'path' | 'interpreter', value: string): Problem {
+	return {
+		problem: t(
+			'inkling.{0} is "{1}", which is no program here: expected an absolute path, or a name that is on PATH.',
+			setting,
+			value,
+		),
+		mends: [setting, 'retry'],
+	};
+}
+
+/** True if the program `inkling` was installed into the environment of this interpreter. */
+function hasInkling(python: string, around: Surroundings): boolean {
+	const paths = around.windows ? win32 : posix;
+	if (!paths.isAbsolute(python) || !around.isProgram(python)) {
+		return false;
+	}
+	const folder = paths.dirname(python);
+	const folders = around.windows ? [folder, paths.join(folder, 'Scripts')] : [folder];
+	return folders.flatMap((place) => candidates(paths.join(place, 'inkling'), around)).some(around.isProgram);
+}
+
+/** The file that a setting means: `~` and `${workspaceFolder}` are filled in, a bare name is looked up on PATH. */
+function locate(value: string, around: Surroundings): string | undefined {
+	const paths = around.windows ? win32 : posix;
+	let file = value.trim();
+	if (around.workspaceFolder !== undefined) {
+		file = file.replaceAll('${workspaceFolder}', around.workspaceFolder);
+	}
+	if (/^~[\\/]/.test(file)) {
+		file = paths.join(around.home, file.slice(2));
+	}
+	if (!paths.isAbsolute(file)) {
+		return /[\\/]/.test(file) ? undefined : onPath(file, around);
+	}
+	return candidates(file, around).find(around.isProgram);
+}
+
+/** The first program of this name on PATH. Relative entries are skipped: they would mean the workspace's files. */
+function onPath(name: string, around: Surroundings): string | undefined {
+	const paths = around.windows ? win32 : posix;
+	return around.searchPath
+		.split(paths.delimiter)
+		.filter((folder) => paths.isAbsolute(folder))
+		.flatMap((folder) => candidates(paths.join(folder, name), around))
+		.find(around.isProgram);
+}
+
+function candidates(file: string, around: Surroundings): string[] {
+	return around.windows && win32.extname(file) === '' ? [`${file}.exe`, `${file}.cmd`] : [file];
+}

@@ -22,6 +22,7 @@ from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
 from model.training.exercises import Exercises
 from model.training.rows import plain
 from model.training.sft import SftOptions, TrainingDivergedError, with_fresh_adapter
+from model.training.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class PretrainOptions:
     checkpoint_seconds: float = 120.0
     distilled_share: float = 0.25  # of the masked rows: also taught by the same network without the mask
     distilled_weight: float = 0.5
+    gradient_checkpointing: bool = False  # less memory, a third more time: for large bases
 
 
 @dataclass(frozen=True)
@@ -71,21 +73,26 @@ def pretrain(
     out: Path,
     record: dict[str, Any],
     resume: bool = True,
+    workers: Workers | None = None,
     progress: Callable[[Pace], None] = lambda pace: None,
 ) -> dict[str, Any]:
-    """Train a LoRA on `base` (float32, after `use_block_attention`) and leave it in `out`; returns its record.
+    """Train a LoRA on `base` (from `model.training.network`, on the workers' device) and leave it in `out`.
 
-    Cross-entropy on the tails under autocast to bfloat16, on a share of the masked rows together with the divergence
-    from what the same network says of the same text under full attention (Hinton et al. 2015), AdamW (Loshchilov &
-    Hutter 2019), linear warm-up and a cosine to a twentieth over the budget. `record` is what is known beforehand; it
-    is written beside the adapter.
+    Returns its record. Cross-entropy on the tails under autocast to bfloat16, on a share of the masked rows together
+    with the divergence from what the same network says of the same text under full attention (Hinton et al. 2015),
+    AdamW (Loshchilov & Hutter 2019), linear warm-up and a cosine to a twentieth over the budget. `record` is what is
+    known beforehand; it is written beside the adapter. Several processes share the rows of each step.
     """
     import torch
 
+    workers = workers or Workers("cpu")
     torch.manual_seed(options.seed)
     model = with_fresh_adapter(base, SftOptions(rank=options.rank, alpha=options.alpha))
     _narrow(model)
     model.train()
+    if options.gradient_checkpointing:
+        model.enable_input_require_grads()
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=0.0, weight_decay=options.weight_decay, betas=(0.9, 0.98))
     key = hashlib.sha256(json.dumps([record["data_hash"], asdict(options)]).encode()).hexdigest()
@@ -94,13 +101,14 @@ def pretrain(
     state = _State(**found) if found else _State()
     paces: list[float] = []
     saved_at = state.seconds
-    while (share := _share(state, options)) < 1.0:
+    while (share := workers.agreed(_share(state, options))) < 1.0:
         began = time.monotonic()
         for group in optimiser.param_groups:
             group["lr"] = rate(share, options)
-        loss, tokens = _step(model, exercises, options, state.step)
+        loss, tokens = _step(model, exercises, options, state.step, workers)
         if not math.isfinite(loss):
             raise TrainingDivergedError(f"The loss became {loss} at step {state.step}: use a lower learning rate.")
+        workers.add_gradients(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, options.clip)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
@@ -112,11 +120,14 @@ def pretrain(
         state.losses.append(loss)
         left = state.seconds / max(_share(state, options), 1e-9) - state.seconds
         speed = state.tokens / state.seconds
-        progress(Pace(state.step, state.tokens, float(np.mean(state.losses[-10:])), share, max(0.0, left), speed))
-        if state.seconds - saved_at >= options.checkpoint_seconds:
+        if workers.main:
+            progress(Pace(state.step, state.tokens, float(np.mean(state.losses[-10:])), share, max(0.0, left), speed))
+        if workers.main and state.seconds - saved_at >= options.checkpoint_seconds:
             saved_at = state.seconds
             _save(model, optimiser, checkpoint, state, out, record, options)
     model.eval()
+    if not workers.main:
+        return _figures(state, record, options)
     figures = _save(model, optimiser, checkpoint, state, out, record, options)
     checkpoint.remove()
     return figures
@@ -135,28 +146,30 @@ def _share(state: _State, options: PretrainOptions) -> float:
     return max(state.seconds / (60 * options.minutes), by_tokens)
 
 
-def _step(model: Any, exercises: Exercises, options: PretrainOptions, step: int) -> tuple[float, int]:
-    """Gradients of one step; its weighted mean loss in nats per token, and the tokens that were computed."""
+def _step(model: Any, exercises: Exercises, options: PretrainOptions, step: int, workers: Workers) -> tuple[float, int]:
+    """This process's part of the gradients of one step; the weighted mean loss of all of it, and its tokens."""
     import torch
 
     draws = [np.random.default_rng([options.seed, step, number]) for number in range(options.rows)]
     rows = [exercises.draw(draw) for draw in draws]
     whole = sum(sum(row.weights) for row in rows)
     total, computed = 0.0, 0
-    for row, draw in zip(rows, draws, strict=True):
+    for number in workers.mine(range(len(rows))):
+        row, draw = rows[number], draws[number]
         teaches = max(row.blocks) > 1 and bool(draw.random() < options.distilled_share)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, wanted, weights = target_logits(model, row)
+        with torch.autocast(workers.device.split(":")[0], torch.bfloat16):
+            logits, wanted, weights = target_logits(model, row, workers.device)
             losses = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
             if teaches:
                 with torch.no_grad():
-                    teacher, _, _ = target_logits(model, plain(row))
+                    teacher, _, _ = target_logits(model, plain(row), workers.device)
                 losses = losses + options.distilled_weight * divergence(teacher, logits)
             loss = (losses * weights).sum() / whole
         loss.backward()
         total += float(loss.detach())
         computed += len(row.tokens) * (2 if teaches else 1)
-    return total, computed
+    loss_of_all, tokens_of_all = workers.total([total, computed])
+    return loss_of_all, round(tokens_of_all)
 
 
 def divergence(teacher: Any, student: Any) -> Any:
@@ -186,8 +199,14 @@ def _save(
     options: PretrainOptions,
 ) -> dict[str, Any]:
     checkpoint.save(model, optimiser, asdict(state))
+    figures = _figures(state, record, options)
+    write_adapter(model, out, record["base"], figures)
+    return figures
+
+
+def _figures(state: _State, record: dict[str, Any], options: PretrainOptions) -> dict[str, Any]:
     losses = state.losses
-    figures = {
+    return {
         **record,
         "steps": state.step,
         "tokens": state.tokens,
@@ -195,8 +214,6 @@ def _save(
         "training_loss": {"first": float(np.mean(losses[:10])), "last": float(np.mean(losses[-10:]))},
         "options": asdict(options),
     }
-    write_adapter(model, out, record["base"], figures)
-    return figures
 
 
 def write_adapter(model: Any, out: Path, base: str, figures: dict[str, Any]) -> None:

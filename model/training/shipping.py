@@ -23,6 +23,7 @@ from model.training.corpus import Corpus, listed, load_corpus
 from model.training.exercises import Exercises, Shape
 from model.training.network import load_network
 from model.training.pretraining import Pace, PretrainOptions, pretrain
+from model.training.workers import Workers
 from model.weights import quiet, resolve
 
 SCHEME: SchemeName = "sequential"  # where documents and tails stand, in training and from then on in serving
@@ -37,13 +38,17 @@ def make_adapter(
     report: Report = quiet,
     progress: Callable[[Pace], None] = lambda pace: None,
 ) -> dict[str, Any]:
-    """Train the adapter of `base` (a source of weights that is on this machine) into `out`; returns its record."""
+    """Train the adapter of `base` (a source of weights that is on this machine) into `out`; returns its record.
+
+    On a GPU where there is one, on several with `torchrun -m inkling pretrain ...`.
+    """
     folder = resolve(base)
     corpus = load_corpus(report=report)
     scheme = scheme_for(SCHEME, read_shape(folder).positions)
     exercises = Exercises(corpus.training, Tokens(folder), scheme)
     set_threads()
-    model = load_network(folder)
+    workers = Workers()
+    model = load_network(folder, device=workers.device)
     record = {
         "base": base,
         "fills_middle": True,
@@ -51,9 +56,12 @@ def make_adapter(
         "data_hash": corpus_hash(corpus, exercises),
         "corpus": [asdict(package) for package in corpus.packages],
         "left_out": dict(corpus.dropped),
-        "device": "cpu",
+        "device": workers.device,
+        "processes": workers.count,
     }
-    return pretrain(model, exercises, options=options, out=out, record=record, resume=resume, progress=progress)
+    return pretrain(
+        model, exercises, options=options, out=out, record=record, resume=resume, workers=workers, progress=progress
+    )
 
 
 # The windows of held-out cursors: always documents of the same package, and room for most of a file.

@@ -23,6 +23,9 @@ def pretrain(
     base: Annotated[str, typer.Option("--base", help="The base weights that it is made for.")] = DEFAULT_BASE,
     minutes: Annotated[float, typer.Option(min=0.1, help="How long to train.")] = 120.0,
     tokens: Annotated[int, typer.Option(min=0, help="End after so many tokens; 0: only the time counts.")] = 0,
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="Less memory, a third more time: for large bases.")
+    ] = False,
     measure: Annotated[
         int, typer.Option(min=0, help="On how many held-out cursors base and adapter are compared afterwards.")
     ] = 48,
@@ -35,6 +38,8 @@ def pretrain(
       inkling pretrain --out model/weights/smollm2-135m-instruct
 
       inkling pretrain --out /tmp/adapter --minutes 5 --afresh
+
+      torchrun --nproc_per_node 4 -m inkling pretrain --out /tmp/adapter --tokens 100000000
     """
     from model.training.pretraining import PretrainOptions
     from model.training.shipping import make_adapter, measure_adapter
@@ -52,9 +57,8 @@ def pretrain(
             if not err.is_terminal and pace.step % 5 == 0:
                 err.print(told, highlight=False)
 
-        record = make_adapter(
-            base, folder, options=PretrainOptions(minutes=minutes, tokens=tokens), resume=resume, progress=show
-        )
+        options = PretrainOptions(minutes=minutes, tokens=tokens, gradient_checkpointing=gradient_checkpointing)
+        record = make_adapter(base, folder, options=options, resume=resume, progress=show)
         if measure:
             task = bar.add_task("measuring on held-out packages", total=1.0)
             figures = measure_adapter(

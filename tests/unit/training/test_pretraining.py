@@ -2,6 +2,10 @@
 
 import ast
 import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +138,59 @@ def test_a_killed_training_ends_with_the_same_adapter(exercises: Exercises, tiny
     before = measure(load_network(tiny_base), sequences).losses.mean()
     after = measure(load_network(tiny_base, [tmp_path / "cut"]), sequences).losses.mean()
     assert after < before - 0.3
+
+
+TWO = """
+import dataclasses, os, sys
+from pathlib import Path
+from model.positions import Parallel
+from model.tokens import Tokens
+from model.training.exercises import Exercises
+from model.training.network import load_network
+from model.training.pretraining import pretrain
+from model.training.workers import Workers
+from tests.unit.training.test_pretraining import FILES, OPTIONS, RECORD, SHAPE
+base, out = map(Path, sys.argv[1:])
+exercises = Exercises(FILES, Tokens(base), Parallel(128), SHAPE)
+workers = Workers("cpu")
+assert workers.count == int(os.environ["WORLD_SIZE"])
+pretrain(load_network(base), exercises, options=dataclasses.replace(OPTIONS, tokens=3000), out=out, record=RECORD,
+         workers=workers)
+"""
+
+
+def test_two_processes_train_what_one_does(exercises: Exercises, tiny_base: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    script = tmp_path / "two.py"
+    script.write_text(TWO)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        [*launch, str(script), str(tiny_base), str(tmp_path / "two")], env=environment, check=True, timeout=300
+    )
+    one = pretrain(
+        load_network(tiny_base), exercises, options=replace(OPTIONS, tokens=3000), out=tmp_path / "one", record=RECORD
+    )
+    both = json.loads((tmp_path / "two" / "metadata.json").read_text())
+    assert (both["steps"], both["tokens"]) == (one["steps"], one["tokens"])
+    assert both["training_loss"] == pytest.approx(one["training_loss"], rel=1e-3)
+    here, there = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("one", "two"))
+    assert set(here) == set(there)
+    for name in here:
+        torch.testing.assert_close(here[name], there[name], atol=2e-2, rtol=0)
+
+
+def test_less_memory_gives_the_same_adapter(exercises: Exercises, tiny_base: Path, tmp_path: Path) -> None:
+    short = replace(OPTIONS, tokens=2000)
+    found = [
+        pretrain(
+            load_network(tiny_base), exercises, out=tmp_path / str(checkpointing), record=RECORD,
+            options=replace(short, gradient_checkpointing=checkpointing),
+        )
+        for checkpointing in (False, True)
+    ]  # fmt: skip
+    assert found[1]["training_loss"] == pytest.approx(found[0]["training_loss"], rel=1e-3)
 
 
 def test_scripts_are_as_many_as_they_should_be(tiny_base: Path) -> None:

@@ -18,7 +18,6 @@ from feedback import schema
 from feedback.advantages import advantages
 from feedback.advantages import explain as explain_advantage
 from feedback.database import backups, write
-from feedback.manifests import note_erasure
 from feedback.reading import Entry, entries, read, signals
 from feedback.records import OutcomeKind
 from feedback.retention import erase_texts
@@ -213,15 +212,20 @@ def export(database: Engine, selection: Selection = ALL) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Erased:
-    """How much went. `adapters` had been trained or measured on so many of the suggestions, by name."""
+    """How much went."""
 
     suggestions: int
     signals: int
-    adapters: dict[str, int]
+
+
+def ids_of(database: Engine, selection: Selection) -> list[str]:
+    """The suggestions that are meant."""
+    with database.connect() as connection:
+        return list(connection.execute(selection.ids_of()).scalars())
 
 
 def erase(database: Engine, selection: Selection, everything: bool = False) -> Erased:
-    """Delete the suggestions meant, with all facts and texts, from the tables and from training manifests.
+    """Delete the suggestions meant, with all facts and texts. Adapters' manifests are not known here: see `ids_of`.
 
     An empty selection erases all, but only if `everything` says that this is meant. Raises UserError otherwise.
     """
@@ -232,7 +236,6 @@ def erase(database: Engine, selection: Selection, everything: bool = False) -> E
     s, g = schema.suggestions, schema.signals
     with write(database).begin() as connection:
         chosen = selection.ids_of()
-        adapters = note_erasure(connection, chosen)
         hashes = _texts_of(connection, chosen, selection)
         suggestions = connection.execute(delete(s).where(s.c.id.in_(chosen))).rowcount
         signalled = connection.execute(delete(g).where(*selection.signal_conditions())).rowcount
@@ -241,7 +244,7 @@ def erase(database: Engine, selection: Selection, everything: bool = False) -> E
     if database.dialect.name == "sqlite" and database.url.database:
         for copy in backups(Path(database.url.database)):  # they hold what was to be erased
             copy.unlink(missing_ok=True)
-    return Erased(suggestions, signalled, adapters)
+    return Erased(suggestions, signalled)
 
 
 def _texts_of(connection: Connection, chosen: Select[str], selection: Selection) -> set[str]:

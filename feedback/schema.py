@@ -163,25 +163,6 @@ signals = Table(
     Index("ix_signals_kind_at", "kind", "at"),
 )
 
-trainings = Table(  # which adapter was trained or measured on which suggestions: its training manifest
-    "trainings",
-    metadata,
-    Column("adapter", String(128), primary_key=True),
-    _suggestion_column(),
-    Column("at", Float, nullable=False),
-    Index("ix_trainings_suggestion", "suggestion"),
-    sqlite_with_rowid=False,
-)
-
-erasures = Table(  # how many of an adapter's rows were erased after it had seen them
-    "erasures",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("adapter", String(128), nullable=False),
-    Column("at", Float, nullable=False),
-    Column("rows", Integer, nullable=False),
-)
-
 consents = Table(
     "consents",
     metadata,

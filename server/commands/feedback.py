@@ -210,19 +210,26 @@ def erase(
       inkling feedback erase --older-than 90 --yes
     """
     from feedback.history import Selection, statistics
-    from feedback.history import erase as erase_rows
+    from inkling.folders import adapters_folder, data_folder
+    from model.adapters import Registry
+    from server.erasing import erase_everywhere, store_what_waits
+    from server.settings import feedback_place
 
     before = time.time() - older_than * _DAY if older_than is not None else None
     selection = Selection(ids=tuple(ids or ()), workspace=_root(workspace), path=path, before=before)
     database = _needed()
+    store_what_waits(feedback_place())
     if not yes and (selection != Selection() or everything):
         count = statistics(database, selection).suggestions
         typer.confirm(f"Erase {count} suggestions and all that is known about them?", abort=True, err=True)
-    gone = erase_rows(database, selection, everything)
-    err.print(f"{gone.suggestions} suggestions and {gone.signals} signals erased.")
+    gone = erase_everywhere(database, selection, everything, Registry(adapters_folder()), data_folder() / "traces")
+    err.print(f"{gone.rows.suggestions} suggestions and {gone.rows.signals} signals erased.")
     for adapter, count in gone.adapters.items():
-        err.print(f"The adapter {adapter} had seen {count} of them and keeps what it learned: retire it with "
-                  f"`inkling models rollback`, or train anew.", markup=False)  # fmt: skip
+        err.print(
+            f"The adapter {adapter} had seen {count} of them and keeps what it learned; its record says so now. "
+            "`inkling models rollback` takes it out of use.",
+            markup=False,
+        )
 
 
 def night(

@@ -1,4 +1,4 @@
-"""What clients reported, commits, checks, signals, training manifests; facts in the order of their suggestion."""
+"""What clients reported, commits, checks, signals; facts in the order of their suggestion."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -73,21 +73,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_signals_kind_at", "signals", ["kind", "at"])
     op.create_index("ix_signals_text", "signals", ["text"])
-    op.create_table(
-        "trainings",
-        sa.Column("adapter", sa.String(128), primary_key=True),
-        _suggestion(),
-        sa.Column("at", sa.Float, nullable=False),
-        **_IN_ORDER,
-    )
-    op.create_index("ix_trainings_suggestion", "trainings", ["suggestion"])
-    op.create_table(
-        "erasures",
-        sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("adapter", sa.String(128), nullable=False),
-        sa.Column("at", sa.Float, nullable=False),
-        sa.Column("rows", sa.Integer, nullable=False),
-    )
 
 
 def downgrade() -> None:

@@ -12,7 +12,6 @@ from feedback.consent import Consents
 from feedback.database import open_database
 from feedback.examples import load_examples
 from feedback.history import Erased, Selection, erase, explanation, export, listing, show, statistics
-from feedback.manifests import erased_rows, manifest, note_training
 from feedback.recorder import Recorder
 from feedback.records import Decision, Outcome, Report, Settled, Signal, Suggestion, Survival
 from feedback.retention import Keep, prune
@@ -145,21 +144,11 @@ def test_texts_that_others_use_stay(database: Engine) -> None:
 def test_erasing_everything_must_be_meant(database: Engine, consents: Consents) -> None:
     with pytest.raises(UserError, match="--all"):
         erase(database, Selection())
-    assert erase(database, Selection(), everything=True) == Erased(4, 0, {})
+    assert erase(database, Selection(), everything=True) == Erased(4, 0)
     with database.connect() as connection:
         for table in schema.metadata.sorted_tables:
             count = connection.execute(select(func.count()).select_from(table)).scalar_one()
             assert count == (1 if table is schema.consents else 0)
-
-
-def test_what_is_erased_leaves_the_manifests_and_the_adapters_are_named(database: Engine) -> None:
-    assert note_training(database, "night-1", ["accepted", "rejected", "gone long ago"]) == 2
-    assert note_training(database, "night-2", ["rejected"]) == 1
-    assert erase(database, Selection(ids=("rejected", "open"))).adapters == {"night-1": 1, "night-2": 1}
-    assert manifest(database, "night-1") == ["accepted"]
-    assert manifest(database, "night-2") == []
-    erase(database, Selection(), everything=True)
-    assert erased_rows(database) == {"night-1": 2, "night-2": 1}
 
 
 def test_signals_are_counted_exported_and_erased_with_their_place(database: Engine, recorder: Recorder) -> None:

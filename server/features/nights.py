@@ -29,11 +29,15 @@ def register(server: InklingServer) -> None:
         return await run_night(server)
 
     @server.command(CONSENT)
-    async def consent(value: str) -> dict[str, Any]:
+    async def consent(value: str, *folders: str) -> dict[str, Any]:
+        """Arguments: off, local or team, then the open folders that it is for; without any, all of them."""
         allowed = [choice.value for choice in Consent]
         if value not in allowed:
             return {"error": f"expected one of {', '.join(allowed)}, found {value!r}"}
-        roots = [str(root) for root in server.session.workspaces.roots]
+        known = [str(root) for root in server.session.workspaces.roots]
+        if unknown := [folder for folder in folders if folder not in known]:
+            return {"error": f"expected open folders ({', '.join(known)}), found {', '.join(unknown)}"}
+        roots = list(folders) or known
         try:
             for root in roots:
                 await asyncio.to_thread(server.session.learning.consents.set, root, Consent(value))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from inkling import folders
 from server.protocol import InklingServer
 
 STATUS = "inkling/status"
@@ -12,4 +13,13 @@ def register(server: InklingServer) -> None:
 
     @server.feature(STATUS)
     def status(params: Any) -> dict[str, Any]:
-        return server.session.status()
+        return {**server.session.status(), "places": places(server.session.settings.feedback.database)}
+
+
+def places(database: str) -> dict[str, str]:
+    """Where things are kept, for a person; the address of a database may hold a password and is not told."""
+    return {
+        "feedback": "a PostgreSQL database" if database else str(folders.feedback_database()),
+        "index": str(folders.index_folder()),
+        "logs": str(folders.logs_folder()),
+    }

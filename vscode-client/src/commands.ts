@@ -6,31 +6,40 @@
  */
 
 import * as vscode from 'vscode';
-import { chooseConsent } from './consent';
+import type { ConsentPage } from './consent/consent';
+import { eraseRecorded, exportRecorded, seeRecorded } from './consent/recorded';
 import { fixFinding } from './fixing';
 import type { Ghost } from './ghost/ghost';
 import type { Snooze } from './ghost/snooze';
 import { t } from './l10n';
 import { showMenu } from './menu';
+import type { SearchView } from './search/view';
 import type { Session } from './start/session';
 
 export interface Parts {
 	readonly session: Session;
 	readonly ghost: Ghost;
 	readonly snooze: Snooze;
+	readonly consent: ConsentPage;
+	readonly search: SearchView;
 	readonly output: vscode.LogOutputChannel;
 	readonly install: () => unknown;
 }
 
 /** Register all of them. What a fault looks like to the user is decided in one place: around every command. */
-export function registerCommands({ session, ghost, snooze, output, install }: Parts): vscode.Disposable[] {
+export function registerCommands(parts: Parts): vscode.Disposable[] {
+	const { session, ghost, snooze, consent, search, output, install } = parts;
 	const commands: Record<string, () => unknown> = {
 		status: () => showMenu(session, snooze),
 		restart: () => session.restart(),
 		install,
 		output: () => output.show(),
 		snooze: () => snooze.choose(),
-		consent: () => chooseConsent(session),
+		consent: () => consent.show(),
+		recorded: () => seeRecorded(session),
+		export: () => exportRecorded(session),
+		erase: () => eraseRecorded(session),
+		search: () => search.show(),
 		night: () => night(session),
 		reindex: () => reindex(session),
 		fix: () => fixFinding(session),

@@ -7,9 +7,12 @@
 import * as vscode from 'vscode';
 import { Bar } from './bar';
 import { registerCommands, saying } from './commands';
+import { ConsentPage } from './consent/consent';
+import { RecordedDocuments } from './consent/recorded';
 import { Ghost } from './ghost/ghost';
 import { Snooze } from './ghost/snooze';
 import { translateWith } from './l10n';
+import { SearchView, VIEW } from './search/view';
 import { onInterpreterChange } from './start/environment';
 import { installServer } from './start/install';
 import { cures, sayProblem } from './start/saying';
@@ -32,6 +35,9 @@ export function activate(context: vscode.ExtensionContext): Inkling {
 	const snooze = new Snooze(running, context.globalState);
 	const bar = new Bar(running, snooze, 'inkling.client.status');
 	const ghost = new Ghost(running, output);
+	const careful = (run: () => unknown) => saying(output, run);
+	const consent = new ConsentPage(running, context.globalState, careful);
+	const search = new SearchView(running, context.extensionUri, context.workspaceState, careful);
 	const install = async () => {
 		await running.stop();
 		const problem = await installServer(storage, output);
@@ -41,13 +47,17 @@ export function activate(context: vscode.ExtensionContext): Inkling {
 			await sayProblem(problem, true, buttons);
 		}
 	};
-	const buttons = cures(() => saying(output, install), () => running.restart(), output);
+	const buttons = cures(() => careful(install), () => running.restart(), output);
 	context.subscriptions.push(
 		output,
 		snooze,
 		bar,
 		ghost,
-		...registerCommands({ session: running, ghost, snooze, output, install }),
+		consent,
+		search,
+		vscode.window.registerWebviewViewProvider(VIEW, search, { webviewOptions: { retainContextWhenHidden: true } }),
+		RecordedDocuments.register(running),
+		...registerCommands({ session: running, ghost, snooze, consent, search, output, install }),
 		running.onChange((state) => {
 			if (state.kind === 'failed') {
 				void sayProblem(state.problem, true, buttons);

@@ -88,6 +88,7 @@ function actions(session: Session): Row[] {
 	const command = (name: string) => () => vscode.commands.executeCommand(`inkling.client.${name}`);
 	return [
 		...(session.state.kind === 'failed' ? [{ label: `$(cloud-download) ${t('Install the server')}`, run: command('install') }] : []),
+		{ label: `$(search) ${t('Search by meaning')}`, run: command('search') },
 		{ label: `$(record) ${t('Choose what is recorded')}`, run: command('consent') },
 		{ label: `$(debug-restart) ${t('Restart the server')}`, run: command('restart') },
 		{ label: `$(output) ${t('Show the output')}`, run: command('output') },

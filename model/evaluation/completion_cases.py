@@ -5,21 +5,22 @@ documents stand beside a cursor depends on the text before it alone; none is of 
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 from inkling.errors import UserError
 from model.completion import CompletionRequest
 from model.document import Document
-from model.evaluation.cache_units import Imported, Unit, imports_of, units_of
+from model.evaluation.cache_units import Imported, imports_of
 from model.evaluation.completion_spans import TASKS, Span, Task, spans
+from model.evaluation.document_choice import LARGEST_FILE, DocumentChoice
 from model.evaluation.packages import SourcePackage
 from model.prompt import Budget, Layout
 
 LONGEST = 256  # tokens of what is to be filled in
 _GRID = Budget().grid
-_SMALLEST, _LARGEST = 600, 200_000  # characters of a file
+_SMALLEST = 600  # characters of a file
 
 
 class NoPlacesError(UserError):
@@ -30,9 +31,9 @@ class NoPlacesError(UserError):
 class Sizes:
     """How much is read, in tokens: so many documents of so many, the text before the cursor, and that behind it."""
 
-    documents: int = 4
+    documents: int = 3
     document: int = 256
-    tail: int = 512
+    tail: int = 384
     suffix: int = 96
 
     @property
@@ -112,8 +113,8 @@ class _Places:
         self._layout = layout
         self._sizes = sizes
         self._seed = f"{seed} {package}"
-        readable = {path: text for path, text in package.files.items() if len(text) <= _LARGEST}
-        self._units = {path: units_of(path, text, layout.tokens, sizes.document) for path, text in readable.items()}
+        readable = {path: text for path, text in package.files.items() if len(text) <= LARGEST_FILE}
+        self._choice = DocumentChoice(layout, sizes.document, sizes.whole)
         self._files = [
             _File(path, text, imports_of(path, text, package.files))
             for path, text in sorted(readable.items())
@@ -139,7 +140,8 @@ class _Places:
         prefix, middle, suffix = file.text[: span.start], file.text[span.start : span.stop], file.text[span.stop :]
         if not suffix.strip() or len(self._layout.tokens.encode(middle)) > LONGEST:
             return None
-        documents = self._documents(file, prefix.count("\n") + 1, draw)
+        line = prefix.count("\n") + 1
+        documents = self._choice.choose(self._package.files, file.path, file.text, file.imports, line, draw)
         if not documents:
             return None
         copied = any(middle.strip() in document.text for document in documents)
@@ -147,43 +149,3 @@ class _Places:
             task, span.kind, str(self._package), file.path, prefix, middle, suffix, documents, self._package.name,
             copied,
         )  # fmt: skip
-
-    def _documents(self, file: _File, line: int, draw: random.Random) -> tuple[Document, ...]:
-        """Units that define what is imported above the cursor, the rest of those files, then other files."""
-        own = file.text
-        units = {
-            path: units for path, units in self._units.items() if path != file.path and self._package.files[path] != own
-        }
-        imports = [imported for imported in file.imports if imported.line < line]
-        wanted: dict[Unit, None] = {}
-        for imported in imports:
-            for path, name in self._origins(imported):
-                wanted.update((unit, None) for unit in units.get(path, ()) if name in unit.defines)
-        for around in zip_longest(*(units.get(path, ()) for path in dict.fromkeys(each.path for each in imports))):
-            wanted.update((unit, None) for unit in around if unit is not None)
-        others = sorted(set(units) - {imported.path for imported in imports})
-        draw.shuffle(others)
-        for path in others:
-            wanted.update((unit, None) for unit in units[path])
-        return self._fitting(wanted)
-
-    def _fitting(self, units: Mapping[Unit, None]) -> tuple[Document, ...]:
-        """Those that fit, in their order, until there is little room left. Blank ones say nothing."""
-        found, left = [], self._sizes.whole
-        for unit in units:
-            document = Document(unit.path, unit.text, str(unit.number))
-            size = len(self._layout.document(document))
-            if unit.text.strip() and size <= left:
-                found.append(document)
-                left -= size
-            if left < self._sizes.document // 4:
-                break
-        return tuple(found)
-
-    def _origins(self, imported: Imported) -> Iterator[tuple[str, str]]:
-        """Where the imported names may be defined: in the file, or in one that this file imports them from."""
-        files = self._package.files
-        through = imports_of(imported.path, files[imported.path], files) if imported.names else ()
-        for name in imported.names:
-            yield imported.path, name
-            yield from ((other.path, name) for other in through if name in other.names)

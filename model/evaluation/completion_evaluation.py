@@ -168,13 +168,14 @@ def _measure(conditions: _Conditions, adapter: Shipped | None, progress: Progres
     )
     texts: dict[str, list[str | None]] = {arm.name: [None] * len(conditions.cases) for arm in arms}
     written = [arm for arm in arms if arm.written]
+    timed = BASE if conditions.adapter is None else ADAPTER
     total, done, times = len(written) * len(conditions.cases), 0, []
     for arm in written:
         generator = _generator(conditions, runtime, fills_middle=adapter is not None)
         complete = served(generator) if arm.masked else Plain(runtime, conditions.layout).complete
         for index, case in enumerate(conditions.cases):
             progress(f"{side}: texts", done, total)
-            if arm.name in (BASE, ADAPTER) and case.task == "line":
+            if arm.name == timed and case.task == "line":
                 times.append(measure_times(generator, case))
             texts[arm.name][index] = write(complete, conditions.layout, case, arm)
             done += 1

@@ -16,9 +16,9 @@ def completion(
         ),
     ],
     cases: Annotated[int, typer.Option("--cases", min=1, help="At how many cursors of each task.")] = 60,
-    documents: Annotated[int, typer.Option("--documents", min=1, help="Documents beside the file.")] = 4,
+    documents: Annotated[int, typer.Option("--documents", min=1, help="Documents beside the file.")] = 3,
     document_tokens: Annotated[int, typer.Option("--document-tokens", min=48, help="Tokens of each, at most.")] = 256,
-    tail_tokens: Annotated[int, typer.Option("--tail-tokens", min=32, help="Tokens before the cursor.")] = 512,
+    tail_tokens: Annotated[int, typer.Option("--tail-tokens", min=32, help="Tokens before the cursor.")] = 384,
     suffix_tokens: Annotated[int, typer.Option("--suffix-tokens", min=8, help="Tokens behind the cursor.")] = 96,
     base: Annotated[str, typer.Option("--base", help="Base weights.")] = DEFAULT_BASE,
     adapter: Annotated[
@@ -38,6 +38,7 @@ def completion(
 
     What stood at each cursor is taken out and asked for again, with and without the package's other files, with and
     without what follows. Exact matches and similarity are of the text that is served, losses are in nats per token.
+    One to two hours with the defaults on two cores; for the times nothing else should run meanwhile.
 
     Examples:
 

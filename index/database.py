@@ -58,6 +58,13 @@ def lock(root: Path) -> FileLock:
     return taken
 
 
+def remove_index(root: Path) -> None:
+    """Remove everything that is kept about the workspace at `root`; nobody may be using it."""
+    path = database_path(root)
+    for file in path.parent.glob(f"{path.stem}.*"):
+        file.unlink(missing_ok=True)
+
+
 def open_to_read(path: Path) -> sqlite3.Connection | None:
     """A connection that cannot write; None while there is no database of our version."""
     if not path.exists():

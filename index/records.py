@@ -23,6 +23,15 @@ class Chunk:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """What the reranker sees of a chunk. `names` are all names that it defines, `name` the one that it shows."""
+
+    kind: str
+    name: str
+    names: str
+
+
+@dataclass(frozen=True)
 class Hit:
     """A chunk that answers a query. `score` is the fused score (higher is better); `matched` says why it is here."""
 

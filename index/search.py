@@ -4,7 +4,6 @@ It only reads. While nothing is indexed it finds nothing, and while there are no
 notices by itself when the indexing process has written more. Methods take turns, so that any thread may call them.
 """
 
-import json
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -13,29 +12,22 @@ from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pathspec import GitIgnoreSpec
 
 from index.context import Catalog, find_context
 from index.database import database_path
 from index.embedding import Encoder, NoEmbeddingWeightsError
-from index.names import best_symbols, names_in
-from index.records import Hit, Kind, Match, Symbol
-from index.store import Store, load_hits
+from index.fusion import folded, fuse, rerank
+from index.names import best_symbols
+from index.rankings import Filter, Ranked, by_meaning, by_name, by_words, weights_of
+from index.records import Hit, Match, Symbol
+from index.store import Store, load_candidates, load_hits
 from index.vectors import Vectors
-from index.words import match_expression, query_words
-from inkling.errors import UserError
 
 T = TypeVar("T")
 
-FUSION = 60  # the constant of reciprocal rank fusion (Cormack, Clarke and Buettcher 2009)
-DEPTH = 50  # how many results of each kind are fused, at least
+ALL: frozenset[Match] = frozenset(get_args(Match))
+DEPTH = 100  # how many results of each kind are fused, at least
 MAX_QUERY = 4000  # characters
-MAX_QUERY_WORDS = 64
-WEIGHTS = "1.0, 4.0, 2.0"  # of text, names and path in BM25
-
-
-class BadFilterError(UserError):
-    """A filter of a search makes no sense."""
 
 
 class Search:
@@ -61,19 +53,20 @@ class Search:
         path: str | None = None,
         language: str | None = None,
         kind: str | None = None,
+        by: frozenset[Match] = ALL,
     ) -> list[Hit]:
         """The best chunks for a question, an identifier, code or an error message; best first.
 
         `path` is a pattern as in .gitignore ("*.py", "src/**", "/docs"), `language` an LSP language id, `kind` one of
-        `records.Kind`. Raises BadFilterError for a pattern or kind that cannot be.
+        `records.Kind`; `by` leaves rankings out. Raises BadFilterError for a pattern or kind that cannot be.
         """
         query = query[:MAX_QUERY].strip()
         if not query or limit < 1:
             return []
-        chosen = _Filter(path, language, kind)
+        chosen = Filter(path, language, kind)
         # Loading the encoder takes seconds: nobody waits for it while holding the lock, nor is a snapshot kept.
-        vector = self._encoded(query) if self._reading(self._knows_vectors, False) else None
-        return self._reading(lambda store: self._search(store, query, vector, limit, chosen), [])
+        vector = self._encoded(query) if "meaning" in by and self._reading(self._knows_vectors, False) else None
+        return self._reading(lambda store: self._search(store, query, vector, limit, chosen, by), [])
 
     def symbols(self, query: str, limit: int) -> list[Symbol]:
         """Definitions whose name fits: exact, then by prefix, by a word's prefix, by substring, by letters in order."""
@@ -159,47 +152,33 @@ class Search:
         self._embedder, self.note = None, str(error)
 
     def _search(
-        self, store: Store, query: str, vector: NDArray[np.float32] | None, limit: int, chosen: "_Filter"
+        self,
+        store: Store,
+        query: str,
+        vector: NDArray[np.float32] | None,
+        limit: int,
+        chosen: Filter,
+        by: frozenset[Match],
     ) -> list[Hit]:
         depth = max(DEPTH, 3 * limit)
-        where, values = chosen.condition(store.database)
-        rankings: dict[Match, list[int]] = {
-            "words": _by_words(store.database, query, depth, where, values),
-            "symbol": _by_name(store.database, query, depth, where, values),
-            "meaning": self._by_meaning(store, vector, depth, where, values),
+        database = store.database
+        where, values = chosen.condition(database)
+        weights = weights_of(database, query)
+        rankings: dict[Match, list[Ranked]] = {}
+        if "words" in by:
+            rankings["words"] = by_words(database, weights, depth, where, values)
+        if "symbol" in by:
+            rankings["symbol"] = by_name(database, query, depth, where, values)
+        if vector is not None and self._vectors is not None:
+            rankings["meaning"] = by_meaning(store, self._vectors, vector, depth, where, values)
+        scores = fuse(rankings)
+        if len(by) > 1:
+            scores = rerank(rankings, load_candidates(database, scores), weights)
+        matched = {
+            chunk: tuple(match for match, ranking in rankings.items() if any(each.chunk == chunk for each in ranking))
+            for chunk in list(scores)[: 3 * limit]
         }
-        scores: dict[int, float] = {}
-        matched: dict[int, tuple[Match, ...]] = {}
-        for match, ranking in rankings.items():
-            for rank, chunk in enumerate(ranking, start=1):
-                scores[chunk] = scores.get(chunk, 0.0) + 1.0 / (FUSION + rank)
-                matched[chunk] = (*matched.get(chunk, ()), match)
-        best = sorted(scores, key=lambda chunk: (-scores[chunk], chunk))[:limit]
-        return load_hits(store.database, best, scores, matched)
-
-    def _by_meaning(
-        self, store: Store, vector: NDArray[np.float32] | None, depth: int, where: str, values: list[Any]
-    ) -> list[int]:
-        if vector is None or self._vectors is None:
-            return []
-        self._vectors.refresh(store)
-        allowed = None
-        if where:
-            rows = store.database.execute(
-                "SELECT DISTINCT e.id FROM embedded e JOIN chunks c ON c.hash = e.hash JOIN files f ON f.id = c.file "
-                f"WHERE e.model = ? {where}",
-                (self._vectors.model, *values),
-            )
-            allowed = [row[0] for row in rows]
-        # Chunks that are gone keep their embeddings for a while: ask for more than are needed.
-        nearest = self._vectors.nearest(vector, 4 * depth, allowed)
-        rank = {embedding: position for position, (embedding, _) in enumerate(nearest)}
-        rows = store.database.execute(
-            "SELECT c.id, e.id FROM embedded e JOIN chunks c ON c.hash = e.hash JOIN files f ON f.id = c.file "
-            f"WHERE e.id IN (SELECT value FROM json_each(?)) {where}",
-            (json.dumps(list(rank)), *values),
-        )
-        return [chunk for chunk, _ in sorted(rows, key=lambda row: (rank[row[1]], row[0]))][:depth]
+        return folded(load_hits(database, list(matched), scores, matched))[:limit]
 
     def _stats(self, store: Store) -> dict[str, Any]:
         def count(sql: str) -> int:
@@ -213,55 +192,3 @@ class Search:
             "generation": store.fact("generation"),
             "built": store.fact("built"),
         }
-
-
-class _Filter:
-    """What a search is restricted to, as an SQL condition on chunks `c` and files `f`."""
-
-    def __init__(self, path: str | None, language: str | None, kind: str | None) -> None:
-        if kind and kind not in get_args(Kind):
-            raise BadFilterError(f"Expected one of {', '.join(get_args(Kind))} as the kind, found {kind!r}.")
-        try:
-            self._paths = GitIgnoreSpec.from_lines([path.removeprefix("./")]) if path else None
-        except ValueError as error:
-            raise BadFilterError(f"Expected a path pattern such as 'src/**/*.py', found {path!r}.") from error
-        self._language, self._kind = language, kind
-
-    def condition(self, database: sqlite3.Connection) -> tuple[str, list[Any]]:
-        """ " AND ..." with its values; "" if everything is allowed."""
-        where, values = "", []
-        if self._paths is not None:
-            files = database.execute("SELECT id, path FROM files")
-            where += " AND f.id IN (SELECT value FROM json_each(?))"
-            values.append(json.dumps([number for number, path in files if self._paths.match_file(path)]))
-        for column, value in (("f.language", self._language), ("c.kind", self._kind)):
-            if value:
-                where += f" AND {column} = ?"
-                values.append(value)
-        return where, values
-
-
-def _by_words(database: sqlite3.Connection, query: str, depth: int, where: str, values: list[Any]) -> list[int]:
-    wanted = query_words(query)[:MAX_QUERY_WORDS]
-    if not wanted:
-        return []
-    rows = database.execute(
-        "SELECT c.id FROM words JOIN chunks c ON c.id = words.rowid JOIN files f ON f.id = c.file "
-        f"WHERE words MATCH ? {where} ORDER BY bm25(words, {WEIGHTS}), c.id LIMIT ?",
-        (match_expression(wanted), *values, depth),
-    )
-    return [row[0] for row in rows]
-
-
-def _by_name(database: sqlite3.Connection, query: str, depth: int, where: str, values: list[Any]) -> list[int]:
-    """Chunks in which a name that the query spells out is defined."""
-    names = names_in(query)
-    if not names:
-        return []
-    rows = database.execute(
-        "SELECT DISTINCT c.id FROM symbols s JOIN chunks c ON c.file = s.file AND s.line BETWEEN c.start_line AND "
-        f"c.end_line JOIN files f ON f.id = c.file WHERE s.folded IN (SELECT value FROM json_each(?)) {where} "
-        "ORDER BY s.kind = 'variable', s.scope <> '', length(f.path), c.id LIMIT ?",
-        (json.dumps(names), *values, depth),
-    )
-    return [row[0] for row in rows]

@@ -21,7 +21,7 @@ from typing import Any
 from index.chunks import Outline
 from index.database import IndexFullError, database_path, is_full, open_to_read, open_to_write
 from index.files import File
-from index.records import Chunk, Hit, Match, Mention, Symbol
+from index.records import Candidate, Chunk, Hit, Match, Mention, Symbol
 from index.words import words
 
 
@@ -259,6 +259,16 @@ def load_hits(
             score = scores[chunk]
             hits.append(Hit(path, language, kind, name, scope, start_line, end_line, text, score, matched[chunk]))
     return hits
+
+
+def load_candidates(database: sqlite3.Connection, chunks: Iterable[int]) -> dict[int, Candidate]:
+    """What the reranker has to know of these chunks, in this order."""
+    order = list(chunks)
+    rows = database.execute(
+        "SELECT id, kind, name, names FROM chunks WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(order),)
+    )
+    found = {row[0]: Candidate(*row[1:]) for row in rows}
+    return {chunk: found[chunk] for chunk in order if chunk in found}
 
 
 def _names_in(chunk: Chunk, symbols: Iterable[Symbol]) -> list[str]:

@@ -11,7 +11,7 @@ _WORD = re.compile(r"\w+")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
 _WIDE = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")  # scripts without spaces
 MAX_WORD = 80  # longer ones are hashes or data
-_STOP = frozenset(
+STOP_WORDS = frozenset(
     {
         "a", "an", "and", "are", "as", "at", "be", "by", "can", "do", "does", "for", "from", "has", "have", "how", "i",
         "if", "in", "is", "it", "its", "me", "my", "not", "of", "on", "or", "that", "the", "their", "then", "there",
@@ -49,7 +49,7 @@ def _words_of(word: str) -> tuple[str, ...]:
 
 def query_words(text: str) -> list[str]:
     """The distinct words of a query, without those that say nothing unless there are no others."""
-    telling = " ".join(word for word in _WORD.findall(text) if word.casefold() not in _STOP)
+    telling = " ".join(word for word in _WORD.findall(text) if word.casefold() not in STOP_WORDS)
     return list(dict.fromkeys(words(telling) or words(text)))
 
 

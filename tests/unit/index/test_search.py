@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from index.builder import Builder
 from index.embedding import Embedder
-from index.search import BadFilterError, Search
+from index.rankings import BadFilterError
+from index.search import Search
 from inkling.folders import models_folder
 from tests.unit.index.workspace import CountingEncoder, repository, write
 

@@ -1,0 +1,143 @@
+"""The rankings that a search is made of: chunks by words, by name and by meaning, each best first.
+
+Every function reads one open store and changes nothing. How the rankings become one is decided in `index.fusion`.
+"""
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from pathspec import GitIgnoreSpec
+
+from index.names import names_in
+from index.records import Kind
+from index.store import Store
+from index.vectors import Vectors
+from index.words import match_expression, query_words
+from inkling.errors import UserError
+
+MAX_WORDS = 64  # of a query
+MOST_PLACES = 25_000  # chunks that are scored for one query: what is everywhere costs much and says little
+WEIGHTS = "1.0, 4.0, 2.0"  # of text, names and path in BM25
+
+
+class BadFilterError(UserError):
+    """A filter of a search makes no sense."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A chunk in one ranking. `score` is that ranking's own: higher is better, nothing else is promised."""
+
+    chunk: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a search is restricted to. Raises BadFilterError where that cannot be."""
+
+    path: str | None = None
+    language: str | None = None
+    kind: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind and self.kind not in get_args(Kind):
+            raise BadFilterError(f"Expected one of {', '.join(get_args(Kind))} as the kind, found {self.kind!r}.")
+        self._paths()
+
+    def condition(self, database: sqlite3.Connection) -> tuple[str, list[Any]]:
+        """ " AND ..." on chunks `c` and files `f`, with its values; "" if everything is allowed."""
+        where, values = "", []
+        if (paths := self._paths()) is not None:
+            files = database.execute("SELECT id, path FROM files")
+            where += " AND f.id IN (SELECT value FROM json_each(?))"
+            values.append(json.dumps([number for number, path in files if paths.match_file(path)]))
+        for column, value in (("f.language", self.language), ("c.kind", self.kind)):
+            if value:
+                where += f" AND {column} = ?"
+                values.append(value)
+        return where, values
+
+    def _paths(self) -> GitIgnoreSpec | None:
+        try:
+            return GitIgnoreSpec.from_lines([self.path.removeprefix("./")]) if self.path else None
+        except ValueError as error:
+            raise BadFilterError(f"Expected a path pattern such as 'src/**/*.py', found {self.path!r}.") from error
+
+
+def weights_of(database: sqlite3.Connection, query: str) -> dict[str, float]:
+    """The query's words that the index knows, each with its inverse document frequency; the rarest first."""
+    wanted = query_words(query)[:MAX_WORDS]
+    known = database.execute(
+        "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?)) ORDER BY doc, term",
+        (json.dumps(wanted),),
+    ).fetchall()
+    held = database.execute("SELECT max(id) FROM chunks").fetchone()[0] or 1
+    return {term: math.log(1.0 + held / (1.0 + count)) for term, count in known}
+
+
+def by_words(
+    database: sqlite3.Connection, weights: dict[str, float], depth: int, where: str, values: list[Any]
+) -> list[Ranked]:
+    """Chunks with words of the query, by BM25."""
+    held = database.execute("SELECT max(id) FROM chunks").fetchone()[0] or 1
+    telling: list[str] = []
+    places = 0.0
+    for word, weight in weights.items():
+        places += held / math.expm1(weight)
+        if telling and places > MOST_PLACES:
+            break
+        telling.append(word)
+    if not telling:
+        return []
+    source = "words" if not where else "words JOIN chunks c ON c.id = words.rowid JOIN files f ON f.id = c.file"
+    rows = database.execute(
+        f"SELECT words.rowid, -bm25(words, {WEIGHTS}) AS score FROM {source} WHERE words MATCH ? {where} "
+        "ORDER BY score DESC, words.rowid LIMIT ?",
+        (match_expression(telling), *values, depth),
+    )
+    return [Ranked(*row) for row in rows]
+
+
+def by_name(database: sqlite3.Connection, query: str, depth: int, where: str, values: list[Any]) -> list[Ranked]:
+    """Chunks in which a name that the query spells out is defined."""
+    names = names_in(query)
+    if not names:
+        return []
+    rows = database.execute(
+        "SELECT DISTINCT c.id FROM symbols s JOIN chunks c ON c.file = s.file AND s.line BETWEEN c.start_line AND "
+        f"c.end_line JOIN files f ON f.id = c.file WHERE s.folded IN (SELECT value FROM json_each(?)) {where} "
+        "ORDER BY s.kind = 'variable', s.scope <> '', length(f.path), c.id LIMIT ?",
+        (json.dumps(names), *values, depth),
+    )
+    return [Ranked(row[0], 1.0 / rank) for rank, row in enumerate(rows, start=1)]
+
+
+def by_meaning(
+    store: Store, vectors: Vectors, query: NDArray[np.float32], depth: int, where: str, values: list[Any]
+) -> list[Ranked]:
+    """Chunks whose vectors are nearest, by their cosine."""
+    vectors.refresh(store)
+    allowed: Iterable[int] | None = None
+    if where:
+        rows = store.database.execute(
+            "SELECT DISTINCT e.id FROM embedded e JOIN chunks c ON c.hash = e.hash JOIN files f ON f.id = c.file "
+            f"WHERE e.model = ? {where}",
+            (vectors.model, *values),
+        )
+        allowed = [row[0] for row in rows]
+    # Chunks that are gone keep their vectors for a while: ask for more than are needed.
+    near = dict(vectors.nearest(query, 2 * depth, allowed))
+    found = store.database.execute(
+        "SELECT c.id, e.id FROM embedded e JOIN chunks c ON c.hash = e.hash JOIN files f ON f.id = c.file "
+        f"WHERE e.id IN (SELECT value FROM json_each(?)) {where}",
+        (json.dumps(list(near)), *values),
+    )
+    ranked = [Ranked(chunk, near[number]) for chunk, number in found]
+    return sorted(ranked, key=lambda each: (-each.score, each.chunk))[:depth]

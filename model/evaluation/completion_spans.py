@@ -53,7 +53,7 @@ def spans(task: Task, text: str, draw: Random) -> list[Span]:
     if tree is None or "\r" in text:
         return []
     lines = tuple(text.split("\n"))
-    page = _Page(lines, tuple(accumulate((len(line) + 1 for line in lines), initial=0)), _code(text))
+    page = _Page(lines, tuple(accumulate((len(line) + 1 for line in lines), initial=0)), code_lines(text))
     if task == "line":
         found = _single(page, draw)
     elif task == "lines":
@@ -114,7 +114,7 @@ def _bodies(tree: ast.Module) -> Iterator[tuple[int, int]]:
         yield first - 1, node.end_lineno - 1
 
 
-def _code(text: str) -> frozenset[int]:
+def code_lines(text: str) -> frozenset[int]:
     """Lines on which a name or a keyword stands. Comments, prose in strings and lone brackets are not code here."""
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))

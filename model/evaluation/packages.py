@@ -70,7 +70,7 @@ def read_folder(folder: Path) -> SourcePackage:
     base = root.parent if (root / "__init__.py").is_file() else root
     found = (path for path in sorted(root.rglob("*.py")) if not path.is_symlink() and path.is_file())
     names = ((path.relative_to(base).as_posix(), path) for path in found)
-    wanted = ((name, path) for name, path in names if _wanted(name) and path.stat().st_size <= LARGEST_FILE)
+    wanted = ((name, path) for name, path in names if readable_name(name) and path.stat().st_size <= LARGEST_FILE)
     return SourcePackage(root.name, "", _texts(((name, path.read_bytes()) for name, path in wanted), str(folder)))
 
 
@@ -137,7 +137,7 @@ def _of_zip(opened: zipfile.ZipFile, name: str) -> Iterator[tuple[str, bytes]]:
     _check(len(entries), sum(entry.file_size for entry in entries), name)
     for entry in entries:
         encrypted, linked = entry.flag_bits & 1, (entry.external_attr >> 28) == 0o12
-        if entry.is_dir() or encrypted or linked or entry.file_size > LARGEST_FILE or not _wanted(entry.filename):
+        if entry.is_dir() or encrypted or linked or entry.file_size > LARGEST_FILE or not readable_name(entry.filename):
             continue
         with opened.open(entry) as file:
             yield entry.filename, _read(file, name)
@@ -148,7 +148,7 @@ def _of_tar(unpacked: tarfile.TarFile, name: str) -> Iterator[tuple[str, bytes]]
     for count, member in enumerate(unpacked, start=1):
         size += member.size
         _check(count, size, name)  # before what is claimed is passed over
-        if not member.isreg() or member.size > LARGEST_FILE or not _wanted(member.name):
+        if not member.isreg() or member.size > LARGEST_FILE or not readable_name(member.name):
             continue
         file = unpacked.extractfile(member)
         if file is not None:
@@ -163,7 +163,7 @@ def _read(file: IO[bytes], name: str) -> bytes:
     return data
 
 
-def _wanted(name: str) -> bool:
+def readable_name(name: str) -> bool:
     """Whether this is a Python file at a place below the root that is worth reading."""
     path = PurePosixPath(name)
     outside = path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name

@@ -1,0 +1,81 @@
+"""Which parts of a package's other files stand beside a cursor: what is imported above it first, then other files.
+
+It chooses and cuts; it runs no model. What always holds: the choice depends on the text above the cursor alone; no
+document is of the cursor's own file or a copy of it; what was chosen fits into the room that there is.
+"""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import zip_longest
+
+from model.document import Document
+from model.evaluation.cache_units import Imported, Unit, imports_of, units_of
+from model.prompt import Layout
+
+LARGEST_FILE = 200_000  # characters
+
+
+class DocumentChoice:
+    """Chooses `room` tokens of units of at most `longest` tokens. What it read of a text is kept for the next time."""
+
+    def __init__(self, layout: Layout, longest: int, room: int) -> None:
+        self._layout = layout
+        self._longest = longest
+        self._room = room
+        self._units = lru_cache(maxsize=4096)(lambda path, text: units_of(path, text, layout.tokens, longest))
+
+    def choose(
+        self, files: Mapping[str, str], path: str, own: str, imports: Sequence[Imported], line: int, draw: random.Random
+    ) -> tuple[Document, ...]:
+        """Units that define what is imported above `line` (from 1), the rest of those files, then other files.
+
+        `files` are those of the package as they are now, `own` is the text of the cursor's file at `path`, `imports`
+        what it imports of the others.
+        """
+        others = {
+            name: text for name, text in files.items() if name != path and text != own and len(text) <= LARGEST_FILE
+        }
+        above = [imported for imported in imports if imported.line < line and imported.path in files]
+        rest = sorted(set(others) - {imported.path for imported in above})
+        draw.shuffle(rest)
+        return self._fitting(self._wanted(files, others, above, rest))
+
+    def _wanted(
+        self, files: Mapping[str, str], others: Mapping[str, str], above: Sequence[Imported], rest: Sequence[str]
+    ) -> Iterator[Unit]:
+        """Units in the order in which they are wanted, some more than once. Files are read as they are reached."""
+
+        def units(path: str) -> tuple[Unit, ...]:
+            return self._units(path, others[path]) if path in others else ()
+
+        for imported in above:
+            for path, name in _origins(files, imported):
+                yield from (unit for unit in units(path) if name in unit.defines)
+        named = dict.fromkeys(imported.path for imported in above)
+        for around in zip_longest(*(units(path) for path in named)):
+            yield from (unit for unit in around if unit is not None)
+        for path in rest:
+            yield from units(path)
+
+    def _fitting(self, units: Iterator[Unit]) -> tuple[Document, ...]:
+        """Those that fit, in their order, until there is little room left. Blank ones say nothing."""
+        found: dict[Document, None] = {}
+        left = self._room
+        for unit in units:
+            document = Document(unit.path, unit.text, str(unit.number))
+            size = len(self._layout.document(document))
+            if unit.text.strip() and size <= left and document not in found:
+                found[document] = None
+                left -= size
+            if left < self._longest // 4:
+                break
+        return tuple(found)
+
+
+def _origins(files: Mapping[str, str], imported: Imported) -> Iterator[tuple[str, str]]:
+    """Where the imported names may be defined: in the file, or in one that this file imports them from."""
+    through = imports_of(imported.path, files[imported.path], files) if imported.names else ()
+    for name in imported.names:
+        yield imported.path, name
+        yield from ((other.path, name) for other in through if name in other.names)

@@ -1,0 +1,290 @@
+"""What a replay says: figures by arm, by package and by day, and those that the project promises.
+
+Pure arithmetic on answers; it runs nothing. The first day is the same for every arm that learns, so figures are of the
+days after it; only the learning curve shows them all. An interval is the paired percentile bootstrap (Efron 1979) over
+files: a file is drawn with all requests in it, of all seeds and arms together.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.evaluation.cache_report import require_plot
+from model.evaluation.completion_report import Estimate, estimate
+from model.evaluation.replay_arms import ARMS
+from model.evaluation.replay_gate import judged
+from model.evaluation.replay_user import Answer, best
+
+_RIVALS = {"frozen": "frozen", "deltas": "deltas", "placebo": "placebo", "wrong": "wrong_package"}
+_COLUMNS = (
+    "requests", "kept", "offers", "accepted", "exact", "similarity", "nats", "tokens", "followed", "survived",
+    "served_offers", "served_accepted", "served_kept",
+)  # fmt: skip
+
+Days = Sequence[Sequence[Answer]]
+User = tuple[str, int]  # package and seed
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that was measured. `answers` by package, seed and arm, day by day; `old` by package, seed and arm.
+
+    `nights` are plain JSON values. `frozen_old`: the frozen model on what must not be forgotten; [] if not measured.
+    """
+
+    answers: Mapping[tuple[str, int, str], Days]
+    nights: Sequence[Mapping[str, Any]]
+    frozen_old: Sequence[Answer]
+    old: Mapping[tuple[str, int, str], Sequence[Answer]]
+    days: Mapping[User, Sequence[str]]
+    gate: bool = True
+
+
+@dataclass
+class _Table:
+    """Sums by file, for every arm: arm -> (package, path) -> column -> sum."""
+
+    sums: dict[str, dict[tuple[str, str], dict[str, float]]] = field(default_factory=dict)
+
+    def add(self, arm: str, package: str, answers: Sequence[Answer], shown: frozenset[str]) -> None:
+        files = self.sums.setdefault(arm, {})
+        for answer in answers:
+            row = files.setdefault((package, answer.path), dict.fromkeys(_COLUMNS, 0.0))
+            for name, value in _values(answer, answer.id in shown).items():
+                row[name] += value
+
+    def columns(self, arm: str, names: Sequence[str], package: str | None = None) -> list[list[float]]:
+        """One number per file, in the same order for every arm."""
+        files = self.sums.get(arm, {})
+        chosen = [key for key in sorted(self.sums["frozen"]) if package in (None, key[0])]
+        return [[files[key][name] if key in files else math.nan for key in chosen] for name in names]
+
+
+def report(results: Results) -> dict[str, Any]:
+    """`summary`, `arms`, `packages`, `curve`, `nights`, `forgetting`. May hold NaN where nothing was measured."""
+    by_arm = _by_arm(results)
+    table = _Table()
+    for arm, users in by_arm.items():
+        for (package, seed), days in users.items():
+            frozen = list(chain(*by_arm["frozen"][package, seed][1:]))
+            answers = list(chain(*days[1:]))
+            table.add(arm, package, answers, best(answers, sum(answer.shown for answer in frozen)))
+    packages = list(dict.fromkeys(package for package, _ in results.days))
+    figures = {package: _arm_figures(table, list(by_arm), package) for package in packages}
+    forgetting = _forgetting(results)
+    return {
+        "summary": _summary(table, results, forgetting),
+        "arms": _arm_figures(table, list(by_arm), None),
+        "packages": {
+            package: {"arms": arms, "gains": _gains(table, package), "days": list(results.days[package, 0])}
+            for package, arms in figures.items()
+        },
+        "curve": _curve(by_arm, results),
+        "nights": [dict(night) for night in results.nights],
+        "forgetting": forgetting,
+    }
+
+
+def _by_arm(results: Results) -> dict[str, dict[User, Days]]:
+    """Days by arm and user, in the order of ARMS. The gate's are the frozen model's, judged anew."""
+    found: dict[str, dict[User, Days]] = {}
+    for arm in ARMS:
+        for package, seed in results.days:
+            if (package, seed, arm.name) in results.answers:
+                found.setdefault(arm.name, {})[package, seed] = results.answers[package, seed, arm.name]
+            elif arm.name == "gate" and results.gate:
+                days = judged(results.answers[package, seed, "frozen"])
+                found.setdefault(arm.name, {})[package, seed] = days
+    return found
+
+
+def _values(answer: Answer, shown: bool) -> dict[str, float]:
+    """The columns of one request. `shown` at equal show-rate; `served_...` at the gate's own threshold."""
+    accepted, kept = answer.accepted, answer.kept
+    return {
+        "requests": 1.0,
+        "kept": kept if shown else 0.0,
+        "offers": float(shown),
+        "accepted": float(shown and accepted),
+        "exact": float(answer.exact),
+        "similarity": answer.similarity,
+        "nats": answer.nats,
+        "tokens": answer.tokens,
+        "followed": kept if shown and answer.stands is not None else 0.0,
+        "survived": kept if shown and answer.stands else 0.0,
+        "served_offers": float(answer.shown),
+        "served_accepted": float(answer.shown and accepted),
+        "served_kept": kept if answer.shown else 0.0,
+    }
+
+
+_FIGURES: dict[str, tuple[str, str]] = {
+    "kept_per_request": ("kept", "requests"),
+    "show_rate": ("offers", "requests"),
+    "accept_rate": ("accepted", "offers"),
+    "exact_match": ("exact", "requests"),
+    "similarity": ("similarity", "requests"),
+    "loss": ("nats", "tokens"),
+    "survival": ("survived", "followed"),
+    "served_show_rate": ("served_offers", "requests"),
+    "served_accept_rate": ("served_accepted", "served_offers"),
+    "served_kept_per_request": ("served_kept", "requests"),
+}
+
+
+def _arm_figures(table: _Table, arms: Sequence[str], package: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for arm in arms:
+        made: dict[str, Any] = {"requests": int(sum(table.columns(arm, ["requests"], package)[0]))}
+        for name, pair in _FIGURES.items():
+            value = estimate(table.columns(arm, pair, package), _ratio)
+            made |= {name: value.value, f"{name}_95": [value.lower, value.upper]}
+        found[arm] = made
+    return found
+
+
+def _gains(table: _Table, package: str | None) -> dict[str, Any]:
+    """Kept characters of `nightly` relative to each of the others."""
+    found: dict[str, Any] = {}
+    for arm, called in _RIVALS.items():
+        gain = _compared(table, "nightly", arm, "kept", package)
+        name = f"kept_chars_gain_over_{called}"
+        found |= {name: gain.value, f"{name}_ci_low": gain.lower, f"{name}_ci_high": gain.upper}
+    return found
+
+
+def _compared(table: _Table, arm: str, other: str, column: str, package: str | None = None) -> Estimate:
+    columns = [*table.columns(arm, [column], package), *table.columns(other, [column], package)]
+    return estimate(columns, lambda mine, others: _ratio(mine, others) - 1.0)
+
+
+def _summary(table: _Table, results: Results, forgetting: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures that the project promises. Relative changes are shares: 0.15 is 15% more."""
+    losing = [
+        package
+        for package in dict.fromkeys(package for package, _ in results.days)
+        if _compared(table, "nightly", "frozen", "kept", package).value < 0
+    ]
+    loss = estimate(
+        [*table.columns("nightly", ["nats", "tokens"]), *table.columns("frozen", ["nats", "tokens"])],
+        lambda mine, count, others, other_count: _ratio(mine, count) - _ratio(others, other_count),
+    )
+    accept = estimate(
+        [
+            *table.columns("gate", ["served_accepted", "served_offers"]),
+            *table.columns("frozen", ["served_accepted", "served_offers"]),
+        ],
+        lambda mine, offers, others, other_offers: _ratio(_ratio(mine, offers), _ratio(others, other_offers)) - 1.0,
+    )
+    nightly = [night for night in results.nights if night["arm"] == "nightly" and night["status"] != "skipped"]
+    placebo = [night for night in results.nights if night["arm"] == "placebo" and night["status"] != "skipped"]
+    return {
+        **_gains(table, None),
+        "loss_change": loss.value,
+        "loss_change_95": [loss.lower, loss.upper],
+        "gate_accept_gain": accept.value,
+        "gate_accept_gain_ci_low": accept.lower,
+        "gate_offer_change": _compared(table, "gate", "frozen", "served_offers").value,
+        "placebo_promotions": sum(night["status"] == "promoted" for night in placebo),
+        "placebo_nights": len(placebo),
+        "promotions": sum(night["status"] == "promoted" for night in nightly),
+        "nights": len(nightly),
+        "old_task_loss_change": forgetting.get("nightly", {}).get("loss_change", math.nan),
+        "seconds_per_night": _mean([night["seconds"] for night in nightly]),
+        "packages": len({package for package, _ in results.days}),
+        "packages_with_fewer_kept": losing,
+        "files": len(table.sums["frozen"]),
+        "requests": int(sum(table.columns("frozen", ["requests"])[0])),
+    }
+
+
+def _forgetting(results: Results) -> dict[str, Any]:
+    """By trained arm: loss on others' lines and HumanEval's, relative to the frozen model's, over all users."""
+    before = _loss(results.frozen_old)
+    found: dict[str, Any] = {}
+    for arm in dict.fromkeys(arm for _, _, arm in results.old):
+        answers = list(chain(*(several for (_, _, name), several in results.old.items() if name == arm)))
+        found[arm] = {
+            "cursors": len(results.frozen_old),
+            "loss_before": before,
+            "loss": _loss(answers),
+            "loss_change": _loss(answers) / before - 1.0 if results.frozen_old else math.nan,
+            "exact_before": _mean([float(answer.exact) for answer in results.frozen_old]),
+            "exact": _mean([float(answer.exact) for answer in answers]),
+        }
+    return found
+
+
+def _curve(by_arm: Mapping[str, Mapping[User, Days]], results: Results) -> list[dict[str, Any]]:
+    """By day, over all users who have such a day: kept characters per request at that day's show-rate, and loss."""
+    found = []
+    for day in range(max(len(days) for days in results.days.values())):
+        users = [user for user, days in results.days.items() if day < len(days)]
+        seen = [
+            night["figures"].get("usable", 0)
+            for night in results.nights
+            if night["arm"] == "nightly" and night["day"] == day - 1
+        ]
+        row: dict[str, Any] = {"day": day + 1, "users": len(users), "examples": _mean(seen) if day else 0.0}
+        for arm, several in by_arm.items():
+            kept = 0
+            answers: list[Answer] = []
+            for user in users:
+                count = sum(answer.shown for answer in by_arm["frozen"][user][day])
+                shown = best(several[user][day], count)
+                kept += sum(answer.kept for answer in several[user][day] if answer.id in shown)
+                answers += several[user][day]
+            row[arm] = {"kept_per_request": kept / len(answers) if answers else math.nan, "loss": _loss(answers)}
+        found.append(row)
+    return found
+
+
+def plot(found: Mapping[str, Any], target: Path) -> None:
+    """Kept characters by arm and by day as a picture. Raises NoPlotError where matplotlib is missing."""
+    require_plot(target)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    for row, arm in enumerate(found["arms"].values()):
+        value, interval = arm["kept_per_request"], arm["kept_per_request_95"]
+        if value is not None:
+            left.plot([value], [row], "o", color="tab:blue")
+        if interval[0] is not None:
+            left.plot(interval, [row, row], color="tab:blue", linewidth=1.5)
+    left.set_yticks(range(len(found["arms"])), list(found["arms"]))
+    left.invert_yaxis()
+    left.set_xlabel("kept characters per request at equal show-rate, 95%")
+    for name in found["arms"]:
+        points = [(row["day"], row[name]["kept_per_request"]) for row in found["curve"]]
+        measured = [(day, value) for day, value in points if value is not None]
+        right.plot([day for day, _ in measured], [value for _, value in measured], "o-", label=name)
+    right.set_xlabel("day")
+    right.set_ylabel("kept characters per request")
+    right.legend(fontsize=8)
+    for axes in (left, right):
+        axes.grid(linewidth=0.3)
+    settings = found["settings"]
+    figure.suptitle(f"{settings['base']}: {', '.join(settings['histories'])}, {settings['seeds']} seeds", fontsize=10)
+    figure.savefig(target, dpi=130)
+
+
+def _ratio(mine: Any, others: Any) -> Any:
+    """Of floats or arrays; not finite where there is nothing to divide by."""
+    return np.divide(mine, others)
+
+
+def _loss(answers: Sequence[Answer]) -> float:
+    tokens = sum(answer.tokens for answer in answers)
+    return sum(answer.nats for answer in answers) / tokens if tokens else math.nan
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan

@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -32,6 +32,7 @@ from model.weights import resolve
 
 if TYPE_CHECKING:
     from model.training.night import Progress
+    from model.training.night_data import Stage
     from model.training.verdict import Verdict
 
 DONE, FAILED, NOT_ENOUGH, CANCELLED = 0, 2, 3, 130
@@ -50,6 +51,7 @@ def night(
     base: str,
     budget_seconds: float,
     minimum_regions: int,
+    stages: Sequence["Stage"] = ("sft",),
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -65,7 +67,8 @@ def night(
         try:
             with _alone():
                 _be_nice()
-                verdict = _run(database, base, budget_seconds, minimum_regions, dry_run, page.report, cancelled)
+                options = {"minimum_regions": minimum_regions, "stages": tuple(stages), "dry_run": dry_run}
+                verdict = _run(database, base, budget_seconds, options, page.report, cancelled)
         except TrainingCancelledError as error:
             page.end("cancelled", "cancelled", f"{error} Start the night again to go on.")
             return CANCELLED
@@ -86,6 +89,16 @@ def duration(text: str) -> float:
     return float(seconds)
 
 
+def stages_of(text: str) -> "tuple[Stage, ...]":
+    """The stages that `sft,preference` names. Every night begins with sft. Raises NightError for anything else."""
+    named = tuple(part.strip() for part in text.split(","))
+    if named == ("sft",):
+        return ("sft",)
+    if named == ("sft", "preference"):
+        return ("sft", "preference")
+    raise NightError(f"There are the stages sft and sft,preference, not {text!r} (--stages).")
+
+
 def allowed_examples(database: Place) -> list[Example]:
     """The examples in the database, without those of workspaces whose owner has switched consent off since."""
     engine = find_database(database)
@@ -102,21 +115,21 @@ def _run(
     database: Place,
     base: str,
     budget_seconds: float,
-    minimum_regions: int,
-    dry_run: bool,
+    options: dict[str, Any],
     report: "Callable[[Progress], None]",
     cancelled: Callable[[], bool],
 ) -> "Verdict":
     if find_spec("peft") is None:
         raise NightError("Training needs packages that are not installed: pip install 'inkling[night]'.")
-    from model.training.night import NightOptions, run_night
+    from model.training.night import run_night
+    from model.training.night_data import NightOptions
 
     return run_night(
         allowed_examples(database),
         base=base,
         base_folder=resolve(base),
         registry=Registry(adapters_folder()),
-        options=NightOptions(budget_seconds=budget_seconds, minimum_regions=minimum_regions, dry_run=dry_run),
+        options=NightOptions(budget_seconds=budget_seconds, **options),
         progress=report,
         cancelled=cancelled,
     )

@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -33,31 +33,14 @@ from model.evaluation.comparison import (
 )
 from model.shipped import Shipped, shipped
 from model.threads import set_threads
-from model.training.dataset import TrainingSequence, data_hash, encoded, shuffled_targets, split_by_time
+from model.training.dataset import data_hash
 from model.training.network import load_network
-from model.training.serving import serving_format
-from model.training.sft import SftOptions, Step, Trained, TrainingCancelledError, train
+from model.training.night_data import Data, NightOptions, affordable, lacking, prefers, prepare
+from model.training.preference import prefer
+from model.training.sft import Step, Trained, TrainingCancelledError, train
 from model.training.verdict import Verdict, guard_figures, judged, page
 
 RUNS_FOLDER = ".runs"  # below the adapters folder, so that a finished adapter is renamed into place, never copied
-
-
-@dataclass(frozen=True)
-class NightOptions:
-    """What a night may use. `window` and `most_later`: the newest so many examples are trained and measured on."""
-
-    budget_seconds: float = 1200.0
-    minimum_regions: int = 300
-    later_share: float = 0.3
-    least_later: int = 4
-    most_later: int = 200
-    window: int = 4000
-    maximum_tokens: int = 1024
-    distance_bound: float = 1.0
-    context_bound: float = -0.1
-    threads: int = 0  # 0: all cores but one
-    dry_run: bool = False
-    sft: SftOptions = field(default_factory=SftOptions)
 
 
 @dataclass(frozen=True)
@@ -73,16 +56,6 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
-
-
-@dataclass(frozen=True)
-class _Data:
-    """Token sequences of both sides. `wrong` are the later contexts with somebody else's target."""
-
-    training: list[TrainingSequence]
-    later: list[TrainingSequence]
-    wrong: list[TrainingSequence]
-    figures: dict[str, Any]
 
 
 def run_night(
@@ -110,10 +83,10 @@ def run_night(
     champion = registry.champion(base)
     progress(Progress("prepare", 0, len(examples), f"Reading {len(examples)} settled regions"))
     anchor = anchor or shipped(base)
-    data = _prepare(examples, base_folder, anchor, champion, registry, options)
-    lacking = _lacking(data, options)
-    if lacking is not None:
-        return lacking
+    data = prepare(examples, base_folder, anchor, champion, registry, options)
+    refusal = lacking(data, options)
+    if refusal is not None:
+        return refusal
     plan = (
         f"train on {len(data.training)} examples ({data.figures['training_tokens']} tokens), measure on "
         f"{len(data.later)} later ones against {_called(champion)}, within {options.budget_seconds:.0f} s"
@@ -136,7 +109,7 @@ def run_night(
         return tick
 
     model, device = _load(base_folder, anchor, options)
-    data = _affordable(model, data, device, options)
+    data = affordable(model, data, device, options)
     before, before_wrong = _before(model, champion, data, device, watch(_called(champion)))
     measuring = time.monotonic() - clock
     # The candidate is measured as the champion was, and once more for its distance to the base.
@@ -147,16 +120,18 @@ def run_night(
         message = f"Training: step {done.done} of {done.planned}, loss {done.loss:.3f}"
         progress(Progress("train", done.done, done.planned, message, done.loss, done.seconds_left))
 
+    share = _SFT_SHARE if prefers(data, options) else 1.0
     tuned, trained = train(
         model,
         data.training,
         options=options.sft,
-        budget_seconds=left,
+        budget_seconds=share * left,
         run_folder=run_folder,
         device=device,
         progress=step,
         cancelled=cancelled,
     )
+    preferred = _preference(tuned, data, options, left - trained.seconds, run_folder, device, progress, cancelled)
     after = measure(tuned, data.later, device, watch("the candidate"))
     after_wrong = measure(tuned, data.wrong, device, watch("the candidate on wrong targets"))
     progress(Progress("judge", 0, 1, "Comparing with what is served"))
@@ -172,6 +147,7 @@ def run_night(
         status, code = "refused", "champion_changed"
         reason = f"Refused: {_called(served)} became champion while this night ran; run it again."
     figures = {**data.figures, **_figures(gain, trained, before, after), "guards": guard_figures(guards)}
+    figures["preference"] = preferred
     record = {
         "base": base,
         "key": key,
@@ -196,82 +172,41 @@ def run_night(
     return Verdict(status, code, reason, candidate.name, figures)
 
 
-_PASSES = 6
-_MEASURED_SHARE = 0.4  # of the budget, for measuring
+_SFT_SHARE = 0.6  # of the time for training, where preference follows
 _DISTANCE_EXAMPLES = 32  # enough for a mean over some hundred tokens; each costs two passes
 
 
-def _prepare(
-    examples: Sequence[Example],
-    base_folder: Path,
-    anchor: Shipped | None,
-    champion: Adapter | None,
-    registry: Registry,
+def _preference(
+    tuned: Any,
+    data: Data,
     options: NightOptions,
-) -> _Data:
-    """Split, clean and tokenise. Later examples that the champion was trained on would flatter it: they are dropped."""
-    newest = sorted(examples, key=lambda example: (example.at, example.id))[-options.window :]
-    split = split_by_time(newest, later_share=options.later_share, least_later=options.least_later)
-    known = set(registry.record(champion.name).get("training_examples", ())) if champion is not None else set()
-    fresh = [example for example in split.later if example.id not in known]
-    encode = serving_format(base_folder, anchor)
-    training, unused = encoded(split.training, encode, maximum_tokens=options.maximum_tokens)
-    later, unmeasured = encoded(fresh[-options.most_later :], encode, maximum_tokens=options.maximum_tokens)
-    measured = {sequence.example for sequence in later}
-    others = shuffled_targets([example for example in fresh if example.id in measured], options.sft.seed)
-    wrong = encoded(others, encode, maximum_tokens=10**9)[0]
-    figures = {
-        "examples": len(examples),
-        "usable": split.usable,
-        "training": len(training),
-        "later": len(later),
-        "training_tokens": sum(len(sequence.row) for sequence in training),
-        "training_targets": sum(sequence.targets for sequence in training),
-        "dropped": dict(split.dropped),
-        "dropped_training": dict(unused),
-        "dropped_later": {**unmeasured, "known_to_champion": len(split.later) - len(fresh)},
-    }
-    return _Data(training, later, wrong, figures)
+    budget_seconds: float,
+    run_folder: Path,
+    device: str,
+    progress: Report,
+    cancelled: Callable[[], bool],
+) -> dict[str, Any]:
+    """Go on with the stage of pairs, or say why it was left out."""
+    if "preference" not in options.stages:
+        return {"skipped": "not asked for"}
+    if not prefers(data, options):
+        return {"skipped": f"{len(data.pairs)} pairs, {options.minimum_pairs} are needed"}
 
+    def step(done: int, planned: int, loss: float) -> None:
+        progress(Progress("train", done, planned, f"Preference: step {done} of {planned}, loss {loss:.3f}", loss))
 
-def _lacking(data: _Data, options: NightOptions) -> Verdict | None:
-    usable = int(data.figures["usable"])
-    if usable < options.minimum_regions:
-        return Verdict(
-            "skipped",
-            "not_enough_data",
-            f"Nothing was trained: sft needs {options.minimum_regions} settled regions, {usable} are usable so far. "
-            "Go on working, or lower the number with --minimum-regions.",
-            None,
-            data.figures,
+    return asdict(
+        prefer(
+            tuned,
+            data.pairs,
+            options=options.preference,
+            budget_seconds=budget_seconds,
+            run_folder=run_folder,
+            device=device,
+            progress=step,
+            cancelled=cancelled,
         )
-    if not data.training or len(data.later) < options.least_later:
-        return Verdict(
-            "skipped",
-            "not_enough_later",
-            f"Nothing was trained: {len(data.training)} examples to train on and {len(data.later)} later ones to "
-            f"measure on are left; at least 1 and {options.least_later} are needed.",
-            None,
-            data.figures,
-        )
-    return None
-
-
-def _affordable(model: Any, data: _Data, device: str, options: NightOptions) -> _Data:
-    """Keep as many of the newest later examples as can be measured in their share of the budget.
-
-    One is timed to know the machine. Each is read six times: with its own and a wrong target, by champion and
-    candidate, and twice for the distance to the base.
-    """
-    timed = data.later[-1:]
-    measure(model, timed, device)  # the first pass also warms up
-    began = time.monotonic()
-    measure(model, timed, device)
-    seconds = (time.monotonic() - began) * sum(len(each.row) for each in data.later) / len(timed[0].row)
-    fitting = int(_MEASURED_SHARE * options.budget_seconds / (_PASSES * seconds / len(data.later)))
-    most = max(options.least_later, min(fitting, len(data.later)))
-    figures = {**data.figures, "later": min(most, len(data.later)), "later_unmeasured": max(0, len(data.later) - most)}
-    return replace(data, later=data.later[-most:], wrong=data.wrong[-most:], figures=figures)
+    )
 
 
 def _load(base_folder: Path, anchor: Shipped | None, options: NightOptions) -> tuple[Any, str]:
@@ -284,7 +219,7 @@ def _load(base_folder: Path, anchor: Shipped | None, options: NightOptions) -> t
 
 
 def _before(
-    model: Any, champion: Adapter | None, data: _Data, device: str, tick: Callable[[int], None]
+    model: Any, champion: Adapter | None, data: Data, device: str, tick: Callable[[int], None]
 ) -> tuple[Measured, Measured]:
     """What is served now, on the later examples and on the same with wrong targets. `model` is left bare."""
     if champion is None:
@@ -297,10 +232,11 @@ def _before(
     return figures
 
 
-def _run_key(base: str, anchor: Shipped | None, champion: Adapter | None, data: _Data, options: NightOptions) -> str:
+def _run_key(base: str, anchor: Shipped | None, champion: Adapter | None, data: Data, options: NightOptions) -> str:
     """What makes two nights the same: base, anchor, champion, data and training; not how long it may take."""
     below = check_folder(anchor.folder) if anchor is not None else None
-    parts = [base, below, _name(champion), data_hash(data.training), data_hash(data.later), asdict(options.sft)]
+    parts: list[Any] = [base, below, _name(champion), data_hash(data.training), data_hash(data.later)]
+    parts += [asdict(options.sft), *([asdict(options.preference), len(data.pairs)] if prefers(data, options) else [])]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

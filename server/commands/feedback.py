@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from inkling.errors import UserError
+from server.commands import insights
+from server.commands.gate import gate
 from server.commands.models import DEFAULT_BASE, AsJson
 from server.commands.printing import err, out, print_json, print_table
 
@@ -27,8 +29,10 @@ _DAY = 86_400
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(consent)
+    feedback.command()(gate)
     app.add_typer(feedback, name="feedback")
     app.command()(night)
+    insights.register(app)
 
 
 def consent(
@@ -235,6 +239,7 @@ def erase(
 def night(
     budget: Annotated[str, typer.Option("--budget", help="At most so long, such as 90s, 20m, 1h.")] = "20m",
     minimum_regions: Annotated[int, typer.Option(help="Train only on at least so many settled regions.")] = 300,
+    stages: Annotated[str, typer.Option("--stages", help="What is trained, in order: sft, or sft,preference.")] = "sft",
     base: Annotated[str, typer.Option("--base", help="Base weights.")] = DEFAULT_BASE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     as_json: AsJson = False,
@@ -248,8 +253,10 @@ def night(
       inkling night
 
       inkling night --budget 5m --dry-run
+
+      inkling night --stages sft,preference
     """
-    from server.night import duration
+    from server.night import duration, stages_of
     from server.night import night as run_night
     from server.settings import feedback_place
 
@@ -258,6 +265,7 @@ def night(
         base=base,
         budget_seconds=duration(budget),
         minimum_regions=minimum_regions,
+        stages=stages_of(stages),
         dry_run=dry_run,
         json=as_json,
     )

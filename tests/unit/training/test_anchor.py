@@ -14,7 +14,8 @@ from model.lora import UnusableAdapterError
 from model.shipped import DamagedInstallationError, Shipped, read_shipped, shipped
 from model.tokens import Tokens
 from model.training.network import load_network
-from model.training.night import NightOptions, run_night
+from model.training.night import run_night
+from model.training.night_data import NightOptions
 from model.training.pretraining import write_adapter
 from model.training.serving import serving_format
 from model.training.sft import SftOptions, train

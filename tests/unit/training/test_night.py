@@ -9,7 +9,8 @@ import pytest
 from model.adapters import Registry, RegistryError
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.training.dataset import shuffled_targets, split_by_time
-from model.training.night import RUNS_FOLDER, NightOptions, Progress, run_night
+from model.training.night import RUNS_FOLDER, Progress, run_night
+from model.training.night_data import NightOptions
 from model.training.sft import SftOptions, TrainingCancelledError
 from model.training.verdict import Verdict
 from tests.unit.training.tiny_language import HABITS, OTHER_HABITS, written
@@ -85,6 +86,23 @@ def test_a_night_must_beat_the_champion_and_not_only_the_base(registry: Registry
     champion = registry.champion(BASE)
     assert champion is not None
     assert champion.name == first.adapter
+
+
+def test_preference_goes_on_where_sft_left_and_says_why_it_did_not(registry: Registry, tiny_base: Path) -> None:
+    letters = sorted(OTHER_HABITS)
+    examples = [
+        replace(example, offered=HABITS[letters[number % len(letters)]])
+        for number, example in enumerate(written(OTHER_HABITS, 60))
+    ]
+    little = replace(OPTIONS, sft=replace(OPTIONS.sft, epochs=1), stages=("sft", "preference"), minimum_pairs=40)
+    verdict = night(registry, tiny_base, examples, options=little)
+    assert verdict.status == "promoted", verdict.reason
+    stage = verdict.figures["preference"]
+    assert stage["steps"] == stage["planned"] > 0
+    assert stage["agreement_after"] >= stage["agreement_before"]
+    few = night(registry, tiny_base, written(OTHER_HABITS, 40, start=500), options=little)
+    assert few.figures["preference"] == {"skipped": "0 pairs, 40 are needed"}
+    assert verdict.figures["pairs"] == 42
 
 
 def test_the_same_night_is_not_tried_until_it_is_lucky(registry: Registry, tiny_base: Path) -> None:

@@ -1,0 +1,137 @@
+"""What a night may use and what it reads: options, the split by time, rows and pairs, and how much fits the budget.
+
+Examples in, token sequences out; it measures speed, it trains nothing. What always holds: later examples that the
+champion was trained on are not measured on.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from feedback.examples import Example
+from model.adapters import Adapter, Registry
+from model.evaluation.comparison import measure
+from model.shipped import Shipped
+from model.training.dataset import TrainingSequence, encoded, shuffled_targets, split_by_time
+from model.training.preference import Pair, PreferenceOptions, pairs_of
+from model.training.serving import serving_format
+from model.training.sft import SftOptions
+from model.training.verdict import Verdict
+
+_PASSES = 6
+_MEASURED_SHARE = 0.4  # of the budget, for measuring
+
+Stage = Literal["sft", "preference"]
+
+
+@dataclass(frozen=True)
+class NightOptions:
+    """What a night may use. `window` and `most_later`: the newest so many examples are trained and measured on."""
+
+    budget_seconds: float = 1200.0
+    minimum_regions: int = 300
+    later_share: float = 0.3
+    least_later: int = 4
+    most_later: int = 200
+    window: int = 4000
+    maximum_tokens: int = 1024
+    distance_bound: float = 1.0
+    context_bound: float = -0.1
+    threads: int = 0  # 0: all cores but one
+    dry_run: bool = False
+    stages: tuple[Stage, ...] = ("sft",)
+    minimum_pairs: int = 100
+    sft: SftOptions = field(default_factory=SftOptions)
+    preference: PreferenceOptions = field(default_factory=PreferenceOptions)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Token sequences of both sides. `wrong` are the later contexts with somebody else's target."""
+
+    training: list[TrainingSequence]
+    later: list[TrainingSequence]
+    wrong: list[TrainingSequence]
+    pairs: list[Pair]
+    figures: dict[str, Any]
+
+
+def prepare(
+    examples: Sequence[Example],
+    base_folder: Path,
+    anchor: Shipped | None,
+    champion: Adapter | None,
+    registry: Registry,
+    options: NightOptions,
+) -> Data:
+    """Split, clean and tokenise. Later examples that the champion was trained on would flatter it: they are dropped."""
+    newest = sorted(examples, key=lambda example: (example.at, example.id))[-options.window :]
+    split = split_by_time(newest, later_share=options.later_share, least_later=options.least_later)
+    known = set(registry.record(champion.name).get("training_examples", ())) if champion is not None else set()
+    fresh = [example for example in split.later if example.id not in known]
+    encode = serving_format(base_folder, anchor)
+    training, unused = encoded(split.training, encode, maximum_tokens=options.maximum_tokens)
+    later, unmeasured = encoded(fresh[-options.most_later :], encode, maximum_tokens=options.maximum_tokens)
+    measured = {sequence.example for sequence in later}
+    others = shuffled_targets([example for example in fresh if example.id in measured], options.sft.seed)
+    wrong = encoded(others, encode, maximum_tokens=10**9)[0]
+    figures = {
+        "examples": len(examples),
+        "usable": split.usable,
+        "training": len(training),
+        "later": len(later),
+        "training_tokens": sum(len(sequence.row) for sequence in training),
+        "training_targets": sum(sequence.targets for sequence in training),
+        "dropped": dict(split.dropped),
+        "dropped_training": dict(unused),
+        "dropped_later": {**unmeasured, "known_to_champion": len(split.later) - len(fresh)},
+    }
+    wanted = split.training if "preference" in options.stages else ()
+    pairs = pairs_of(wanted, encode, maximum_tokens=options.maximum_tokens)
+    return Data(training, later, wrong, pairs, {**figures, "pairs": len(pairs)})
+
+
+def prefers(data: Data, options: NightOptions) -> bool:
+    return "preference" in options.stages and len(data.pairs) >= options.minimum_pairs
+
+
+def lacking(data: Data, options: NightOptions) -> Verdict | None:
+    usable = int(data.figures["usable"])
+    if usable < options.minimum_regions:
+        return Verdict(
+            "skipped",
+            "not_enough_data",
+            f"Nothing was trained: sft needs {options.minimum_regions} settled regions, {usable} are usable so far. "
+            "Go on working, or lower the number with --minimum-regions.",
+            None,
+            data.figures,
+        )
+    if not data.training or len(data.later) < options.least_later:
+        return Verdict(
+            "skipped",
+            "not_enough_later",
+            f"Nothing was trained: {len(data.training)} examples to train on and {len(data.later)} later ones to "
+            f"measure on are left; at least 1 and {options.least_later} are needed.",
+            None,
+            data.figures,
+        )
+    return None
+
+
+def affordable(model: Any, data: Data, device: str, options: NightOptions) -> Data:
+    """Keep as many of the newest later examples as can be measured in their share of the budget.
+
+    One is timed to know the machine. Each is read six times: with its own and a wrong target, by champion and
+    candidate, and twice for the distance to the base.
+    """
+    timed = data.later[-1:]
+    measure(model, timed, device)  # the first pass also warms up
+    began = time.monotonic()
+    measure(model, timed, device)
+    seconds = (time.monotonic() - began) * sum(len(each.row) for each in data.later) / len(timed[0].row)
+    fitting = int(_MEASURED_SHARE * options.budget_seconds / (_PASSES * seconds / len(data.later)))
+    most = max(options.least_later, min(fitting, len(data.later)))
+    figures = {**data.figures, "later": min(most, len(data.later)), "later_unmeasured": max(0, len(data.later) - most)}
+    return replace(data, later=data.later[-most:], wrong=data.wrong[-most:], figures=figures)

@@ -1,0 +1,92 @@
+"""Pairs say what was wanted instead; the stage makes it likelier, and goes on where it was killed."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from feedback.examples import Example
+from model.training.network import load_network
+from model.training.preference import Pair, PreferenceOptions, pairs_of, prefer
+from model.training.serving import serving_format
+from model.training.sft import SftOptions, TrainingCancelledError, with_fresh_adapter
+from tests.unit.training.tiny_language import HABITS, OTHER_HABITS, written
+
+OPTIONS = PreferenceOptions(learning_rate=5e-3, beta=0.5, checkpoint_seconds=0.0)
+
+
+def rejected_offers(count: int = 24) -> list[Example]:
+    """The base's own habit was offered, and the user wrote another colour."""
+    letters = sorted(OTHER_HABITS)
+    return [
+        replace(example, offered=HABITS[letters[number % len(letters)]])
+        for number, example in enumerate(written(OTHER_HABITS, count))
+    ]
+
+
+def pairs(base: Path, examples: list[Example] | None = None) -> list[Pair]:
+    return pairs_of(examples or rejected_offers(), serving_format(base), maximum_tokens=1024)
+
+
+def adapted(base: Path) -> Any:
+    torch.manual_seed(0)
+    return with_fresh_adapter(load_network(base), SftOptions(rank=4, alpha=8))
+
+
+def test_an_offer_contrasts_with_what_was_written_instead(tiny_base: Path) -> None:
+    offered = rejected_offers(4)
+    assert [pair.example for pair in pairs(tiny_base, offered)] == [example.id for example in offered]
+    one = offered[0]
+    kept = replace(one, offered=one.target, outcome="accepted")
+    for silent in (
+        kept,
+        replace(one, offered=""),
+        replace(one, offered=one.target[:2]),
+        replace(one, outcome="ignored"),
+        replace(one, offered=one.target + " "),
+    ):
+        assert pairs(tiny_base, [silent]) == []
+    assert len(pairs(tiny_base, [replace(kept, offered="grey, I think")])) == 1
+    assert pairs_of(offered, serving_format(tiny_base), maximum_tokens=5) == []
+
+
+def test_what_was_preferred_becomes_likelier(tiny_base: Path, tmp_path: Path) -> None:
+    found = pairs(tiny_base)
+    done = prefer(
+        adapted(tiny_base), found, options=replace(OPTIONS, epochs=3), budget_seconds=600, run_folder=tmp_path
+    )
+    assert done.agreement_before < 0.2  # the base prefers its own habits
+    assert done.agreement_after > done.agreement_before + 0.5
+    assert done.steps == done.planned == 18
+    assert done.losses[-1] < done.losses[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_stage_goes_on_with_the_same_reference(tiny_base: Path, tmp_path: Path) -> None:
+    found = pairs(tiny_base)
+    whole = prefer(adapted(tiny_base), found, options=OPTIONS, budget_seconds=600, run_folder=tmp_path / "whole")
+    steps: list[int] = []
+    (tmp_path / "cut").mkdir()
+    with pytest.raises(TrainingCancelledError):
+        prefer(
+            adapted(tiny_base),
+            found,
+            options=OPTIONS,
+            budget_seconds=600,
+            run_folder=tmp_path / "cut",
+            progress=lambda done, planned, loss: steps.append(done),
+            cancelled=lambda: len(steps) == 3,
+        )
+    again = prefer(adapted(tiny_base), found, options=OPTIONS, budget_seconds=600, run_folder=tmp_path / "cut")
+    assert again.losses == pytest.approx(whole.losses, abs=1e-4)
+    assert again.agreement_before == whole.agreement_before
+    other = prefer(adapted(tiny_base), found[:8], options=OPTIONS, budget_seconds=600, run_folder=tmp_path / "cut")
+    assert other.planned == 2
+
+
+def test_the_budget_ends_the_stage(tiny_base: Path, tmp_path: Path) -> None:
+    done = prefer(adapted(tiny_base), pairs(tiny_base), options=OPTIONS, budget_seconds=0.0, run_folder=tmp_path)
+    assert done.steps == 0
+    assert done.agreement_after == done.agreement_before

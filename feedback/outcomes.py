@@ -22,6 +22,8 @@ from feedback.watches import Event, Watch
 
 __all__ = ["Event", "Limits", "Tracker"]
 
+_MOST_PASSED = 12  # suggestions of one document that came to nothing and are still followed
+
 
 @dataclass
 class _Document:
@@ -59,6 +61,7 @@ class Tracker:
             held = self._documents[document] = _Document(content)
         for watch in held.watches.values():
             events += watch.superseded(offset, text, at, content)
+        self._let_go(held)
         held.watches[suggestion] = Watch(suggestion, offset, text, at, content, self._limits)
         held.written = offset
         self._places[suggestion] = document
@@ -157,6 +160,14 @@ class Tracker:
             return None
         held = self._documents[document]
         return held.watches[suggestion], held
+
+    def _let_go(self, held: _Document) -> None:
+        """Whoever types on gets a suggestion at every key: the oldest of those that came to nothing stay unsettled,
+        as the newest ones see the same place, and every one that is followed costs each keystroke a little."""
+        passed = [watch for watch in held.watches.values() if watch.passed]
+        for watch in passed[: max(len(passed) - _MOST_PASSED, 0)]:
+            del held.watches[watch.suggestion]
+            del self._places[watch.suggestion]
 
     @staticmethod
     def _near(held: _Document, changes: Sequence[Change]) -> bool:

@@ -43,6 +43,12 @@ class Watch:
         """True if nothing can come any more."""
         return self._outcome is not None and self._aftermath.finished and (self._reported is None or self._compared)
 
+    @property
+    def passed(self) -> bool:
+        """True if it is decided that nothing of it was taken, and all that was reported is compared."""
+        compared = self._reported is None or self._compared
+        return self._outcome is not None and not self._surviving and compared
+
     def touches(self, edit: Edit) -> bool:
         """True if the edit is where the suggestion stands, and it is still open."""
         return self._inference.open and self._inference.span.touched_by(edit)
@@ -50,6 +56,8 @@ class Watch:
     def changed(self, changes: Sequence[Change], author: Author, at: float) -> list[Event]:
         """One notification's changes were made by `author`."""
         self._aftermath.follow(changes, author, at)
+        if self._inference.verdict is not None:
+            return []  # decided: only the aftermath goes on
         self._inference.changed(changes, author, at)
         return self._progress(at, changes[-1].content)
 

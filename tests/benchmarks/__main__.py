@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import embedding, keystroke, responsiveness, runtimes, shapes, spinning
+from tests.benchmarks import embedding, feedback, keystroke, responsiveness, runtimes, shapes, spinning
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "embedding": embedding.run,
+    "feedback": feedback.run,
     "keystroke": keystroke.run,
     "responsiveness": responsiveness.run,
     "runtimes": runtimes.run,

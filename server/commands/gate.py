@@ -1,0 +1,121 @@
+"""`inkling feedback gate`: is the gate calibrated, would another one have earned more, and fitting one."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+
+import typer
+
+from inkling.errors import UserError
+from server.commands.models import AsJson
+from server.commands.printing import out, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Engine
+
+    from feedback.decisions import Decided
+    from feedback.offline import Estimate
+    from model.gate import Mode
+
+_DECISIONS = 20_000  # the newest so many are looked at
+
+
+def gate(
+    fit: Annotated[bool, typer.Option("--fit", help="Fit a gate on your decisions and use it from now on.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say how well the gate's promises hold, and what each mode would have earned on the decisions that were made.
+
+    Ends with 3 if `--fit` finds too little data, or nothing better than the written rule.
+
+    Examples:
+
+      inkling feedback gate
+
+      inkling feedback gate --fit
+    """
+    from feedback.database import find_database
+    from feedback.decisions import calibration, calibration_error, decided
+    from model.gate import FittedGate, Mode
+    from model.gate import fit as fit_gate
+    from server.settings import feedback_place, gate_file
+
+    database = find_database(feedback_place())
+    if database is None:
+        raise UserError("Nothing was recorded yet. `inkling consent local` allows it for the current folder.")
+    decisions = decided(database, _DECISIONS)
+    made: FittedGate | str | None = None
+    if fit:
+        made = fit_gate(seen_of(decisions))
+        if isinstance(made, FittedGate):
+            made.save(gate_file())
+    bins = calibration(decisions)
+    fitted = FittedGate.load(gate_file())
+    estimates = {mode: judged(database, decisions, cast("Mode", mode), fitted) for mode in get_args(Mode)}
+    found: dict[str, Any] = {
+        "decisions": len(decisions),
+        "calibration": [asdict(one) for one in bins],
+        "calibrationError": calibration_error(bins),
+        "modes": {mode: asdict(estimate) for mode, estimate in estimates.items()},
+        "fitted": asdict(fitted) if fitted else None,
+        "refused": made if isinstance(made, str) else None,
+    }
+    if as_json:
+        print_json(found)
+    else:
+        _print(found, bins, estimates, made)
+    if isinstance(made, str):
+        raise typer.Exit(3)
+
+
+def seen_of(decisions: "Sequence[Decided]") -> "list[Any]":
+    """What a gate can be fitted on: decisions with features that were shown and have an outcome."""
+    from model.gate import Seen
+
+    return [
+        Seen(one.decision.at, one.decision.features, one.decision.propensity, one.taken)
+        for one in decisions
+        if one.decision.shown and one.taken is not None and one.decision.features
+    ]
+
+
+def judged(database: "Engine", decisions: "Sequence[Decided]", mode: "Mode", fitted: Any) -> "Estimate":
+    """What a mode would have earned, by the rewards of what was shown."""
+    from feedback.decisions import rewards_of
+    from feedback.offline import Logged, evaluate
+    from model.gate import rule_probability, show_probability
+
+    probability: Callable[[Any], float] = fitted.probability if fitted is not None else rule_probability
+    known = [one for one in decisions if one.decision.features]
+    shown = [one.decision.suggestion for one in known if one.decision.shown]
+    rewards = rewards_of(database, shown)
+    logged = []
+    for one in known:
+        decision = one.decision
+        if decision.shown and decision.suggestion not in rewards:
+            continue  # nothing is known of it yet, or its texts are gone
+        other = show_probability(decision.features, probability(decision.features), mode)
+        logged.append(Logged(decision.shown, decision.propensity, rewards.get(decision.suggestion, 0.0), other))
+    return evaluate(logged)
+
+
+def _print(found: dict[str, Any], bins: Any, estimates: "dict[str, Estimate]", made: Any) -> None:
+    rows = [(f"{one.promised:.0%}", f"{one.taken:.0%}", one.count) for one in bins]
+    print_table("What the gate promised, and what was taken", ("promised", "taken", "decisions"), rows)
+    if found["calibrationError"] is not None:
+        out.print(f"expected calibration error: {found['calibrationError']:.3f}")
+    table = [
+        (mode, one.decisions, f"{one.ips:+.2f}", f"{one.snips:+.2f}", f"{one.effective:.0f}", one.why)
+        for mode, one in estimates.items()
+    ]
+    print_table(
+        "What each mode would have earned", ("mode", "decisions", "IPS", "SNIPS", "effective", "verdict"), table
+    )
+    if isinstance(made, str):
+        out.print(made, markup=False)
+    elif made is not None:
+        out.print(
+            f"Fitted on {made.decisions} decisions: loss {made.loss:.3f} against {made.rule_loss:.3f} of the written "
+            "rule on later ones. Servers use it from their next start on."
+        )

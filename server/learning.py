@@ -30,6 +30,7 @@ from feedback.traces import TracedTracker, TraceWriter
 from index.files import is_secret
 from inkling import folders
 from inkling.errors import InklingError
+from server.agent_edits import AgentEdits, Fate
 from server.checking import Taken
 from server.recent import Recent
 from server.settings import FeedbackSettings, Settings
@@ -61,7 +62,8 @@ class _Open:
 class Learning:
     """What the user did with what was offered. Belongs to the event loop.
 
-    `on_taken` is told of every suggestion that was accepted whole where recording is allowed.
+    `on_taken` is told of every suggestion that was accepted whole where recording is allowed; `texts` gives the texts
+    of the open documents.
     """
 
     def __init__(
@@ -70,8 +72,10 @@ class Learning:
         settings: Settings,
         report: Callable[[str], None],
         on_taken: Callable[[Taken], None] = lambda taken: None,
+        texts: Callable[[], dict[str, str]] = dict,
     ) -> None:
         self._report = report
+        self._texts = texts
         self._on_taken = on_taken
         self._loop: asyncio.AbstractEventLoop | None = None
         self._place = place
@@ -91,6 +95,7 @@ class Learning:
         self._workspaces: dict[str, str] = {}  # document -> the workspace of its last suggestion
         self._offers: dict[str, _Open] = {}
         self._expected: dict[str, str] = {}  # document -> its text once the agent's edit has been made
+        self._agent_edits = AgentEdits()
         self._counts: Counter[str] = Counter()
         self._compared: Counter[str] = Counter()  # client reports, by whether the edits alone said the same
         self._tasks: list[asyncio.Task[None]] = []
@@ -134,11 +139,19 @@ class Learning:
         author: Author | None = "agent" if self._expected.get(document) == content else None
         if author is not None:
             del self._expected[document]
+        elif (fate := self._agent_edits.changed(document, content)) is not None:
+            self._fate(fate)
         self._take(self._tracker.changed(document, edits, self.clock.now(), version, author))
 
-    def agent_will_edit(self, document: str, content: str) -> None:
-        """The agent is about to make this text out of the document: that change is not the user's."""
-        self._expected[document] = content
+    def agent_edits(self, document: str, before: str, after: str, reference: str, place: tuple[str, str]) -> None:
+        """The agent is about to turn the document's text into another: that change is not the user's, and what
+        becomes of it is told by signals. `reference` is the signal that offered it, `place` workspace and path."""
+        self._expected[document] = after
+        self._agent_edits.made(document, (before, after), reference, place, self.clock.now())
+
+    def agent_edit_refused(self, document: str) -> None:
+        """The editor did not apply it."""
+        self._expected.pop(document, None)
 
     def signal(
         self,
@@ -169,6 +182,12 @@ class Learning:
         """The client says that the user turned the suggestion down."""
         self._take(self._tracker.dismissed(suggestion, self.clock.now()))
 
+    def shown(self, suggestion: str) -> None:
+        """The client says that the user saw the suggestion."""
+        offer = self._offers.get(suggestion)
+        if offer is not None:
+            self.signal("shown", self._workspaces.get(offer.taken.uri, ""), subject="ghost text", reference=suggestion)
+
     def status(self) -> dict[str, Any]:
         """Outcomes of this session by kind, client reports beside what the edits said, and how recording goes."""
         return {
@@ -192,7 +211,11 @@ class Learning:
         with contextlib.suppress(asyncio.CancelledError):
             while True:
                 await asyncio.sleep(_TICK_SECONDS)
-                self._take(self._tracker.tick(self.clock.now()))
+                now = self.clock.now()
+                self._take(self._tracker.tick(now))
+                if self._agent_edits.due(now):
+                    for fate in self._agent_edits.tick(now, self._texts()):
+                        self._fate(fate)
 
     def _take(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -203,6 +226,9 @@ class Learning:
                 same = event.reported == event.inferred
                 self._compared["confirmed" if same else f"{event.reported} over {event.inferred}"] += 1
             self.recorder.record(event)
+
+    def _fate(self, fate: Fate) -> None:
+        self.signal(fate.kind, fate.workspace, fate.path, "edit", fate.reference, values={"kept": fate.kept})
 
     def _ended(self, outcome: Outcome) -> None:
         offer = self._offers.pop(outcome.suggestion, None)

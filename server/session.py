@@ -80,7 +80,13 @@ class Session:
             report=self._report_from_afar,
         )
         self.completer = Completer(self.engine, self._gate())
-        self.learning = Learning(feedback_place(), settings, self.report, self._on_taken)
+        self.learning = Learning(
+            feedback_place(),
+            settings,
+            self.report,
+            self._on_taken,
+            lambda: {document.uri: document.text for document in self.documents},
+        )
         self.context = Context(self.engine, self.workspaces, self.documents, settings)
         self.offers = Offers(self.completer, self.learning, self.workspaces, self.context, settings.completion)
         self.diagnostics = Diagnostics(
@@ -146,6 +152,11 @@ class Session:
         """The version of a document as it is now; None if it is not open."""
         document = self.documents.get(uri)
         return document.version if document is not None else None
+
+    def place_of(self, path: Path | None) -> tuple[str, str]:
+        """A file's workspace and its path in it, as feedback names them; "" where it lies in none."""
+        found = self.workspaces.of(path)
+        return (str(found[0].root), found[1]) if found else ("", path.name if path else "untitled")
 
     def status(self) -> dict[str, Any]:
         """What is loaded, how the index stands, and why the last position got nothing."""

@@ -68,8 +68,28 @@ def _show(server: dict[str, Any]) -> None:
     for workspace in server["workspaces"]:
         index = workspace["index"]
         out.print(f"{workspace['root']}: index {index.get('phase')}, consent {workspace['consent']}", markup=False)
+    _show_feedback(server.get("feedback", {}))
     if server.get("lastRefusal"):
         out.print(f"Nothing was offered last because: {server['lastRefusal']['detail']}", markup=False)
+
+
+def _show_feedback(feedback: dict[str, Any]) -> None:
+    """Outcomes, what the editor reported beside what the edits alone said, and facts that wait or were lost."""
+    told = [f"{count} {kind}" for kind, count in sorted(feedback.get("outcomes", {}).items())]
+    if told:
+        out.print(f"Suggestions: {', '.join(told)}.", highlight=False)
+    reports = feedback.get("reports", {})
+    if reports:
+        others = [f"{count} x {what}" for what, count in sorted(reports.items()) if what != "confirmed"]
+        confirmed = f"{reports.get('confirmed', 0)} of {sum(reports.values())} confirmed what the edits said"
+        out.print(f"The editor's reports: {'; '.join([confirmed, *others])}.", highlight=False, markup=False)
+    recorder = feedback.get("recorder", {})
+    if recorder.get("waiting") or recorder.get("dropped"):
+        out.print(
+            f"Feedback: {recorder['waiting']} facts wait on disk, {recorder['dropped']} were lost.", highlight=False
+        )
+    if recorder.get("trouble"):
+        out.print(recorder["trouble"], highlight=False, markup=False)
 
 
 def _bytes(tier: dict[str, Any]) -> str:

@@ -30,7 +30,15 @@ def register(server: InklingServer) -> None:
         if server.session.version_of(uri) != snapshot.version:
             return {"fixed": False, "message": "The text changed while it was being mended.", "tried": tried}
         edit = workspace_edit(snapshot, result, encoding, versioned=_knows_versions(server))
+        learning, (root, path) = server.session.learning, server.session.place_of(snapshot.path)
+        offer = learning.signal("agent_offered", root, path, "fix", result.finding.code, result.diff)
+        learning.agent_edits(uri, snapshot.text, result.text, offer, (root, path))
         answer = await server.workspace_apply_edit_async(lsp.ApplyWorkspaceEditParams(edit, label=result.message))
+        if answer.applied:
+            learning.signal("agent_applied", root, path, "fix", offer)
+            learning.signal("lint_fixed", root, path, result.finding.code, offer)
+        else:
+            learning.agent_edit_refused(uri)
         return {"fixed": answer.applied, "message": result.message, "diff": result.diff, "tried": tried}
 
 

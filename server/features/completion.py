@@ -1,16 +1,19 @@
-"""Ghost text: `textDocument/inlineCompletion`, and the commands by which a client reports what became of it."""
+"""Ghost text: `textDocument/inlineCompletion`, and the commands by which a client reports what became of things."""
 
 import logging
 
 from lsprotocol import types as lsp
 
 from model.completion import Refusal
+from server.documents import path_of
 from server.protocol import InklingServer
 
 log = logging.getLogger(__name__)
 
 ACCEPT = "inkling.accept"
 DISMISS = "inkling.dismiss"
+SHOWN = "inkling.shown"
+OPENED = "inkling.opened"
 SNOOZE = "inkling.snooze"
 
 
@@ -49,6 +52,17 @@ def register(server: InklingServer) -> None:
     @server.command(DISMISS)
     def dismiss(suggestion: str) -> None:
         server.session.learning.dismissed(suggestion)
+
+    @server.command(SHOWN)
+    def shown(suggestion: str) -> None:
+        server.session.learning.shown(suggestion)
+
+    @server.command(OPENED)
+    def opened(search: str, uri: str, *rank: int) -> None:
+        """The user opened a hit of the search `search` (the `id` of its answer); `rank` counts from 0."""
+        root, path = server.session.place_of(path_of(uri))
+        values = {"rank": float(rank[0])} if rank else {}
+        server.session.learning.signal("search_opened", root, path, "meaning", search, values=values)
 
     @server.command(SNOOZE)
     def snooze(*minutes: float) -> None:

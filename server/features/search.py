@@ -36,7 +36,12 @@ def register(server: InklingServer) -> None:
         found = await server.session.workspaces.search(
             query, limit=limit, path=asked.get("path"), language=asked.get("language"), kind=asked.get("kind")
         )
-        return {"query": query, "hits": [hit_message(root, hit) for root, hit in found]}
+        roots = server.session.workspaces.roots
+        root = str(roots[0]) if len(roots) == 1 else ""
+        id = server.session.learning.signal(
+            "searched", root, subject="meaning", text=query, values={"hits": len(found)}
+        )
+        return {"query": query, "id": id, "hits": [hit_message(root, hit) for root, hit in found]}
 
     @server.feature(lsp.WORKSPACE_SYMBOL)
     async def workspace_symbol(params: lsp.WorkspaceSymbolParams) -> list[lsp.WorkspaceSymbol]:

@@ -127,14 +127,18 @@ def test_what_the_agent_writes_is_not_the_users_doing(place: Path):
     set_consent(WORKSPACE, Consent.LOCAL)
     desk = Desk()
     id = desk.offer("foo()")
-    desk.learning.agent_will_edit(URI, "x = agent()")
+    offer = desk.learning.signal("agent_offered", WORKSPACE, "a.py", "fix")
+    desk.learning.agent_edits(URI, "x = ", "x = agent()", offer, (WORKSPACE, "a.py"))
     desk.insert("agent()")
+    desk.version += 1
+    desk.learning.changed(URI, [Edit(4, 11, "")], desk.version, "x = ")
     desk.close()
     engine = find_database(place)
     assert engine is not None
     outcome = show(engine, id).outcome
     assert outcome is not None
     assert (outcome.kind, outcome.rule) == ("invalidated", "changed_by_agent")
+    assert [(one.kind, one.reference) for one in signals(engine)] == [("agent_offered", ""), ("agent_undone", offer)]
 
 
 def test_signals_reach_the_same_database(place: Path):

@@ -140,6 +140,7 @@ class Builder:
             store = self._open_store()
             self._encoder = self._encoder or self._make_encoder()
             model = self._encoder.model
+            store.check_bound(self._cache.identity, model, self._cache.among)
             waiting = store.missing(model)
             if there := self._cache.among(model, waiting):  # embedded for another branch, worktree or clone
                 store.bind(model, [digest for digest in waiting if digest in there])

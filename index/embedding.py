@@ -41,10 +41,14 @@ class Encoder(Protocol):
 
 
 class Embedder:
-    """A sentence encoder in a local folder. Loading waits for the first text; safe to share by threads."""
+    """A sentence encoder in a local folder. Loading waits for the first text; safe to share by threads.
 
-    def __init__(self, folder: Path, *, threads: int | None = None, batch: int = 8) -> None:
+    Without `onnx` it is sentence-transformers that encodes, whatever the model: something to compare with.
+    """
+
+    def __init__(self, folder: Path, *, threads: int | None = None, batch: int = 8, onnx: bool = True) -> None:
         self.folder = folder
+        self._onnx = onnx
         self._threads = threads
         self._batch = batch
         self._encoder: Any = None
@@ -81,7 +85,7 @@ class Embedder:
     @cached_property
     def _shape(self) -> BertShape | None:
         """What our own runtime needs to know; None where sentence-transformers has to encode."""
-        return OnnxEncoder.fitting(self.folder)
+        return OnnxEncoder.fitting(self.folder) if self._onnx else None
 
     def _load(self) -> Any:
         """An OnnxEncoder or a SentenceTransformer."""

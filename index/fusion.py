@@ -1,7 +1,8 @@
 """Several rankings become one: reciprocal rank fusion, then a light reranking, then duplicates are folded.
 
 The reranker is linear in a few figures per chunk (`Features`) and knows no query beyond its words. `WEIGHTS` were
-fitted on questions made from docstrings (`index.evaluation`), on packages other than those that are reported. Pure.
+fitted to 460 docstrings of requests, Jinja, Werkzeug and attrs by the likelihood of the right chunk; the weight of
+`symbol` is set by hand, so that a name that is spelled out finds its definition first. Pure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,8 +32,8 @@ class Features:
 
 
 WEIGHTS = Features(
-    words_rank=0.5, meaning_rank=0.3, words_score=2.0, meaning_score=2.0, symbol=10.0, asked=2.0, named=0.5,
-    defining=0.5, loose=-0.5,
+    words_rank=1.4, meaning_rank=2.0, words_score=2.8, meaning_score=1.7, symbol=8.0, asked=4.5, named=0.5,
+    defining=0.9, loose=-1.6,
 )  # fmt: skip
 _WEIGHTS = astuple(WEIGHTS)
 

@@ -12,7 +12,7 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,8 +79,9 @@ class Store:
             return True
 
     def fact(self, name: str) -> Any:
-        """One of the facts: root; built (time of the last write); generation (counts writes); epoch (of this database);
-        base (the file of vectors, see `index.vectors`); unicode (the tables that words were found with)."""
+        """One of the facts: root; built (time of the last write); generation (counts writes); epoch (of the ids of
+        vectors); base (the file of vectors, see `index.vectors`); cache (that vectors were found in); unicode (the
+        tables that words were found with)."""
         row = self.database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
@@ -209,14 +210,29 @@ class Store:
             self.database.execute("INSERT OR REPLACE INTO facts VALUES ('base', ?)", (facts,))
             self._changed()
 
-    def unbind(self, keep_model: str, gone: Sequence[bytes] = ()) -> None:
-        """Forget vectors by other models, and those of the hashes that turned out to have none."""
+    def unbind(self, keep_model: str) -> None:
+        """Forget vectors by other models."""
         with self._transaction():
-            removed = self.database.execute("DELETE FROM embedded WHERE model <> ?", (keep_model,)).rowcount
-            self.database.executemany("DELETE FROM embedded WHERE hash = ?", [(digest,) for digest in gone])
-            if removed or gone:
-                self.database.execute("UPDATE facts SET value = ? WHERE name = 'epoch'", (uuid.uuid4().hex,))
-                self._changed()
+            if self.database.execute("DELETE FROM embedded WHERE model <> ?", (keep_model,)).rowcount:
+                self._renewed()
+
+    def check_bound(self, identity: int, model: str, there: Callable[[str, list[bytes]], set[bytes]]) -> None:
+        """Forget vectors that are lost, where `identity` says that some may be; `there` knows which are not."""
+        if self.fact("cache") == identity:
+            return
+        bound = [digest for _, digest in self.embedded_after(model, 0)]
+        kept = there(model, bound)
+        with self._transaction():
+            gone = [(digest,) for digest in bound if digest not in kept]
+            self.database.executemany("DELETE FROM embedded WHERE hash = ?", gone)
+            self.database.execute("INSERT OR REPLACE INTO facts VALUES ('cache', ?)", (identity,))
+            if gone:
+                self._renewed()
+
+    def _renewed(self) -> None:
+        """Ids are gone: whoever keeps some in memory starts over."""
+        self.database.execute("UPDATE facts SET value = ? WHERE name = 'epoch'", (uuid.uuid4().hex,))
+        self._changed()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ whoever asks for them then embeds again.
 """
 
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,11 @@ class VectorCache:
         if self._database is not None:
             self._database.close()
         self._database = None
+
+    @property
+    def identity(self) -> int:
+        """Another number whenever vectors were lost: those that were there before have to be asked for again."""
+        return int(self._opened().execute("PRAGMA application_id").fetchone()[0])
 
     def among(self, model: str, hashes: Sequence[bytes]) -> set[bytes]:
         """Those of the hashes that have a vector. They count as used today."""
@@ -97,6 +103,7 @@ class VectorCache:
             return 0
         with database:
             database.execute("BEGIN IMMEDIATE")
+            database.execute(f"PRAGMA application_id = {_fresh()}")
             return database.execute(
                 "DELETE FROM vectors WHERE (model, hash) IN (SELECT model, hash FROM vectors ORDER BY day LIMIT ?)",
                 (held - most,),
@@ -132,8 +139,14 @@ class VectorCache:
             self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         database = connect(self.path)
-        database.executescript(f"BEGIN; {_TABLE} PRAGMA user_version = {VERSION}; COMMIT;")
+        database.executescript(
+            f"BEGIN; {_TABLE} PRAGMA user_version = {VERSION}; PRAGMA application_id = {_fresh()}; COMMIT;"
+        )
         return database
+
+
+def _fresh() -> int:
+    return secrets.randbelow(1 << 31)
 
 
 def _batches(hashes: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

@@ -9,6 +9,7 @@ import typer
 from inkling.errors import UserError
 from server.commands.eval_completion import completion
 from server.commands.eval_replay import replay
+from server.commands.eval_search import search
 from server.commands.models import DEFAULT_BASE, AsJson
 from server.commands.printing import counting, err, out, print_json, print_table
 
@@ -17,6 +18,7 @@ _BUSY = 0.7  # programs that want to run, before the measurement
 evaluation = typer.Typer(help="Measure what is promised, on packages that you name.", no_args_is_help=True)
 evaluation.command()(completion)
 evaluation.command()(replay)
+evaluation.command()(search)
 
 
 class UnknownArmError(UserError):

@@ -2,7 +2,8 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -13,7 +14,9 @@ from server.commands.printing import counting, err, out, print_json, print_table
 DEFAULT_BASE = BASE.name
 DEFAULT_EMBEDDING = EMBEDDING.name
 
-models = typer.Typer(help="Fetch base weights; list, promote and roll back adapters.", no_args_is_help=True)
+models = typer.Typer(
+    help="Fetch base weights; list, promote, roll back, export and import adapters.", no_args_is_help=True
+)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Base = Annotated[str, typer.Option("--base", help="The base weights that the adapter belongs to.")]
 
@@ -98,6 +101,65 @@ def rollback(base: Base = DEFAULT_BASE) -> None:
 
     adapter = Registry(adapters_folder()).rollback(base)
     out.print(f"{base} is served {f'with {adapter.name}' if adapter else 'bare'} now.")
+
+
+@models.command()
+def export(
+    target: Annotated[Path, typer.Option("--out", help="A new folder, or a new file for gguf.")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="[ADAPTER]", help="From `inkling models list`; default: the champion.")
+    ] = None,
+    form: Annotated[
+        Literal["peft", "merged", "gguf"], typer.Option("--form", help="A LoRA folder, whole weights, or one file.")
+    ] = "merged",
+    base: Base = DEFAULT_BASE,
+) -> None:
+    """Write what is served, for other programs: base, shipped adapter and yours together.
+
+    peft: one LoRA for the base as it came. merged: a folder that transformers loads. gguf: a file for llama.cpp.
+
+    Examples:
+
+      inkling models export --out ~/mine
+
+      inkling models export night-2026-11-24-a --form gguf --out ~/mine.gguf
+    """
+    from inkling.folders import adapters_folder
+    from model.adapters import Registry
+    from model.exchange import export as write
+    from model.shipped import shipped
+    from model.weights import resolve
+
+    registry = Registry(adapters_folder())
+    chosen = registry.get(name) if name is not None else registry.champion(base)
+    base = chosen.base if chosen is not None else base
+    below = shipped(base)
+    folders = [*([below.folder] if below is not None else []), *([chosen.folder] if chosen is not None else [])]
+    with err.status("Writing"):
+        write(resolve(base), folders, form, target.expanduser(), base=base)
+    out.print(f"{target} holds {base} with {chosen.name if chosen is not None else 'no adapter of yours'}.")
+
+
+@models.command("import")
+def import_adapter(
+    folder: Annotated[Path, typer.Argument(help="A PEFT folder with a plain LoRA.")],
+    name: Annotated[str | None, typer.Option("--name", help="What it is called here.")] = None,
+    base: Base = DEFAULT_BASE,
+) -> None:
+    """Take a LoRA in as a candidate. It is served on top of what is shipped, once it is promoted.
+
+    Example:
+
+      inkling models import ~/theirs --name theirs && inkling models promote theirs
+    """
+    from inkling.folders import adapters_folder
+    from model.adapters import Registry
+    from model.exchange import import_adapter as take
+    from model.weights import resolve
+
+    registry = Registry(adapters_folder())
+    adapter = take(folder.expanduser(), base=base, base_folder=resolve(base), registry=registry, name=name)
+    out.print(f"{adapter.name} is a candidate on {base} now; `inkling models promote {adapter.name}` serves it.")
 
 
 def doctor(as_json: AsJson = False) -> None:

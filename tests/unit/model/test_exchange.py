@@ -1,0 +1,125 @@
+"""What is exported computes what is served, whoever loads it; what is imported fits."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.adapters import Registry, RegistryError
+from model.checkpoint import load_tensors
+from model.exchange import ExchangeError, export, import_adapter
+from model.lora import UnusableAdapterError
+from tests.unit.training.tiny_language import make_base
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base")
+    make_base(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapters(base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two LoRAs of different rank and scale."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    found = []
+    for number, targets in enumerate((["q_proj", "down_proj"], ["q_proj", "k_proj", "v_proj"])):
+        torch.manual_seed(number)
+        model: Any = AutoModelForCausalLM.from_pretrained(base)
+        config = LoraConfig(r=2 + 2 * number, lora_alpha=8, target_modules=targets, init_lora_weights=False)
+        folder = tmp_path_factory.mktemp(f"adapter-{number}")
+        get_peft_model(model, config).save_pretrained(folder)
+        found.append(folder)
+    return found
+
+
+def test_the_lora_alone_adds_what_both_added(base: Path, adapters: list[Path], tmp_path: Path) -> None:
+    both = export(base, adapters, "peft", tmp_path / "both", base="tiny")
+    expected, found = load_tensors(base, adapters), load_tensors(base, [both])
+    assert any(not np.allclose(expected[name], load_tensors(base)[name]) for name in expected)
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    merged: Any = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), both)
+    theirs = merged.merge_and_unload().state_dict()
+    for name, tensor in expected.items():
+        np.testing.assert_allclose(theirs[name].numpy(), tensor, atol=1e-5)
+
+
+def test_merged_weights_are_loaded_by_transformers(base: Path, adapters: list[Path], tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    folder = export(base, adapters, "merged", tmp_path / "merged", base="tiny")
+    loaded: Any = AutoModelForCausalLM.from_pretrained(folder).float().state_dict()
+    for name, tensor in load_tensors(base, adapters).items():
+        np.testing.assert_allclose(loaded[name].numpy(), tensor, atol=0.02, rtol=0.01)  # bfloat16
+    assert (folder / "tokenizer.json").read_bytes() == (base / "tokenizer.json").read_bytes()
+
+
+def test_a_gguf_file_holds_the_same_network_and_vocabulary(base: Path, adapters: list[Path], tmp_path: Path) -> None:
+    import torch
+    from gguf import GGUFReader
+    from transformers import AutoModelForCausalLM
+
+    file = export(base, adapters, "gguf", tmp_path / "tiny.gguf", base="tiny")
+    back: Any = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file=file.name, dtype=torch.float32)
+    there = back.state_dict()
+    for name, tensor in load_tensors(base, adapters).items():
+        np.testing.assert_allclose(there[name].numpy(), tensor, atol=1e-3)  # float16
+    tokens = GGUFReader(file).get_field("tokenizer.ggml.tokens")
+    assert tokens is not None
+    vocabulary = json.loads((base / "tokenizer.json").read_text())["model"]["vocab"]
+    spelled = tokens.contents()
+    assert {spelled[identity]: identity for identity in vocabulary.values()} == vocabulary
+    assert spelled[len(vocabulary)] == "<|endoftext|>"
+
+
+def test_nothing_is_written_over_and_nothing_is_left_by_halves(
+    base: Path, adapters: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(ExchangeError, match="exists already"):
+        export(base, adapters, "merged", tmp_path / "there", base="tiny")
+    with pytest.raises(ExchangeError, match="no adapter to write"):
+        export(base, [], "peft", tmp_path / "none", base="tiny")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "adapter_config.json").write_text("{}")
+    with pytest.raises(UnusableAdapterError):
+        export(base, [broken], "merged", tmp_path / "new", base="tiny")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "there"]
+
+
+def test_an_adapter_comes_in_as_a_candidate_if_it_fits(base: Path, adapters: list[Path], tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "adapters")
+    taken = import_adapter(adapters[0], base="tiny", base_folder=base, registry=registry, name="theirs")
+    assert (taken.name, taken.state, taken.base) == ("theirs", "candidate", "tiny")
+    assert load_tensors(base, [taken.folder]).keys() == load_tensors(base).keys()
+    assert (adapters[0] / "adapter_config.json").exists()
+    with pytest.raises(RegistryError, match="already an adapter theirs"):
+        import_adapter(adapters[0], base="tiny", base_folder=base, registry=registry, name="theirs")
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    from safetensors.numpy import save_file
+
+    save_file(
+        {
+            f"base_model.model.model.layers.0.self_attn.q_proj.lora_{side}.weight": np.zeros(size, np.float32)
+            for side, size in (("A", (2, 7)), ("B", (7, 2)))
+        },
+        wrong / "adapter_model.safetensors",
+    )
+    (wrong / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "lora_alpha": 2}))
+    with pytest.raises(UnusableAdapterError, match="another base"):
+        import_adapter(wrong, base="tiny", base_folder=base, registry=registry, name="wrong")
+    assert [adapter.name for adapter in registry.list()] == ["theirs"]
+    assert not [path for path in registry.folder.iterdir() if path.name.startswith(".import")]

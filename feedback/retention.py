@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Select, delete, exists, or_, select, text, update
+from sqlalchemy import Connection, Engine, Select, delete, exists, select, text, update
 
 from feedback import schema
 from feedback.database import write
@@ -73,9 +73,11 @@ def _over(database: Engine, keep: Keep) -> bool:
 def _prune_before(connection: Connection, limit: float) -> int:
     """One batch of the oldest that have texts and are older than `limit`."""
     s, d, e, g = schema.suggestions, schema.documents, schema.settled, schema.signals
-    having = or_(s.c.prefix.is_not(None), s.c.text.is_not(None))
     rows = connection.execute(
-        select(s.c.id, s.c.prefix, s.c.suffix, s.c.text).where(having, s.c.at < limit).order_by(s.c.at).limit(_BATCH)
+        select(s.c.id, s.c.prefix, s.c.suffix, s.c.text)
+        .where(s.c.prefix.is_not(None), s.c.at < limit)  # as the index has it
+        .order_by(s.c.at)
+        .limit(_BATCH)
     ).all()
     ids = [row[0] for row in rows]
     hashes = {hash for row in rows for hash in row[1:] if hash}

@@ -56,6 +56,12 @@ suggestions = Table(
     Index("ix_suggestions_path", "path"),
     Index("ix_suggestions_redacted", "redacted"),
 )
+Index(  # the oldest suggestions that still have texts
+    "ix_suggestions_texts",
+    suggestions.c.at,
+    sqlite_where=suggestions.c.prefix.is_not(None),
+    postgresql_where=suggestions.c.prefix.is_not(None),
+)
 
 documents = Table(
     "documents",

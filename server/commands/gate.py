@@ -87,7 +87,7 @@ def judged(database: "Engine", decisions: "Sequence[Decided]", mode: "Mode", fit
     from model.gate import rule_probability, show_probability
 
     probability: Callable[[Any], float] = fitted.probability if fitted is not None else rule_probability
-    known = [one for one in decisions if one.decision.features]
+    known = [one for one in decisions if one.decision.features and one.decision.rule != "just_rejected"]
     shown = [one.decision.suggestion for one in known if one.decision.shown]
     rewards = rewards_of(database, shown)
     logged = []

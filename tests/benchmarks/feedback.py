@@ -126,11 +126,15 @@ def _fill(place: Path, suggestions: int, now: float) -> None:
     words = [f"name_{number}" for number in range(3000)]
     with closing(sqlite3.connect(place, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("PRAGMA cache_size=-500000")
         for start in range(0, suggestions, 20_000):
-            connection.execute("BEGIN")
+            made: dict[str, list[tuple[object, ...]]] = {}
             for number in range(start, min(start + 20_000, suggestions)):
                 for statement, values in _rows(number, suggestions, now, chance, words):
-                    connection.execute(statement, values)
+                    made.setdefault(statement, []).append(values)
+            connection.execute("BEGIN")
+            for statement, rows in made.items():
+                connection.executemany(statement, rows)
             connection.execute("COMMIT")
 
 

@@ -32,6 +32,8 @@ def upgrade() -> None:
     op.create_index("ix_decisions_shown", "decisions", ["shown"])
     op.create_index("ix_suggestions_at", "suggestions", ["at"])
     op.create_index("ix_suggestions_redacted", "suggestions", ["redacted"])
+    kept = sa.text("prefix IS NOT NULL")
+    op.create_index("ix_suggestions_texts", "suggestions", ["at"], sqlite_where=kept, postgresql_where=kept)
     op.create_table(
         "reports",
         _suggestion(),

@@ -19,7 +19,8 @@ from model.shipped import Shipped
 from model.threads import set_threads
 from model.training.dataset import encoded, shuffled_targets, split_by_time
 from model.training.network import load_network
-from model.training.night import NightOptions, run_night
+from model.training.night import run_night
+from model.training.night_data import NightOptions
 from model.training.serving import serving_format
 from model.training.sft import Step, train
 from model.training.verdict import Verdict

@@ -80,7 +80,7 @@ class User:
             for place, hunk in enumerate(day.hunks):
                 draw = self._draw(number, place)
                 documents = self._documents(hunk, draw)
-                recent = self._recent(written) if place in wanted else None
+                recent = self._recent(written, hunk) if place in wanted else None
                 for line in wanted.get(place, ()):
                     still = (
                         None if hunk.version == final else hunk.lines[line].strip() in stands.get(hunk.path, anywhere)
@@ -112,11 +112,14 @@ class User:
         imports = imports_of(hunk.path, hunk.whole, hunk.files)
         return self._choice.choose(hunk.files, hunk.path, hunk.whole, imports, hunk.first_line, draw)
 
-    def _recent(self, written: Sequence[Hunk]) -> Document | None:
-        """The newest edits that fit into one document, the newest at its end."""
+    def _recent(self, written: Sequence[Hunk], now: Hunk) -> Document | None:
+        """The newest edits that fit into one document, the newest at its end, without what stands above anyway."""
         room = self._sizes.document - len(self._layout.document(Document(RECENT_FILE, "")))
         lines: list[str] = []
+        above = self._layout.window(now.above)
         for hunk in reversed(written):
+            if hunk.path == now.path and "\n".join(hunk.lines) in above:
+                continue
             for line in (*reversed(hunk.lines), f"# {hunk.path}"):
                 room -= len(self._layout.tokens.encode(f"{line}\n"))
                 if room < 0:

@@ -35,7 +35,7 @@ from model.evaluation.replay_user import RULE, Answer
 from model.prompt import Format, Layout
 from model.shipped import METADATA_FILE, Shipped, read_shipped, shipped
 from model.tokens import Tokens
-from model.training.night import NightOptions
+from model.training.night_data import NightOptions
 from model.training.sft import SftOptions
 from model.weights import resolve
 
@@ -81,8 +81,8 @@ def quick_settings(settings: ReplaySettings) -> ReplaySettings:
     """The same for one history, one seed and two days: a few minutes on two cores, to see that it runs."""
     return replace(
         settings, packages=settings.packages[:1], repositories=() if settings.packages else settings.repositories[:1],
-        sizes=Sizes(documents=1, document=96, tail=128, suffix=32), days=2, hunks=min(settings.hunks, 12), seeds=1,
-        requests=min(settings.requests, 8), night_seconds=min(settings.night_seconds, 30.0), minimum_regions=8,
+        sizes=Sizes(documents=1, document=96, tail=128, suffix=32), days=2, hunks=min(settings.hunks, 24), seeds=1,
+        requests=min(settings.requests, 8), night_seconds=min(settings.night_seconds, 30.0), minimum_regions=5,
         sft=replace(settings.sft, batch=2, epochs=1), old_lines=min(settings.old_lines, 6), humaneval=0,
     )  # fmt: skip
 

@@ -76,8 +76,8 @@ class Watch:
         return self._progress(at, content)
 
     def dismissed(self, at: float, content: str) -> list[Event]:
-        """The client reports that the suggestion was sent away."""
-        if self._outcome is not None or self._reported is not None:
+        """The client reports that the suggestion was sent away. One that stands there already cannot be."""
+        if self._outcome is not None or self._reported is not None or self._inference.held is not None:
             return []
         kind: OutcomeKind = "partial" if self._inference.inserted else "rejected"
         self._reported = _Reported(kind, at, self._inference.inserted or self._inference.taken)

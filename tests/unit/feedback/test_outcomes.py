@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedback.outcomes import Event, Limits, Tracker
-from feedback.records import Outcome, Settled, Survival
+from feedback.records import Outcome, Report, Settled, Survival
 from feedback.regions import Edit
 
 TEXTS = st.text(alphabet="ab()\"'\r\n😀é 𝒳\t", min_size=1, max_size=20)
@@ -372,3 +372,57 @@ def test_typing_on_for_long_follows_a_bounded_number_of_suggestions() -> None:
     assert desk.tracker.watching < 20
     desk.wait(12)
     assert desk.settled("s199") == "q"
+
+
+def test_escape_after_taking_it_over_sends_nothing_away() -> None:
+    desk = Desk("x = ")
+    desk.offer("foo()")
+    desk.insert(4, "foo()")
+    desk.events += desk.tracker.dismissed("s", desk.now)
+    desk.wait(4)
+    assert desk.outcome() == ("accepted", 5, "inserted_at_once")
+
+
+def test_a_report_and_what_the_edits_said_are_told_side_by_side() -> None:
+    desk = Desk("x = ")
+    desk.offer("foo()")
+    desk.events += desk.tracker.dismissed("s", desk.now)
+    desk.type(4, "foo()")
+    desk.wait(4)
+    (report,) = [event for event in desk.events if isinstance(event, Report)]
+    assert (report.reported, report.inferred, report.rule) == ("rejected", "typed_through", "typed_to_its_end")
+    assert desk.outcome() == ("rejected", 0, "dismissed")
+
+
+def test_a_formatter_takes_nothing_of_an_accepted_text_away() -> None:
+    desk = Desk("x = \nlast\n", Limits(survival_ages=(5,)))
+    desk.offer("foo( 'a' )", 4)
+    desk.insert(4, "foo( 'a' )")
+    desk.replace(0, len(desk.content), 'x = foo("a")\nlast\n')
+    desk.wait(6)
+    (survival,) = [event for event in desk.events if isinstance(event, Survival)]
+    assert (survival.kept, survival.unreverted) == (1.0, 1.0)
+    assert desk.outcome()[0] == "accepted"
+
+
+def test_undoing_it_later_is_a_reversal() -> None:
+    desk = Desk("x = ", Limits(survival_ages=(5, 30)))
+    desk.offer("foo()")
+    desk.insert(4, "foo()")
+    desk.wait(10)
+    desk.replace(4, 9, "")
+    desk.wait(25)
+    looks = [(event.kept, event.unreverted) for event in desk.events if isinstance(event, Survival)]
+    assert looks == [(1.0, 1.0), (0.0, 0.0)]
+
+
+def test_a_clock_that_jumps_back_delays_nothing_and_decides_nothing_twice() -> None:
+    desk = Desk("x = ")
+    desk.offer("foo()")
+    desk.insert(4, "foo()")
+    desk.now -= 10_000
+    desk.wait(2)
+    assert desk.outcomes() == []
+    desk.now += 10_003
+    desk.wait(2)
+    assert desk.outcome()[0] == "accepted"

@@ -16,12 +16,13 @@ from filelock import FileLock
 
 from index import files
 from index.chunks import Outline, outline
-from index.database import lock
+from index.database import database_path, lock
 from index.embedding import Embedder, Encoder
 from index.files import File, UnreadableError, Walk
 from index.languages import language_of
 from index.records import Progress
 from index.store import Known, Store
+from index.suspect import Suspect
 from index.vector_cache import VectorCache
 from index.vectors import write_base
 
@@ -208,19 +209,22 @@ class Builder:
         return result
 
     def _read(self, batch: list[File], known: dict[str, Known]) -> Iterator[tuple[File, _Entry | None, str]]:
-        for file in batch:
-            try:
-                text = files.read(self.root, file.path, max_bytes=self._max_bytes).text
-            except UnreadableError as error:
-                yield file, None, str(error)
-                continue
-            digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()[:16]
-            was = known.get(file.path)
-            if was is not None and was.hash == digest:
-                yield file, None, "same"
-                continue
-            language = language_of(file.path)
-            yield file, (file, digest, language, outline(file.path, text, language)), ""
+        with Suspect(database_path(self.root).with_suffix(".parsing")) as suspect:
+            for file in batch:
+                try:
+                    text = files.read(self.root, file.path, max_bytes=self._max_bytes).text
+                except UnreadableError as error:
+                    yield file, None, str(error)
+                    continue
+                digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()[:16]
+                was = known.get(file.path)
+                if was is not None and was.hash == digest:
+                    yield file, None, "same"
+                    continue
+                language = language_of(file.path)
+                cut_as = "plaintext" if suspect.is_deadly(digest) else language
+                found = outline(file.path, text, cut_as)
+                yield file, (file, digest, language, found), ""
 
     def _relative(self, paths: Iterable[str | Path]) -> set[str]:
         """Paths as the index has them, "" for the root; what lies elsewhere is dropped."""

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from index.builder import Builder, Result
-from index.database import IndexBusyError
+from index.database import IndexBusyError, IndexFullError
 from index.embedding import NoEmbeddingWeightsError
 from index.files import MAX_BYTES, MAX_FILES
 from index.records import Progress
@@ -133,25 +133,34 @@ class _Worker:
     def run(self) -> NoReturn:
         self._wait_for_lock()
         try:
-            whole = self._builder.build_words(self.progress)
-            self.ready("words", whole)
-            scanned = time.monotonic()
-            self._embed(whole)
             while True:
-                left = scanned + POLL_SECONDS - time.monotonic()
-                messages = self._inbox.take(max(left, 0.0))
-                changed, rescan = self._understand(messages)
-                result = None
-                if rescan or time.monotonic() - scanned >= POLL_SECONDS:
-                    result = whole = self._builder.build_words(self.progress if rescan else _unseen)
-                    scanned = time.monotonic()
-                elif changed:
-                    result = self._builder.update(changed, _unseen)
-                if result is not None and (rescan or changed or result.changed or result.removed):
-                    self.ready("words", whole)
-                self._embed(whole)
+                try:
+                    self._follow()
+                except IndexFullError as error:  # what is indexed can be searched; the rest waits for room
+                    self.say({"phase": "ready", "error": str(error)})
+                    self._understand(self._inbox.take(POLL_SECONDS))
         finally:
             self._builder.__exit__(None, None, None)
+
+    def _follow(self) -> NoReturn:
+        """Look at the whole tree, then at what changes."""
+        whole = self._builder.build_words(self.progress)
+        self.ready("words", whole)
+        scanned = time.monotonic()
+        self._embed(whole)
+        while True:
+            left = scanned + POLL_SECONDS - time.monotonic()
+            messages = self._inbox.take(max(left, 0.0))
+            changed, rescan = self._understand(messages)
+            result = None
+            if rescan or time.monotonic() - scanned >= POLL_SECONDS:
+                result = whole = self._builder.build_words(self.progress if rescan else _unseen)
+                scanned = time.monotonic()
+            elif changed:
+                result = self._builder.update(changed, _unseen)
+            if result is not None and (rescan or changed or result.changed or result.removed):
+                self.ready("words", whole)
+            self._embed(whole)
 
     def _wait_for_lock(self) -> None:
         told = False

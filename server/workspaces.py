@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from index.embedding import Embedder
-from index.records import Hit, Symbol
-from index.search import Search
+from index.records import Hit, Match, Symbol
+from index.search import ALL, Search
 from server.indexing import IndexProcess
 from server.settings import IndexSettings
 
@@ -122,13 +122,20 @@ class Workspaces:
                 folder.process.rescan()
 
     async def search(
-        self, query: str, *, limit: int, path: str | None = None, language: str | None = None, kind: str | None = None
+        self,
+        query: str,
+        *,
+        limit: int,
+        path: str | None = None,
+        language: str | None = None,
+        kind: str | None = None,
+        by: frozenset[Match] = ALL,
     ) -> list[tuple[Path, Hit]]:
-        """The best hits over all folders, best first, each with its folder."""
+        """The best hits over all folders, best first, each with its folder. `by` leaves rankings out."""
         folders = list(self._folders.values())
         found: list[tuple[Path, Hit]] = []
         for folder in folders:
-            asked = partial(folder.search.search, query, limit=limit, path=path, language=language, kind=kind)
+            asked = partial(folder.search.search, query, limit=limit, path=path, language=language, kind=kind, by=by)
             hits = await self._run(asked)
             found += [(folder.named, hit) for hit in hits]
         return sorted(found, key=lambda pair: -pair[1].score)[:limit]

@@ -1,10 +1,12 @@
 """`inkling index | search | complete | check`: what the server does for an editor, from the shell."""
 
 import asyncio
+import contextlib
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -14,6 +16,10 @@ from inkling.errors import UserError
 from server.commands.models import DEFAULT_BASE, DEFAULT_EMBEDDING, AsJson
 from server.commands.printing import counting, err, out, print_json, print_table
 
+if TYPE_CHECKING:
+    from index.builder import Builder
+
+_WATCH_SECONDS = 2.0
 _LANGUAGES = {
     ".py": "python", ".pyi": "python", ".js": "javascript", ".jsx": "javascriptreact", ".mjs": "javascript",
     ".ts": "typescript", ".tsx": "typescriptreact",
@@ -59,13 +65,28 @@ def index(
     folder = None if embedding == "none" else _weights(embedding)
     if worker:
         raise typer.Exit(serve(root, folder, sys.stdin.buffer, sys.stdout.buffer, max_files, max_file_bytes))
+    builder = Builder(root, folder, max_files=max_files, max_file_bytes=max_file_bytes)
     if not stats:
         with counting("things") as report:
-            Builder(root, folder, max_files=max_files, max_file_bytes=max_file_bytes).build(
-                lambda progress: report(progress.phase, progress.done, progress.total)
-            )
+            result = builder.build(lambda progress: report(progress.phase, progress.done, progress.total))
+        for note in result.notes:
+            err.print(note, highlight=False, markup=False)
     held = Search(root, None).stats()
     print_json(held) if as_json else print_table(str(root), ("what", "how many"), list(held.items()))
+    if watch:
+        _watch(builder)
+
+
+def _watch(builder: "Builder") -> None:
+    """Follow changes until the user ends it. Looks at sizes and times, which works on every file system."""
+    err.print(f"Watching {builder.root}; Ctrl+C ends it.", highlight=False, markup=False)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(_WATCH_SECONDS)
+            result = builder.build()
+            if result.changed or result.removed:
+                done = f"{result.changed} files changed, {result.removed} gone, {result.embedded} chunks embedded"
+                err.print(done, highlight=False, markup=False)
 
 
 def search(

@@ -1,17 +1,22 @@
-"""Search by meaning (`inkling/search`) and by name (`workspace/symbol`)."""
+"""Search by meaning (`inkling/search`) and by name (`workspace/symbol`).
+
+A client that sends a `partialResultToken` with `inkling/search` gets what words and names find at once, as `$/progress`
+with the shape of the answer; the answer itself has everything and takes its place.
+"""
 
 from pathlib import Path
 from typing import Any
 
 from lsprotocol import types as lsp
 
-from index.records import Hit, Symbol
+from index.records import Hit, Match, Symbol
 from server.protocol import InklingServer, plain
 
 SEARCH = "inkling/search"
 REINDEX = "inkling.reindex"
 _MOST_HITS = 100
 _SYMBOLS = 200
+_EARLY: frozenset[Match] = frozenset({"words", "symbol"})
 
 _SYMBOL_KINDS = {
     "function": lsp.SymbolKind.Function,
@@ -33,15 +38,17 @@ def register(server: InklingServer) -> None:
         asked = plain(params) or {}
         query = str(asked.get("query") or "")
         limit = max(1, min(int(asked.get("limit") or 20), _MOST_HITS))
-        found = await server.session.workspaces.search(
-            query, limit=limit, path=asked.get("path"), language=asked.get("language"), kind=asked.get("kind")
-        )
+        filters: dict[str, Any] = {name: asked.get(name) for name in ("path", "language", "kind")}
+        if (token := asked.get("partialResultToken")) is not None:
+            early = await server.session.workspaces.search(query, limit=limit, by=_EARLY, **filters)
+            server.progress(lsp.ProgressParams(token, {"query": query, "hits": _messages(early)}))
+        found = await server.session.workspaces.search(query, limit=limit, **filters)
         roots = server.session.workspaces.roots
         root = str(roots[0]) if len(roots) == 1 else ""
         id = server.session.learning.signal(
             "searched", root, subject="meaning", text=query, values={"hits": len(found)}
         )
-        return {"query": query, "id": id, "hits": [hit_message(root, hit) for root, hit in found]}
+        return {"query": query, "id": id, "hits": _messages(found)}
 
     @server.feature(lsp.WORKSPACE_SYMBOL)
     async def workspace_symbol(params: lsp.WorkspaceSymbolParams) -> list[lsp.WorkspaceSymbol]:
@@ -51,6 +58,10 @@ def register(server: InklingServer) -> None:
     @server.command(REINDEX)
     def reindex() -> None:
         server.session.workspaces.rescan()
+
+
+def _messages(found: list[tuple[Path, Hit]]) -> list[dict[str, Any]]:
+    return [hit_message(root, hit) for root, hit in found]
 
 
 def hit_message(root: Path, hit: Hit) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from lsprotocol import types as lsp
 
+from server.protocol import plain
 from tests.e2e.conftest import Connect, ask, status, until
 
 pytestmark = [pytest.mark.weights, pytest.mark.slow]
@@ -35,6 +36,18 @@ async def test_words_meaning_and_names_are_found(connect: Connect, project: Path
     assert symbol.name == "describe"
     assert symbol.location.uri == (project / "report.py").as_uri()
     assert symbol.location.range.start == lsp.Position(3, 4)
+
+
+async def test_words_are_reported_before_the_whole_answer(connect: Connect, project: Path):
+    client = await connect(project, SEARCHING)
+    await until(client, lambda found: phase(found, "meaning"))
+    asked = {"query": "describe the disc", "partialResultToken": "search-1"}
+    early: list[lsp.ProgressParams] = []  # the client of pytest-lsp knows only progress of work
+    client.protocol.fm.features[lsp.PROGRESS] = early.append
+    hits = (await ask(client, "inkling/search", **asked))["hits"]
+    assert [params.token for params in early] == ["search-1"]
+    assert {match for hit in plain(early[0].value)["hits"] for match in hit["matched"]} == {"words"}
+    assert "meaning" in {match for hit in hits for match in hit["matched"]}
 
 
 async def test_a_saved_file_is_found_without_a_restart(connect: Connect, project: Path):

@@ -278,3 +278,32 @@ def test_a_build_that_was_killed_goes_on_where_it_was(tmp_path: Path, moment: in
     assert (stats["files"], stats["chunks"], stats["embedded"]) == (150, 150, 150)
     if moment > 2:
         assert result.changed < 150
+
+
+_CRASHES = """
+import os, sys
+from pathlib import Path
+import index.builder
+from index.builder import Builder
+real = index.builder.outline
+def outline(path, text, language):
+    if "crash" in text and language == "python":
+        os.abort()
+    return real(path, text, language)
+index.builder.outline = outline
+Builder(Path(sys.argv[1]), None).build()
+"""
+
+
+def test_a_text_that_ends_the_process_twice_is_cut_by_lines(root: Path) -> None:
+    write(root, {"deadly.py": "def crash(): pass\n"})
+
+    def build() -> int:
+        arguments = [sys.executable, "-c", _CRASHES, str(root)]
+        return subprocess.run(arguments, cwd=CHECKOUT, env=child_environment(), stderr=subprocess.DEVNULL).returncode
+
+    assert [build() == 0 for _ in range(3)] == [False, False, True]
+    assert paths(root, "crash") == ["deadly.py"]
+    write(root, {"deadly.py": "def harmless(): pass\n"})
+    assert build() == 0
+    assert Search(root, None).symbols("harmless", 1)[0].path == "deadly.py"

@@ -1,0 +1,121 @@
+"""Figures of a replay on answers that can be counted by hand."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.evaluation.cache_report import without_nan
+from model.evaluation.replay_report import Results, plot, report
+from model.evaluation.replay_user import Answer
+
+TRUTH = "return total"
+GOOD, BAD = TRUTH, "raise ValueError"
+
+
+def answers(day: int, offers: str, files: int = 3, margin: float = 1.0, nats: float = 4.0) -> list[Answer]:
+    """One request per letter: g is good, b is bad, a capital has a lower margin, - is refused by the filters."""
+    made = []
+    for number, letter in enumerate(offers):
+        offer = {"g": GOOD, "b": BAD, "-": ""}[letter.lower()]
+        lower = margin - 0.5 if letter.isupper() else margin
+        id, path = f"{day}.{number}", f"file{number % files}.py"
+        made.append(Answer(id, path, offer, TRUTH, lower, {}, nats, 2, True if day < 2 else None))
+    return made
+
+
+def night(arm: str, day: int, status: str) -> dict[str, Any]:
+    return {
+        "package": "shop", "seed": 0, "arm": arm, "day": day, "status": status, "code": "", "seconds": 10.0 + day,
+        "figures": {"usable": 20 * (day + 1)},
+    }  # fmt: skip
+
+
+def results(**days: list[list[Answer]]) -> Results:
+    frozen = [answers(0, "gbgbgb"), answers(1, "gbgbgb"), answers(2, "gbgbgb")]
+    arms = {"frozen": frozen, **days}
+    nights = [night("nightly", 0, "skipped"), night("nightly", 1, "promoted"), night("placebo", 1, "refused")]
+    return Results(
+        {("shop", 0, arm): found for arm, found in arms.items()},
+        nights,
+        answers(0, "gg", nats=2.0),
+        {("shop", 0, "nightly"): answers(0, "gb", nats=2.2)},
+        {("shop", 0): ["1 to 2", "2 to 3", "3 to 4"]},
+    )
+
+
+def test_the_first_day_which_nobody_has_learned_from_does_not_count():
+    found = report(results(nightly=[answers(0, "bbbbbb"), answers(1, "gggbgb"), answers(2, "gggbgb")]))
+    frozen, nightly = found["arms"]["frozen"], found["arms"]["nightly"]
+    assert frozen["requests"] == 12
+    assert frozen["kept_per_request"] == pytest.approx(6)
+    assert nightly["kept_per_request"] == pytest.approx(8)
+    assert found["summary"]["kept_chars_gain_over_frozen"] == pytest.approx(1 / 3)
+    assert found["summary"]["kept_chars_gain_over_frozen_ci_low"] >= 0
+    assert found["curve"][0]["nightly"]["kept_per_request"] == 0
+    assert found["curve"][1]["nightly"]["kept_per_request"] == pytest.approx(8)
+
+
+def test_every_arm_shows_as_many_and_its_best_ones():
+    frozen = [answers(day, "gbgbgb") for day in range(3)]
+    hidden = [*frozen[:1], *(answers(day, "gbBBbb", margin=-4.0) for day in (1, 2))]
+    shown = [answers(0, "gbgbgb"), answers(1, "GGGbbb", margin=9.0), answers(2, "GGGbbb", margin=9.0)]
+    found = report(results(frozen=hidden, nightly=shown))
+    assert found["arms"]["frozen"]["show_rate"] == 0
+    assert found["arms"]["nightly"]["show_rate"] == 0  # as many as the frozen model: none
+    assert found["arms"]["nightly"]["served_show_rate"] == 1
+    half = [*frozen[:1], *(answers(day, "gbg---") for day in (1, 2))]
+    found = report(results(frozen=half, nightly=shown))
+    assert found["arms"]["nightly"]["show_rate"] == pytest.approx(0.5)
+    assert found["arms"]["nightly"]["accept_rate"] == 0  # its surest ones are bad
+
+
+def test_exact_match_and_likeness_are_of_all_offers_whether_shown_or_not():
+    found = report(results(nightly=[answers(day, "g-bGGb") for day in range(3)]))
+    assert found["arms"]["nightly"]["exact_match"] == pytest.approx(0.5)
+    assert 0.5 < found["arms"]["nightly"]["similarity"] < 1
+
+
+def test_losses_are_per_token_and_forgetting_is_relative():
+    found = report(results(nightly=[answers(day, "gbgbgb", nats=3.0) for day in range(3)]))
+    assert found["arms"]["frozen"]["loss"] == pytest.approx(2.0)
+    assert found["arms"]["nightly"]["loss"] == pytest.approx(1.5)
+    assert found["summary"]["loss_change"] == pytest.approx(-0.5)
+    assert found["summary"]["old_task_loss_change"] == pytest.approx(0.1)
+    assert found["forgetting"]["nightly"]["exact"] == 0.5
+
+
+def test_survival_is_of_what_was_kept_before_the_last_version():
+    found = report(results(nightly=[answers(day, "gbgbgb") for day in range(3)]))
+    assert found["arms"]["nightly"]["survival"] == 1.0
+
+
+def test_nights_that_had_too_little_are_not_counted():
+    summary = report(results(nightly=[answers(day, "gbgbgb") for day in range(3)]))["summary"]
+    assert (summary["promotions"], summary["nights"]) == (1, 1)
+    assert (summary["placebo_promotions"], summary["placebo_nights"]) == (0, 1)
+    assert summary["seconds_per_night"] == 11.0
+
+
+def test_a_package_that_lost_is_named():
+    summary = report(results(nightly=[answers(day, "gbbbbb") for day in range(3)]))["summary"]
+    assert summary["packages_with_fewer_kept"] == ["shop"]
+    assert summary["kept_chars_gain_over_frozen"] < 0
+
+
+def test_arms_that_were_left_out_are_null_and_everything_is_json():
+    found = without_nan(report(results()))
+    assert found["summary"]["kept_chars_gain_over_frozen"] is None
+    assert found["summary"]["gate_offer_change"] == 0
+    assert set(found["arms"]) == {"frozen", "gate"}
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")
+def test_a_picture_is_drawn(tmp_path: Path):
+    found = without_nan(report(results(nightly=[answers(day, "gggbgb") for day in range(3)])))
+    found["settings"] = {"base": "tiny", "histories": {"shop": ["1", "2"]}, "seeds": 1}
+    plot(found, tmp_path / "replay.png")
+    assert (tmp_path / "replay.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,215 @@
+"""Whole replays in the tiny language: nights help who has habits of their own, a placebo does not pass, and a run that
+was killed goes on where it was."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from model.evaluation import replay_nights
+from model.evaluation.completion_cases import Sizes
+from model.evaluation.replay_arms import NAMES
+from model.evaluation.replay_run import ArmsError, Progress, ReplaySettings, evaluate, quick_settings
+from model.evaluation.replay_store import RESULTS_FILE
+from model.training.sft import SftOptions
+from server.commands import evaluation
+from tests.unit.evaluation.replay_language import OWN_HABITS, make_reader, write_versions
+from tests.unit.training.tiny_language import OTHER_HABITS
+
+SUMMARY = {
+    *(f"kept_chars_gain_over_{rival}{end}" for rival in ("frozen", "deltas", "placebo", "wrong_package")
+      for end in ("", "_ci_low")),
+    "gate_accept_gain", "gate_offer_change", "placebo_promotions", "old_task_loss_change", "seconds_per_night",
+}  # fmt: skip
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reader")
+    make_reader(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(reader: Path, tmp_path_factory: pytest.TempPathFactory) -> ReplaySettings:
+    """Two users: one who differs from the base in half of the letters, and one who does in all."""
+    folder = tmp_path_factory.mktemp("versions")
+    packages = (write_versions(folder, "colours", OWN_HABITS), write_versions(folder, "shades", OTHER_HABITS))
+    return ReplaySettings(
+        packages=packages, base=f"path:{reader}", adapter="none", sizes=Sizes(1, 48, 96, 16), days=2, hunks=48,
+        requests=24, seeds=1, night_seconds=60.0, minimum_regions=5, distance_bound=20.0, old_lines=0, humaneval=0,
+        sft=SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=4, batch=4), threads=1,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(settings: ReplaySettings, tmp_path_factory: pytest.TempPathFactory) -> tuple[ReplaySettings, Any]:
+    """The settings with their folder, and the report."""
+    placed = replace(settings, out=tmp_path_factory.mktemp("results") / "out")
+    return placed, evaluate(placed, quiet)
+
+
+def quiet(step: Progress) -> None:
+    """Nobody watches."""
+
+
+def nights(report: dict[str, Any], arm: str, package: str = "colours") -> list[str]:
+    return [night["status"] for night in report["nights"] if night["arm"] == arm and night["package"] == package]
+
+
+def lines(settings: ReplaySettings) -> list[str]:
+    assert settings.out is not None
+    return (settings.out / RESULTS_FILE).read_text().splitlines()
+
+
+def test_the_report_has_every_promised_figure(finished: tuple[ReplaySettings, Any]):
+    _, report = finished
+    assert set(report) == {"summary", "arms", "packages", "curve", "nights", "forgetting", "settings"}
+    assert set(report["summary"]) >= SUMMARY
+    assert list(report["arms"]) == list(NAMES)
+    assert list(report["packages"]) == ["colours", "shades"]
+    assert len(report["curve"]) == 2
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert "80%" in report["settings"]["rule"]
+
+
+def test_a_user_with_habits_of_their_own_keeps_more_after_a_night(finished: tuple[ReplaySettings, Any]):
+    _, report = finished
+    assert nights(report, "nightly") == ["promoted"]
+    for rival in ("frozen", "deltas", "placebo", "wrong_package"):
+        assert report["summary"][f"kept_chars_gain_over_{rival}"] > 0, rival
+    assert report["summary"]["loss_change"] < -0.3
+    assert report["packages"]["colours"]["arms"]["nightly"]["accept_rate"] > 0.4
+
+
+def test_the_placebo_is_not_promoted(finished: tuple[ReplaySettings, Any]):
+    _, report = finished
+    assert nights(report, "placebo") == ["refused"]
+    loss = {name: arm["loss"] for name, arm in report["packages"]["colours"]["arms"].items()}
+    assert loss["placebo"] != loss["frozen"]  # and is served all the same, so that it can be compared
+    assert loss["placebo"] > loss["nightly"]
+
+
+def test_on_the_first_day_every_arm_that_learns_is_the_frozen_one(finished: tuple[ReplaySettings, Any]):
+    first = finished[1]["curve"][0]
+    assert all(first[name] == first["frozen"] for name in ("gate", "nightly", "full", "placebo", "wrong"))
+    assert first["deltas"] != first["frozen"]
+
+
+def test_what_is_finished_is_not_done_again(finished: tuple[ReplaySettings, Any], monkeypatch: pytest.MonkeyPatch):
+    settings, report = finished
+    monkeypatch.setattr(replay_nights, "run_night", None)
+    before = lines(settings)
+    again = evaluate(settings, quiet)
+    assert lines(settings) == before
+    assert {**again, "settings": {}} == {**report, "settings": {}}
+
+
+class KilledError(Exception):
+    """The power went off."""
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_end(
+    finished: tuple[ReplaySettings, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    settings, report = finished
+    assert settings.out is not None
+    shutil.copytree(settings.out, tmp_path / "out")
+    resumed = replace(settings, out=tmp_path / "out")
+    whole = lines(resumed)
+    place = next(
+        number for number, line in enumerate(whole) if '"arm": "nightly", "day": 0, "found": {"status"' in line
+    )
+    kept = "\n".join(whole[:place]) + "\n" + whole[place][:40]  # killed while the end of a night was written down
+    (tmp_path / "out" / RESULTS_FILE).write_text(kept)
+    messages: list[str] = []
+
+    def killing(step: Progress) -> None:
+        messages.append(step.message)
+        if "full: train" in step.message:
+            raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(replay_nights, "run_night", None)  # that night is in its registry and is not run again
+        with pytest.raises(KilledError):
+            evaluate(resumed, killing)
+    again = evaluate(resumed, quiet)
+    colours = [report["packages"]["colours"]["arms"], again["packages"]["colours"]["arms"]]
+    assert colours[0]["nightly"] == colours[1]["nightly"]
+    assert colours[0]["full"]["loss"] == pytest.approx(colours[1]["full"]["loss"], abs=0.1)
+    assert nights(again, "placebo") == ["refused"]
+
+
+def test_progress_counts_up_to_the_end_with_an_estimate(settings: ReplaySettings, tmp_path: Path):
+    steps: list[Progress] = []
+    alone = replace(settings, packages=settings.packages[:1], arms=("frozen", "deltas"), requests=2, out=tmp_path)
+    report = evaluate(alone, steps.append)
+    assert [steps[0].done, steps[-1].done, steps[-1].total] == [0, 4, 4]
+    assert steps[-1].seconds_left == 0
+    assert list(report["arms"]) == ["frozen", "deltas"]
+    assert report["summary"]["seconds_per_night"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"arms": ("frozen", "best")}, "best"),
+        ({"arms": ("nightly",)}, "frozen has to be among them"),
+        ({"arms": ("frozen", "wrong")}, "add the arm nightly"),
+        ({"packages": ()}, "Nothing to replay"),
+        ({"adapter": "/nowhere"}, r"no metadata\.json"),
+    ],
+)
+def test_what_cannot_be_replayed_is_refused_at_once(settings: ReplaySettings, changes: dict[str, Any], told: str):
+    with pytest.raises(ArmsError, match=told):
+        evaluate(replace(settings, **changes), quiet)
+
+
+def test_a_quick_run_is_one_package_one_seed_and_two_days(settings: ReplaySettings):
+    quick = quick_settings(replace(settings, seeds=3, days=5))
+    assert (len(quick.packages), quick.seeds, quick.days, quick.humaneval) == (1, 1, 2, 0)
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    made = typer.Typer()
+    evaluation.register(made)
+    return made
+
+
+def arguments(settings: ReplaySettings, out: Path) -> list[str]:
+    return [
+        "eval", "replay", settings.packages[0], "--base", settings.base, "--adapter", "none", "--arm", "deltas",
+        "--arm", "gate", "--days", "2", "--hunks", "20", "--requests", "3", "--seeds", "1", "--old-lines", "0",
+        "--humaneval", "0", "--threads", "1", "--out", str(out),
+    ]  # fmt: skip
+
+
+def test_the_command_prints_one_json_object_and_progress_elsewhere(
+    app: typer.Typer, settings: ReplaySettings, tmp_path: Path
+):
+    done = CliRunner().invoke(app, [*arguments(settings, tmp_path), "--json"], catch_exceptions=False)
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    assert set(found["summary"]) >= SUMMARY
+    assert found["settings"]["histories"] == {"colours": ["1", "2", "3"]}
+    assert "4 of 4" in done.stderr
+
+
+def test_the_command_prints_tables_for_people(app: typer.Typer, settings: ReplaySettings, tmp_path: Path):
+    done = CliRunner().invoke(app, arguments(settings, tmp_path), catch_exceptions=False)
+    assert done.exit_code == 0
+    for told in (
+        "Learning curve",
+        "deltas: the same, and the newest",
+        "placebo_promotions",
+        "The simulated user accepts",
+    ):
+        assert told in done.stdout

@@ -7,8 +7,7 @@ before any night sees that day; all arms are asked the same; what is finished is
 import hashlib
 import json
 import platform
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +26,7 @@ from model.evaluation.human_eval import load_problems, single_line_cases
 from model.evaluation.replay_arms import ARMS, Arm, Served
 from model.evaluation.replay_history import days_of
 from model.evaluation.replay_nights import Night, Nights
+from model.evaluation.replay_pace import Pace, Tell
 from model.evaluation.replay_report import Results, report
 from model.evaluation.replay_requests import Ask, User, UserDay, ask_of
 from model.evaluation.replay_sources import Source, of_package, of_repository, old_packages, somebody_else, unique
@@ -85,19 +85,6 @@ def quick_settings(settings: ReplaySettings) -> ReplaySettings:
         requests=min(settings.requests, 8), night_seconds=min(settings.night_seconds, 30.0), minimum_regions=5,
         sft=replace(settings.sft, batch=2, epochs=1), old_lines=min(settings.old_lines, 6), humaneval=0,
     )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands. `seconds_left` is an estimate, None before there is anything to go by."""
-
-    done: int
-    total: int
-    message: str
-    seconds_left: float | None
-
-
-Tell = Callable[[Progress], None]
 
 
 def evaluate(settings: ReplaySettings, tell: Tell) -> dict[str, Any]:
@@ -159,7 +146,7 @@ class _Run:
             for source in sources
             for seed in range(settings.seeds)
         }
-        self._pace = _Pace(self._units(), store, tell)
+        self._pace = Pace(self._units(), store, tell)
 
     def go(self) -> None:
         """Do what is not done yet."""
@@ -339,40 +326,6 @@ class _Run:
                 if arm.trained and arm.name != "wrong"
             ]
         return found
-
-
-class _Pace:
-    """Tells how far a run is, and how long the rest may take: by the mean of what each kind of unit took here."""
-
-    def __init__(self, units: Sequence[Unit], store: Store, tell: Tell) -> None:
-        self._left = {unit for unit in units if unit not in store}
-        self._total = len(units)
-        self._tell = tell
-        self._spent: dict[str, list[float]] = {}
-        self._began = time.monotonic()
-
-    def of(self, unit: Unit) -> Callable[[str, int, int], None]:
-        """Reports from inside a unit."""
-        named = f"{unit.package or 'old tasks'}, seed {unit.seed}, day {unit.day + 1}, {unit.arm}"
-
-        def told(phase: str, done: int, total: int) -> None:
-            self._say(f"{named}: {phase} {done} of {total}" if total > 1 else f"{named}: {phase}")
-
-        return told
-
-    def finished(self, unit: Unit) -> None:
-        """One less."""
-        now = time.monotonic()
-        self._spent.setdefault(unit.kind, []).append(now - self._began)
-        self._began = now
-        self._left.discard(unit)
-        self._say(f"{unit.package or 'old tasks'}, seed {unit.seed}, day {unit.day + 1}, {unit.arm}: {unit.kind} done")
-
-    def _say(self, message: str) -> None:
-        means = {kind: sum(spent) / len(spent) for kind, spent in self._spent.items()}
-        guess = max(means.values(), default=0.0)
-        seconds = sum(means.get(unit.kind, guess) for unit in self._left)
-        self._tell(Progress(self._total - len(self._left), self._total, message, seconds if means else None))
 
 
 def _anchor(settings: ReplaySettings) -> Shipped | None:

@@ -11,7 +11,7 @@ from server.commands.models import DEFAULT_BASE, AsJson
 from server.commands.printing import err, out, print_json, print_table
 
 if TYPE_CHECKING:
-    from model.evaluation.replay_run import Progress
+    from model.evaluation.replay_pace import Progress
 
 _EVERY = 10.0  # seconds between two lines of progress inside a unit
 

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from model.evaluation import replay_nights
 from model.evaluation.completion_cases import Sizes
 from model.evaluation.replay_arms import NAMES
-from model.evaluation.replay_run import ArmsError, Progress, ReplaySettings, evaluate, quick_settings
+from model.evaluation.replay_pace import Progress
+from model.evaluation.replay_run import ArmsError, ReplaySettings, evaluate, quick_settings
 from model.evaluation.replay_store import RESULTS_FILE
 from model.training.sft import SftOptions
 from server.commands import evaluation

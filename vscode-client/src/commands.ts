@@ -11,6 +11,7 @@ import { eraseRecorded, exportRecorded, seeRecorded } from './consent/recorded';
 import { fixFinding } from './fixing';
 import type { Ghost } from './ghost/ghost';
 import type { Snooze } from './ghost/snooze';
+import { showInsights } from './insights/view';
 import { t } from './l10n';
 import { showMenu } from './menu';
 import type { SearchView } from './search/view';
@@ -40,6 +41,7 @@ export function registerCommands(parts: Parts): vscode.Disposable[] {
 		export: () => exportRecorded(session),
 		erase: () => eraseRecorded(session),
 		search: () => search.show(),
+		insights: () => showInsights(session),
 		night: () => night(session),
 		reindex: () => reindex(session),
 		fix: () => fixFinding(session),

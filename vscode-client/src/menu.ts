@@ -89,6 +89,7 @@ function actions(session: Session): Row[] {
 	return [
 		...(session.state.kind === 'failed' ? [{ label: `$(cloud-download) ${t('Install the server')}`, run: command('install') }] : []),
 		{ label: `$(search) ${t('Search by meaning')}`, run: command('search') },
+		{ label: `$(graph) ${t('Show insights')}`, run: command('insights') },
 		{ label: `$(record) ${t('Choose what is recorded')}`, run: command('consent') },
 		{ label: `$(debug-restart) ${t('Restart the server')}`, run: command('restart') },
 		{ label: `$(output) ${t('Show the output')}`, run: command('output') },

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Asked, consentPage } from '../src/consent/page';
 import { recordedText } from '../src/consent/recordedText';
+import { underTheme } from '../src/insights/page';
 import { searchPage } from '../src/search/page';
 import { escape, page } from '../src/views/page';
 
@@ -78,4 +79,11 @@ test('the record reads as a text, with secrets and lost texts said', () => {
 	assert.match(text, /b\.py:1: open/);
 	assert.match(text, /not kept/);
 	assert.match(recordedText(undefined, [], 200), /Nothing\./);
+});
+
+test('the page of plots takes the colours of the editor, and may run and load nothing', () => {
+	const html = underTheme('<!doctype html><html><head><style>body { color: black }</style></head><body>plots</body></html>');
+	assert.match(html, /<head><meta http-equiv="Content-Security-Policy" content="default-src 'none'/);
+	assert.match(html, /--vscode-foreground[^]*<\/head><body>plots/);
+	assert.match(underTheme('plots'), /default-src 'none'[^]*plots/);
 });

@@ -97,27 +97,34 @@ function choices({ root, consent }: Folder, number: number, bound: Bound): strin
 }
 
 function table({ places, days }: Asked): string {
-	const rows: [string, string][] = [
+	const rows: [what: string, place: string, note: string][] = [
 		[
 			t('A suggestion: its text, the lines around the cursor (up to 4,000 characters before and 1,000 behind it), and the pieces of other files that it was made from.'),
-			t('{0}, only where you allowed it; texts for {1} days', places.feedback, days),
+			places.feedback,
+			t('only where you allowed it; texts for {0} days', days),
 		],
 		[
 			t('What became of it: taken, changed, sent away, and what stands there a while later.'),
-			t('the same file; numbers stay until you erase them'),
+			'',
+			t('in the same file, until you erase it'),
 		],
 		[
 			t('Never: files that look like secrets (.env, keys, certificates). Passwords and tokens elsewhere are taken out before a text is stored.'),
+			'',
 			t('nowhere'),
 		],
 		[
 			t('The index for the search: names, words and numbers that stand for the meaning of your files. It is needed for the search, whatever you choose, and can be made again at any time.'),
 			places.index,
+			'',
 		],
-		[t('Logs: what the server did, and its faults.'), places.logs],
+		[t('Logs: what the server did, and its faults.'), places.logs, ''],
 	];
 	const head = `<tr><th>${escape(t('What'))}</th><th>${escape(t('Where'))}</th></tr>`;
-	const lines = rows.map(([what, where]) => `<tr><td>${escape(what)}</td><td><code>${escape(where)}</code></td></tr>`);
+	const lines = rows.map(([what, place, note]) => {
+		const where = [place && `<code>${escape(place)}</code>`, escape(note)].filter(Boolean).join('<br>');
+		return `<tr><td>${escape(what)}</td><td>${where}</td></tr>`;
+	});
 	return `<table><thead>${head}</thead><tbody>${lines.join('')}</tbody></table>`;
 }
 
@@ -129,6 +136,7 @@ fieldset { border: 1px solid var(--vscode-widget-border, var(--vscode-contrastBo
 .choice input:disabled + label { opacity: .6; }
 .note { border-left: 3px solid var(--vscode-textBlockQuote-border); background: var(--vscode-textBlockQuote-background); padding: .1rem 1rem; }
 table { border-collapse: collapse; width: 100%; }
+td:first-child { width: 60%; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .6rem .4rem 0; border-bottom: 1px solid var(--vscode-widget-border, #8884); }
 #said { min-height: 1.5em; font-weight: 600; }
 `;

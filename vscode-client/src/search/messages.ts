@@ -24,6 +24,12 @@ export interface Hit {
 	readonly matched: readonly string[];
 }
 
+/** The server's answer; `id` is that of this search. */
+export interface Found {
+	readonly id?: string;
+	readonly hits: readonly Hit[];
+}
+
 /** One result as it is shown. */
 export interface Row {
 	readonly key: string;
@@ -46,6 +52,7 @@ export type Told =
 	| {
 			readonly type: 'rows';
 			readonly number: number;
+			/** All of them: they take the place of what was shown before. */
 			readonly rows: readonly Row[];
 			readonly done: boolean;
 			readonly note: string;
@@ -53,6 +60,13 @@ export type Told =
 	  };
 
 const SHOWN_LINES = 4;
+const MOST = 60;
+
+/** Only what was asked for is sent. */
+export function question(query: string, filters: Filters): Record<string, string | number> {
+	const given = Object.entries(filters).filter(([, value]) => value.trim() !== '');
+	return { query, limit: MOST, ...Object.fromEntries(given) };
+}
 
 /** Which hit it is: one place is one result, however often it is found. */
 export function keyOf({ uri, range }: Hit): string {

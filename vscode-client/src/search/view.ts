@@ -7,9 +7,8 @@ import { t } from '../l10n';
 import type { Session } from '../start/session';
 import { indexInWords, type Status } from '../status';
 import { remember } from './history';
-import { type Filters, type Hit, keyOf, rowOf, type Said, type Told } from './messages';
+import { type Filters, type Found, type Hit, keyOf, question, rowOf, type Said, type Told } from './messages';
 import { searchPage } from './page';
-import { search } from './stages';
 
 export const VIEW = 'inkling.search';
 const HISTORY = 'searchHistory';
@@ -17,6 +16,7 @@ const HISTORY = 'searchHistory';
 export class SearchView implements vscode.WebviewViewProvider, vscode.Disposable {
 	private view: vscode.WebviewView | undefined;
 	private hits = new Map<string, Hit>();
+	private searched: string | undefined;
 	private asking: vscode.CancellationTokenSource | undefined;
 	private wanted = '';
 	private readonly mark = vscode.window.createTextEditorDecorationType({
@@ -80,26 +80,19 @@ export class SearchView implements vscode.WebviewViewProvider, vscode.Disposable
 		const history = remember(this.memory.get<string[]>(HISTORY, []), query);
 		await this.memory.update(HISTORY, history);
 		const { token } = asking;
-		const found = search(query, filters, async (question) => {
-			const answer = await this.session.request<{ hits: Hit[] }>('inkling/search', question, token);
-			return answer.hits;
-		});
-		try {
-			for await (const { hits, done } of found) {
-				if (token.isCancellationRequested) {
-					return;
-				}
-				for (const hit of hits) {
-					this.hits.set(keyOf(hit), hit);
-				}
-				const note = done ? await this.note() : '';
+		const show = ({ hits }: Found, done: boolean, note: string) => {
+			if (!token.isCancellationRequested) {
+				this.hits = new Map(hits.map((hit) => [keyOf(hit), hit]));
 				this.tell({ type: 'rows', number, rows: hits.map(rowOf), done, note, history });
 			}
+		};
+		try {
+			const early = (found: Found) => show(found, false, '');
+			const found = await this.session.requestInParts('inkling/search', question(query, filters), early, token);
+			this.searched = found.id;
+			show(found, true, await this.note());
 		} catch (error) {
-			if (!token.isCancellationRequested) {
-				const note = error instanceof Error ? error.message : String(error);
-				this.tell({ type: 'rows', number, rows: [], done: true, note, history });
-			}
+			show({ hits: [] }, true, error instanceof Error ? error.message : String(error));
 		}
 	}
 
@@ -129,6 +122,9 @@ export class SearchView implements vscode.WebviewViewProvider, vscode.Disposable
 		});
 		editor.revealRange(range, vscode.TextEditorRevealType.InCenterIfOutsideViewport);
 		editor.setDecorations(this.mark, isPreview ? [range] : []);
+		if (!isPreview && this.searched !== undefined) {
+			await this.session.execute('inkling.opened', this.searched, hit.uri, [...this.hits.keys()].indexOf(key));
+		}
 	}
 
 	private tell(told: Told): void {

@@ -2,6 +2,7 @@
  * The language client for one server: how it is started, what it is told first, and what happens when it ends.
  */
 
+import { randomUUID } from 'node:crypto';
 import { homedir } from 'node:os';
 import * as vscode from 'vscode';
 import {
@@ -10,6 +11,8 @@ import {
 	LanguageClient,
 	type LanguageClientOptions,
 	type Middleware,
+	ProgressType,
+	State,
 } from 'vscode-languageclient/node';
 import { environment } from './run';
 import type { Launch } from './server';
@@ -17,7 +20,9 @@ import type { Launch } from './server';
 /** Hooks into ghost text. */
 export type Watching = Pick<Middleware, 'provideInlineCompletionItems'>;
 
-export interface Ending {
+/** What the client tells its owner. */
+export interface Owner {
+	readonly entered: (state: 'starting' | 'running') => void;
 	/** True while this client is the one that is wanted. */
 	readonly mayRestart: () => boolean;
 	/** The server ended by itself after it had worked; resolves to true when it is time for a new one. */
@@ -29,7 +34,7 @@ export function makeClient(
 	settings: object,
 	output: vscode.LogOutputChannel,
 	watching: Watching,
-	ending: Ending,
+	owner: Owner,
 ): LanguageClient {
 	const options: LanguageClientOptions = {
 		documentSelector: [{ scheme: 'file' }, { scheme: 'untitled' }],
@@ -41,7 +46,7 @@ export function makeClient(
 		},
 		initializationFailedHandler: () => false, // the session says it
 		diagnosticPullOptions: { onChange: true, onSave: true },
-		errorHandler: errorHandler(() => client, ending),
+		errorHandler: errorHandler(() => client, owner),
 		middleware: watching,
 	};
 	const client: LanguageClient = new LanguageClient(
@@ -55,21 +60,32 @@ export function makeClient(
 		},
 		options,
 	);
+	client.onDidChangeState(({ newState }) => {
+		if (newState !== State.Stopped && newState !== State.StartFailed) {
+			owner.entered(newState === State.Running ? 'running' : 'starting');
+		}
+	});
 	return client;
 }
 
+/** Hear the parts of an answer; `partialResultToken` goes with the request. */
+export function listen<T>(client: LanguageClient, part: (early: T) => void) {
+	const partialResultToken = randomUUID();
+	return { partialResultToken, held: client.onProgress(new ProgressType<T>(), partialResultToken, part) };
+}
+
 /** A server that worked is restarted a few times; one that never worked, or is being ended, is left alone. */
-function errorHandler(owner: () => LanguageClient, ending: Ending): ErrorHandler {
+function errorHandler(client: () => LanguageClient, owner: Owner): ErrorHandler {
 	let worked = false;
 	let usual: ErrorHandler | undefined;
 	return {
 		error: (error, message, count) => {
-			usual ??= owner().createDefaultErrorHandler();
+			usual ??= client().createDefaultErrorHandler();
 			return usual.error(error, message, count);
 		},
 		closed: async () => {
-			worked ||= owner().isRunning();
-			const again = worked && ending.mayRestart() && (await ending.crashed());
+			worked ||= client().isRunning();
+			const again = worked && owner.mayRestart() && (await owner.crashed());
 			return { action: again ? CloseAction.Restart : CloseAction.DoNotRestart, handled: true };
 		},
 	};

@@ -6,9 +6,9 @@
  */
 
 import * as vscode from 'vscode';
-import { ExecuteCommandRequest, type LanguageClient, State } from 'vscode-languageclient/node';
+import type { LanguageClient } from 'vscode-languageclient/node';
 import { t } from '../l10n';
-import { makeClient, type Watching } from './client';
+import type { Watching } from './client';
 import { Crashes } from './crashes';
 import { locateServer } from './locate';
 import { isProblem, type Problem } from './problem';
@@ -114,9 +114,26 @@ export class Session {
 		return this.running().sendRequest<T>(method, params, token);
 	}
 
+	/** Ask the server; what it knows early comes to `part`, in the shape of the answer, which takes its place. */
+	async requestInParts<T>(
+		method: string,
+		params: object,
+		part: (early: T) => void,
+		token?: vscode.CancellationToken,
+	): Promise<T> {
+		const client = this.running();
+		const { listen } = await import('./client');
+		const { partialResultToken, held } = listen(client, part);
+		try {
+			return await client.sendRequest<T>(method, { ...params, partialResultToken }, token);
+		} finally {
+			held.dispose();
+		}
+	}
+
 	/** Run one of the server's commands. Rejects if it is not running. */
 	async execute<T>(command: string, ...args: unknown[]): Promise<T> {
-		return (await this.running().sendRequest(ExecuteCommandRequest.type, { command, arguments: args })) as T;
+		return (await this.running().sendRequest('workspace/executeCommand', { command, arguments: args })) as T;
 	}
 
 	/** The URI as the server knows the document. */
@@ -142,11 +159,13 @@ export class Session {
 		this.launched = launch;
 		this.output.info(`Starting ${[launch.command, ...launch.args, 'serve'].join(' ')} (${launch.origin})`);
 		this.sent = this.settings();
-		const client = makeClient(launch, nested(this.sent), this.output, this.watching, {
+		// Loaded only now, because it is most of the extension's code: the editor waits for an activation.
+		const { makeClient } = await import('./client');
+		const client: LanguageClient = makeClient(launch, nested(this.sent), this.output, this.watching, {
+			entered: (kind) => this.client === client && this.enter({ kind }),
 			mayRestart: () => this.client === client,
 			crashed: () => this.afterCrash(client),
 		});
-		client.onDidChangeState(({ newState }) => this.follow(client, newState));
 		this.client = client;
 		try {
 			await within(START_SECONDS, client.start());
@@ -158,14 +177,6 @@ export class Session {
 			return;
 		}
 		this.checkVersion(client);
-	}
-
-	private follow(client: LanguageClient, state: State): void {
-		if (this.client === client && state === State.Starting) {
-			this.enter({ kind: 'starting' });
-		} else if (this.client === client && state === State.Running) {
-			this.enter({ kind: 'running' });
-		}
 	}
 
 	private checkVersion(client: LanguageClient): void {

@@ -54,10 +54,29 @@ function askSoon(): void {
 	}
 }
 
-function add(row: Row): void {
+/** Show these rows; the one that one stands on stays where it is reached. */
+function show(shown: readonly Row[]): void {
+	const current = document.activeElement as HTMLElement | null;
+	const key = current?.closest('li')?.dataset['key'];
+	const items = shown.map(itemOf);
+	list.replaceChildren(...items);
+	const again = items.find((item) => item.dataset['key'] === key);
+	if (again !== undefined) {
+		again.ariaSelected = 'true';
+		again.focus();
+	} else if (key !== undefined) {
+		query.focus();
+	}
+	const reached = again ?? items[0];
+	if (reached !== undefined) {
+		reached.tabIndex = 0;
+	}
+}
+
+function itemOf(row: Row): HTMLElement {
 	const item = document.createElement('li');
 	item.role = 'option';
-	item.tabIndex = list.childElementCount === 0 ? 0 : -1;
+	item.tabIndex = -1;
 	item.ariaSelected = 'false';
 	item.dataset['key'] = row.key;
 	const title = document.createElement('b');
@@ -68,7 +87,7 @@ function add(row: Row): void {
 	const code = document.createElement('pre');
 	code.textContent = row.lines.join('\n');
 	item.append(title, place, code);
-	list.append(item);
+	return item;
 }
 
 function rows(): HTMLElement[] {
@@ -162,7 +181,7 @@ window.addEventListener('message', ({ data }: MessageEvent<Told>) => {
 		query.focus();
 		query.select();
 	} else if (data.number === number) {
-		data.rows.forEach(add);
+		show(data.rows);
 		const count = list.childElementCount;
 		const counted = count === 0 ? words.nothing : count === 1 ? words.one : words.many.replace('{0}', String(count));
 		said.textContent = data.done ? `${counted} ${data.note}`.trim() : words.asking;

@@ -22,7 +22,7 @@ from index.words import match_expression, query_words
 from inkling.errors import UserError
 
 MAX_WORDS = 64  # of a query
-MOST_PLACES = 25_000  # chunks that are scored for one query: what is everywhere costs much and says little
+MOST_PLACES = 15_000  # chunks that are scored for one query: what is everywhere costs much and says little
 WEIGHTS = "1.0, 4.0, 2.0"  # of text, names and path in BM25
 
 

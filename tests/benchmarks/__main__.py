@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import embedding, feedback, keystroke, responsiveness, runtimes, shapes, spinning
+from tests.benchmarks import embedding, feedback, keystroke, responsiveness, runtimes, search_scale, shapes, spinning
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "embedding": embedding.run,
@@ -11,6 +11,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "keystroke": keystroke.run,
     "responsiveness": responsiveness.run,
     "runtimes": runtimes.run,
+    "search_scale": search_scale.run,
     "shapes": shapes.run,
     "spinning": spinning.run,
 }

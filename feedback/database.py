@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 BUSY_SECONDS = 5.0
 MIGRATION_SECONDS = 60.0
 _WAL_RETRY_SECONDS = 0.02
+_LOG_BYTES = 32_000_000  # the write-ahead log is cut to this once it was written into the file
 _MIGRATION_KEY = 0x1A6B11A6  # any number that nobody else locks in this database
 
 Place = Path | str
@@ -113,7 +114,7 @@ def _engine(url: URL) -> Engine:
 def _on_connect(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # transactions are begun by _on_begin, not guessed by the driver
     _use_wal(connection)
-    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON", f"journal_size_limit={_LOG_BYTES}"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

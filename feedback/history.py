@@ -8,7 +8,6 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +165,7 @@ def statistics(database: Engine, selection: Selection = ALL) -> Statistics:
 
 def listing(database: Engine, selection: Selection = ALL, limit: int = 50) -> list[Entry]:
     """The newest entries first."""
-    return list(islice(read(database, *selection.conditions(), newest_first=True), limit))
+    return list(read(database, *selection.conditions(), newest_first=True, limit=limit))
 
 
 def show(database: Engine, id: str) -> Entry:
@@ -190,8 +189,9 @@ def explanation(database: Engine, id: str, version: int = VERSION) -> list[str]:
         return [f"There is no reward: {why}."]
     lines = explain(value)
     if version == VERSION:
-        alike = read(database, schema.suggestions.c.language == entry.language, newest_first=True)
-        others = [one for one in islice(alike, BASELINE_ENTRIES) if one.id != id]
+        same = schema.suggestions.c.language == entry.language
+        alike = read(database, same, newest_first=True, limit=BASELINE_ENTRIES)
+        others = [one for one in alike if one.id != id]
         lines += explain_advantage(advantages([entry, *others])[id])
     if entry.instead is not None:
         lines.append(f"written instead: {entry.instead!r}")

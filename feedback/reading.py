@@ -95,9 +95,11 @@ class Entry:
         return reward(Happened(self.outcome, self.text, self.rest, settled, self.survival, self.checks, shown), version)
 
 
-def read(engine: Engine, *conditions: ColumnElement[bool], newest_first: bool = False) -> Iterator[Entry]:
+def read(
+    engine: Engine, *conditions: ColumnElement[bool], newest_first: bool = False, limit: int | None = None
+) -> Iterator[Entry]:
     """The suggestions that meet all conditions (on the tables of `feedback.schema`), by the time of their offer."""
-    for ids in _pages(engine, conditions, newest_first):
+    for ids in _pages(engine, conditions, newest_first, limit):
         with engine.connect() as connection:
             yield from entries(connection, ids)
 
@@ -161,12 +163,15 @@ def with_facts() -> Select[str]:
     )
 
 
-def _pages(engine: Engine, conditions: Sequence[ColumnElement[bool]], newest_first: bool) -> Iterator[list[str]]:
+def _pages(
+    engine: Engine, conditions: Sequence[ColumnElement[bool]], newest_first: bool, limit: int | None
+) -> Iterator[list[str]]:
     """All ids first (they are short), then page by page: rows that are erased meanwhile are just not there."""
     s = schema.suggestions.c
     order = (s.at.desc(), s.id.desc()) if newest_first else (s.at, s.id)
     with engine.connect() as connection:
-        ids = [row[0] for row in connection.execute(with_facts().where(*conditions).order_by(*order))]
+        chosen = with_facts().where(*conditions).order_by(*order).limit(limit)
+        ids = [row[0] for row in connection.execute(chosen)]
     for start in range(0, len(ids), _PAGE):
         yield ids[start : start + _PAGE]
 

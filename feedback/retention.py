@@ -25,7 +25,7 @@ class Keep:
     """For how many days texts are kept (0: for ever), and how large the database may grow (0: as it likes)."""
 
     days: float = 180.0
-    megabytes: float = 1500.0
+    megabytes: float = 1800.0
 
 
 def prune(database: Engine, keep: Keep, now: float | None = None) -> int:
@@ -104,8 +104,12 @@ def _file_size(database: Engine) -> int:
 
 
 def _shrink(database: Engine) -> None:
+    """Give the space back. VACUUM writes the whole file into the log first, so that the log has to be emptied too."""
     connection = database.raw_connection()
     try:
-        connection.cursor().execute("VACUUM")
+        cursor = connection.cursor()
+        cursor.execute("VACUUM")
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        cursor.close()
     finally:
         connection.close()

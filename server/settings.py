@@ -102,7 +102,7 @@ class FeedbackSettings:
     survival_seconds: tuple[int, ...] = (5, 30, 120, 300, 600)
     database: str = ""
     texts_days: int = 180
-    most_megabytes: int = 1500
+    most_megabytes: int = 1800
     without_telemetry: Literal["off", "local"] = "off"
     trace: bool = False
 

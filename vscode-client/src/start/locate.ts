@@ -21,6 +21,7 @@ export async function locateServer(storage: string): Promise<Launch | Problem> {
 		path,
 		interpreter,
 		environment: path || interpreter ? undefined : await activeInterpreter(windows),
+		trusted: vscode.workspace.isTrusted,
 		privatePython: privatePython(storage, windows),
 		searchPath: process.env.PATH ?? '',
 		home: homedir(),

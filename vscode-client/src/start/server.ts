@@ -31,6 +31,8 @@ export interface Surroundings {
 	readonly interpreter: string;
 	/** The interpreter that is active for the workspace; undefined if there is none, or it may not be run. */
 	readonly environment: string | undefined;
+	/** The user trusts the workspace; until then its environment is not looked at. */
+	readonly trusted: boolean;
 	/** The interpreter of the environment that the extension makes, whether it is there or not. */
 	readonly privatePython: string;
 	readonly searchPath: string;
@@ -61,10 +63,13 @@ export function resolveServer(around: Surroundings): Launch | Problem {
 	if (around.isProgram(around.privatePython)) {
 		return interpreter(around.privatePython, 'private');
 	}
-	return {
-		problem: t('Inkling has no server yet. It runs on your own machine and can be installed for this editor alone.'),
-		mends: ['install', 'path', 'retry'],
-	};
+	const none = t('Inkling has no server yet. It runs on your own machine and can be installed for this editor alone.');
+	return around.trusted
+		? { problem: none, mends: ['install', 'path', 'retry'] }
+		: {
+				problem: `${none} ${t('The Python environment of this workspace is not looked at, because you do not trust the workspace.')}`,
+				mends: ['install', 'trust', 'path'],
+			};
 }
 
 function interpreter(command: string, origin: Origin): Launch {

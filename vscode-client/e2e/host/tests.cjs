@@ -1,0 +1,114 @@
+/**
+ * Runs inside the extension host of a real workbench, with the real API: what only shows there.
+ *
+ * `run` rejects if a test fails; what it prints with `console.log` reaches the terminal.
+ */
+
+const assert = require('node:assert/strict');
+const vscode = require('vscode');
+
+const ID = 'inkling.inkling';
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+async function until(what, probe, milliseconds = 60_000) {
+	for (const end = Date.now() + milliseconds; Date.now() < end; await pause(100)) {
+		const answer = await probe();
+		if (answer) {
+			return answer;
+		}
+	}
+	throw new Error(`no ${what} within ${milliseconds / 1000} s`);
+}
+
+async function session() {
+	return (await vscode.extensions.getExtension(ID).activate()).session;
+}
+
+const tests = {
+	async 'every command of the manifest is there'() {
+		await session();
+		const { commands } = vscode.extensions.getExtension(ID).packageJSON.contributes;
+		const known = new Set(await vscode.commands.getCommands(true));
+		assert.deepEqual(commands.map(({ command }) => command).filter((command) => !known.has(command)), []);
+	},
+
+	async 'the server runs, and is of the version of the extension'() {
+		const running = await session();
+		await until('server', () => running.state.kind === 'running', 120_000);
+		const { version } = vscode.extensions.getExtension(ID).packageJSON;
+		assert.equal(running.client.initializeResult.serverInfo.version.split('.', 2).join('.'), version.split('.', 2).join('.'));
+	},
+
+	async 'several wishes for a restart are one restart'() {
+		const running = await session();
+		const states = [];
+		const following = running.onChange(({ kind }) => states.push(kind));
+		await Promise.all([running.restart(), running.restart(), running.restart()]);
+		following.dispose();
+		assert.equal(states.filter((kind) => kind === 'stopped').length, 1);
+		assert.equal(running.state.kind, 'running');
+	},
+
+	async 'a setting that names nothing is a problem with a way out, and taking it back mends it'() {
+		const running = await session();
+		const configuration = vscode.workspace.getConfiguration('inkling');
+		const before = configuration.get('path');
+		await configuration.update('path', '/nowhere/inkling', vscode.ConfigurationTarget.Global);
+		await until('failure', () => running.state.kind === 'failed');
+		assert.match(running.state.problem.problem, /\/nowhere\/inkling/);
+		assert.deepEqual(running.state.problem.mends, ['path', 'retry']);
+		await configuration.update('path', before, vscode.ConfigurationTarget.Global);
+		await until('server', () => running.state.kind === 'running', 120_000);
+	},
+
+	async 'the editor never waits for the server: an activation ends before it runs'() {
+		const running = await session();
+		const ended = running.restart();
+		assert.notEqual(running.state.kind, 'failed');
+		await ended;
+	},
+
+	async 'findings arrive'() {
+		const folder = vscode.workspace.workspaceFolders[0].uri;
+		const document = await vscode.workspace.openTextDocument(vscode.Uri.joinPath(folder, 'main.py'));
+		await vscode.window.showTextDocument(document);
+		const found = await until('findings', () => {
+			const all = vscode.languages.getDiagnostics(document.uri);
+			return all.length > 0 && all;
+		});
+		assert.match(found[0].message, /imported but unused/);
+	},
+
+	async 'a language that is off gets nothing, and the status says why'() {
+		const running = await session();
+		const completion = vscode.workspace.getConfiguration('inkling.completion');
+		await completion.update('languagesOff', ['python'], vscode.ConfigurationTarget.Global);
+		await until('refusal', async () => {
+			await vscode.commands.executeCommand('inkling.client.trigger');
+			await pause(500);
+			return (await running.request('inkling/status')).lastRefusal?.reason === 'language_off';
+		});
+		await completion.update('languagesOff', undefined, vscode.ConfigurationTarget.Global);
+	},
+
+	async 'nothing is recorded unless it was chosen'() {
+		const { workspaces } = await (await session()).request('inkling/status');
+		assert.deepEqual(workspaces.map(({ consent }) => consent), ['off']);
+	},
+};
+
+exports.run = async () => {
+	let failed = 0;
+	for (const [name, test] of Object.entries(tests)) {
+		try {
+			await test();
+			console.log(`ok   ${name}`);
+		} catch (error) {
+			failed += 1;
+			console.log(`FAIL ${name}: ${error.message}`);
+		}
+	}
+	if (failed > 0) {
+		throw new Error(`${failed} of ${Object.keys(tests).length} tests failed`);
+	}
+};

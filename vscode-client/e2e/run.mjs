@@ -142,6 +142,7 @@ try {
 		await page.locator('.editor-instance .monaco-editor .view-lines').first().click();
 		await page.keyboard.press('Control+z');
 		await hands.saved('main.py', 'import os');
+		await page.keyboard.press('Control+j'); // the panel has done its part
 	});
 
 	let taken = '';

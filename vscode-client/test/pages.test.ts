@@ -70,13 +70,15 @@ test('every field of the search has a name for screen readers', () => {
 test('the record reads as a text, with secrets and lost texts said', () => {
 	const entries = [
 		{ id: 'abcdefabcdefabcdef', at: 0, path: 'a.py', line: 4, text: 'x = ```y```', outcome: { kind: 'accepted' }, redacted: true },
+		{ id: 'c', at: 0, path: 'c.py', line: 0, text: 'x', outcome: null, decision: { shown: false } },
 		{ id: 'b', at: 0, path: 'b.py', line: 0, text: null, outcome: null },
 	];
 	const text = recordedText('/code', entries, 200);
 	assert.match(text, /## a\.py:5: accepted/);
 	assert.match(text, /1970-01-01 00:00 UTC, abcdefabcdef, secrets taken out/);
 	assert.match(text, /^````$/m);
-	assert.match(text, /b\.py:1: open/);
+	assert.match(text, /b\.py:1: not decided yet/);
+	assert.match(text, /c\.py:1: made, but not shown/);
 	assert.match(text, /not kept/);
 	assert.match(recordedText(undefined, [], 200), /Nothing\./);
 });

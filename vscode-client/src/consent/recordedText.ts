@@ -12,6 +12,8 @@ export interface Entry {
 	readonly line: number;
 	readonly text: string | null;
 	readonly outcome: { readonly kind: string; readonly length?: number } | null;
+	/** What the gate decided. */
+	readonly decision?: { readonly shown: boolean } | null;
 	readonly redacted?: boolean;
 }
 
@@ -28,9 +30,9 @@ export function recordedText(root: string | undefined, entries: readonly Entry[]
 	return `${title}\n\n${count}\n\n${entries.map(section).join('\n')}`;
 }
 
-function section({ id, at, path, line, text, outcome, redacted }: Entry): string {
+function section({ id, at, path, line, text, outcome, decision, redacted }: Entry): string {
 	const when = new Date(at * 1000).toISOString().replace('T', ' ').slice(0, 16);
-	const became = outcome === null ? t('open') : outcome.kind;
+	const became = outcome?.kind ?? (decision?.shown === false ? t('made, but not shown') : t('not decided yet'));
 	const note = redacted ? `, ${t('secrets taken out')}` : '';
 	const longest = Math.max(2, ...[...(text ?? '').matchAll(/`+/g)].map(([marks]) => marks.length));
 	const fence = '`'.repeat(longest + 1);

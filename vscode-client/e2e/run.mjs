@@ -92,7 +92,7 @@ try {
 		return tip();
 	});
 
-	await step('the extension is activated in less than 150 ms', async () => {
+	await step('the activation is measured; on a quiet machine it takes less than 150 ms', async () => {
 		await hands.command('Developer: Show Running Extensions');
 		const row = page.locator('.runtime-extensions-editor .monaco-list-row', { hasText: 'Inkling' }).first();
 		await row.waitFor();

@@ -4,6 +4,8 @@
  * Pure. A word of the server that is not known here is shown as it came, so that a newer server can say more.
  */
 
+import { t } from './l10n';
+
 export interface ModelStatus {
 	readonly state: 'off' | 'idle' | 'loading' | 'ready' | 'failed';
 	readonly base: string;
@@ -39,35 +41,36 @@ export interface Line {
 /** Everything the status says; `now` is in milliseconds. */
 export function describe(status: Status, now: number): Line[] {
 	const lines: Line[] = [
-		{ label: '$(chip) Model', detail: modelInWords(status.model) },
+		{ label: `$(chip) ${t('Model')}`, detail: modelInWords(status.model) },
 		{
-			label: '$(layers) Adapter',
-			detail: status.model.adapter ?? 'none: no night has found a better one yet',
+			label: `$(layers) ${t('Adapter')}`,
+			detail: status.model.adapter ?? t('none: no night has found a better one yet'),
 		},
 	];
 	if (status.workspaces.length === 0) {
-		lines.push({ label: '$(folder) Folder', detail: 'none is open, so there is nothing to index or record' });
+		lines.push({ label: `$(folder) ${t('Folder')}`, detail: t('none is open, so there is nothing to index or record') });
 	}
 	for (const folder of status.workspaces) {
-		const name = status.workspaces.length > 1 ? ` of ${nameOf(folder.root)}` : '';
+		const of = (what: string, whatOf: (name: string) => string) =>
+			status.workspaces.length > 1 ? whatOf(nameOf(folder.root)) : what;
 		lines.push(
-			{ label: `$(search) Index${name}`, detail: indexInWords(folder.index) },
-			{ label: `$(record) Recorded${name}`, detail: consentInWords(folder.consent) },
+			{ label: `$(search) ${of(t('Index'), (name) => t('Index of {0}', name))}`, detail: indexInWords(folder.index) },
+			{ label: `$(record) ${of(t('Recorded'), (name) => t('Recorded of {0}', name))}`, detail: consentInWords(folder.consent) },
 		);
 	}
 	if (!status.trusted) {
 		lines.push({
-			label: '$(shield) Not trusted',
-			detail: 'linters that run programs of this workspace stay off until you trust it',
+			label: `$(shield) ${t('Not trusted')}`,
+			detail: t('linters that run programs of this workspace stay off until you trust it'),
 		});
 	}
 	if (status.lastRefusal !== null) {
 		lines.push({
-			label: '$(comment-unresolved) Nothing was offered',
+			label: `$(comment-unresolved) ${t('Nothing was offered')}`,
 			detail: `${ago(now / 1000 - status.lastRefusal.at)}: ${status.lastRefusal.detail || status.lastRefusal.reason}`,
 		});
 	}
-	return [...lines, ...status.told.map((problem) => ({ label: '$(warning) Problem', detail: problem }))];
+	return [...lines, ...status.told.map((problem) => ({ label: `$(warning) ${t('Problem')}`, detail: problem }))];
 }
 
 /** True while it is worth asking again soon. */
@@ -78,14 +81,14 @@ export function isWarmingUp(model: ModelStatus): boolean {
 export function modelInWords(model: ModelStatus): string {
 	switch (model.state) {
 		case 'ready':
-			return `${model.base} is ready${model.runtime ? ` (${model.runtime})` : ''}`;
+			return model.runtime ? t('{0} is ready ({1})', model.base, model.runtime) : t('{0} is ready', model.base);
 		case 'idle':
 		case 'loading':
-			return `${model.base} is being loaded`;
+			return t('{0} is being loaded', model.base);
 		case 'off':
-			return `there is none: run \`inkling models pull ${model.base}\` in a terminal, then restart the server`;
+			return t('there is none: run `inkling models pull {0}` in a terminal, then restart the server', model.base);
 		case 'failed':
-			return `${model.base} could not be loaded: ${model.error ?? 'the log says why'}`;
+			return t('{0} could not be loaded: {1}', model.base, model.error ?? t('the log says why'));
 		default:
 			return String(model.state);
 	}
@@ -95,24 +98,25 @@ export function indexInWords(index: IndexStatus): string {
 	if (index.error) {
 		return index.error;
 	}
-	const total = index.total ? ` ${index.done ?? 0} of ${index.total}` : '';
-	const left = typeof index.seconds_left === 'number' ? `, about ${Math.ceil(index.seconds_left)} s left` : '';
+	const total = index.total ? ` ${t('{0} of {1}', index.done ?? 0, index.total)}` : '';
+	const left = typeof index.seconds_left === 'number' ? `, ${t('about {0} s left', Math.ceil(index.seconds_left))}` : '';
 	switch (index.phase) {
 		case 'off':
-			return 'switched off (inkling.index.enabled)';
+			return t('switched off (inkling.index.enabled)');
 		case 'starting':
-			return 'is being started';
+			return t('is being started');
 		case 'walk':
-			return `looking for files${total}${left}`;
+			return `${t('looking for files')}${total}${left}`;
 		case 'chunk':
-			return `reading files${total}${left}`;
+			return `${t('reading files')}${total}${left}`;
 		case 'embed':
-			return `learning what they mean${total}${left}`;
+			return `${t('learning what they mean')}${total}${left}`;
 		case 'waiting':
-			return 'another window is building it';
+			return t('another window is building it');
 		case 'ready': {
-			const files = index.files === undefined ? '' : `, ${index.files} ${index.files === 1 ? 'file' : 'files'}`;
-			return index.ready === 'words' ? `ready for search by words${files}` : `ready${files}`;
+			const counted = index.files === 1 ? t('1 file') : t('{0} files', index.files ?? 0);
+			const files = index.files === undefined ? '' : `, ${counted}`;
+			return `${index.ready === 'words' ? t('ready for search by words') : t('ready')}${files}`;
 		}
 		default:
 			return `${index.phase}${total}${left}`;
@@ -122,11 +126,11 @@ export function indexInWords(index: IndexStatus): string {
 export function consentInWords(consent: string): string {
 	switch (consent) {
 		case 'off':
-			return 'nothing';
+			return t('nothing');
 		case 'local':
-			return 'suggestions and what became of them, on this machine only';
+			return t('suggestions and what became of them, on this machine only');
 		case 'team':
-			return "suggestions and what became of them, also for the team's service";
+			return t("suggestions and what became of them, also for the team's service");
 		default:
 			return consent;
 	}
@@ -134,10 +138,10 @@ export function consentInWords(consent: string): string {
 
 function ago(seconds: number): string {
 	if (seconds < 60) {
-		return 'just now';
+		return t('just now');
 	}
 	const minutes = Math.round(seconds / 60);
-	return minutes < 60 ? `${minutes} min ago` : `${Math.round(minutes / 60)} h ago`;
+	return minutes < 60 ? t('{0} min ago', minutes) : t('{0} h ago', Math.round(minutes / 60));
 }
 
 function nameOf(root: string): string {

@@ -103,5 +103,6 @@ test('offline, a full disk, no venv and a wrong source are told apart', () => {
 	assert.match(why('OSError: [Errno 28] No space left on device'), /disk is full/);
 	assert.match(why('The virtual environment was not created: ensurepip is not available'), /venv package/);
 	assert.match(why('ERROR: No matching distribution found for x'), /inkling\.install\.source/);
+	assert.match(why("ERROR: Directory '/x[cpu]' is not installable. Neither 'setup.py' nor"), /inkling\.install\.source/);
 	assert.match(why('something else'), /the output says why/);
 });

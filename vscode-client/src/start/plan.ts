@@ -77,7 +77,7 @@ const SIGNS: readonly [RegExp, () => string][] = [
 		() => t('This Python cannot make environments: install its venv package (on Debian and Ubuntu, python3-venv).'),
 	],
 	[
-		/Could not find a version that satisfies|No matching distribution|is not a valid editable|does not appear to be a Python project|Invalid requirement|does not exist/i,
+		/Could not find a version that satisfies|No matching distribution|is not a valid editable|does not appear to be a Python project|is not installable|Invalid requirement|does not exist/i,
 		() => t('pip finds no Inkling there: check inkling.install.source.'),
 	],
 	[/Permission denied|EACCES|Access is denied/i, () => t('A folder could not be written: permission was denied.')],

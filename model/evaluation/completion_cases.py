@@ -12,7 +12,6 @@ from itertools import zip_longest
 from inkling.errors import UserError
 from model.completion import CompletionRequest
 from model.document import Document
-from model.evaluation.cache_units import Imported, imports_of
 from model.evaluation.completion_spans import TASKS, Span, Task, spans
 from model.evaluation.document_choice import LARGEST_FILE, DocumentChoice
 from model.evaluation.packages import SourcePackage
@@ -80,7 +79,6 @@ class CompletionCase:
 class _File:
     path: str
     text: str
-    imports: tuple[Imported, ...]
 
 
 def make_cases(
@@ -115,11 +113,7 @@ class _Places:
         self._seed = f"{seed} {package}"
         readable = {path: text for path, text in package.files.items() if len(text) <= LARGEST_FILE}
         self._choice = DocumentChoice(layout, sizes.document, sizes.whole)
-        self._files = [
-            _File(path, text, imports_of(path, text, package.files))
-            for path, text in sorted(readable.items())
-            if len(text) >= _SMALLEST
-        ]
+        self._files = [_File(path, text) for path, text in sorted(readable.items()) if len(text) >= _SMALLEST]
 
     def cases(self, task: Task) -> Iterator[CompletionCase]:
         """One per file, then another one per file, and so on, while there are any."""
@@ -141,7 +135,7 @@ class _Places:
         if not suffix.strip() or len(self._layout.tokens.encode(middle)) > LONGEST:
             return None
         line = prefix.count("\n") + 1
-        documents = self._choice.choose(self._package.files, file.path, file.text, file.imports, line, draw)
+        documents = self._choice.choose(self._package.files, file.path, file.text, line, draw)
         if not documents:
             return None
         copied = any(middle.strip() in document.text for document in documents)

@@ -24,19 +24,20 @@ class DocumentChoice:
         self._longest = longest
         self._room = room
         self._units = lru_cache(maxsize=4096)(lambda path, text: units_of(path, text, layout.tokens, longest))
+        self._imports = lru_cache(maxsize=4096)(_imports)
 
     def choose(
-        self, files: Mapping[str, str], path: str, own: str, imports: Sequence[Imported], line: int, draw: random.Random
+        self, files: Mapping[str, str], path: str, own: str, line: int, draw: random.Random
     ) -> tuple[Document, ...]:
         """Units that define what is imported above `line` (from 1), the rest of those files, then other files.
 
-        `files` are those of the package as they are now, `own` is the text of the cursor's file at `path`, `imports`
-        what it imports of the others.
+        `files` are those of the package as they are now, `own` is the text of the cursor's file at `path`.
         """
+        there = frozenset(files)
         others = {
             name: text for name, text in files.items() if name != path and text != own and len(text) <= LARGEST_FILE
         }
-        above = [imported for imported in imports if imported.line < line and imported.path in files]
+        above = [imported for imported in self._imports(path, own, there) if imported.line < line]
         rest = sorted(set(others) - {imported.path for imported in above})
         draw.shuffle(rest)
         return self._fitting(self._wanted(files, others, above, rest))
@@ -50,7 +51,7 @@ class DocumentChoice:
             return self._units(path, others[path]) if path in others else ()
 
         for imported in above:
-            for path, name in _origins(files, imported):
+            for path, name in self._origins(files, imported):
                 yield from (unit for unit in units(path) if name in unit.defines)
         named = dict.fromkeys(imported.path for imported in above)
         for around in zip_longest(*(units(path) for path in named)):
@@ -72,10 +73,14 @@ class DocumentChoice:
                 break
         return tuple(found)
 
+    def _origins(self, files: Mapping[str, str], imported: Imported) -> Iterator[tuple[str, str]]:
+        """Where the imported names may be defined: in the file, or in one that this file imports them from."""
+        path = imported.path
+        through = self._imports(path, files[path], frozenset(files)) if imported.names else ()
+        for name in imported.names:
+            yield path, name
+            yield from ((other.path, name) for other in through if name in other.names)
 
-def _origins(files: Mapping[str, str], imported: Imported) -> Iterator[tuple[str, str]]:
-    """Where the imported names may be defined: in the file, or in one that this file imports them from."""
-    through = imports_of(imported.path, files[imported.path], files) if imported.names else ()
-    for name in imported.names:
-        yield imported.path, name
-        yield from ((other.path, name) for other in through if name in other.names)
+
+def _imports(path: str, text: str, files: frozenset[str]) -> tuple[Imported, ...]:
+    return imports_of(path, text, dict.fromkeys(files, ""))

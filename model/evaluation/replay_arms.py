@@ -43,7 +43,7 @@ class Arm:
 ARMS = (
     Arm("frozen", False, True, "the base with what is shipped"),
     Arm("deltas", False, True, "the same, and the newest edits as one document more: memory without training"),
-    Arm("gate", False, False, "frozen, the gate fitted every night on the days before"),
+    Arm("gate", False, False, "frozen, the gate fitted every night on the days before, of all packages"),
     Arm("nightly", True, True, "a night after each day; served is what the nights promoted"),
     Arm("full", True, True, "trained each night on all days before; served without being asked whether it is better"),
     Arm("placebo", True, True, "nights on shuffled targets; served although they are not promoted"),

@@ -6,7 +6,7 @@ shown, as a real one would; where those are too few, or it tells them no better,
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from model.completion import Completion
 from model.evaluation.replay_user import Answer
@@ -27,18 +27,26 @@ def rule_margin(found: Mapping[str, float]) -> float:
     return _margin(rule_probability(found), found)
 
 
-def judged(days: Sequence[Sequence[Answer]]) -> list[list[Answer]]:
-    """The answers of the frozen model, day by day, as a gate judges them that is fitted again every night."""
-    found: list[list[Answer]] = []
-    seen: list[Seen] = []
-    for day in days:
-        gate = fit(seen)
-        found.append([_judged(answer, gate) if isinstance(gate, FittedGate) else answer for answer in day])
-        seen += [
-            Seen(len(seen) + number, answer.features, 1.0, answer.accepted)
-            for number, answer in enumerate(answer for answer in day if answer.shown)
-        ]
+def judged(users: Sequence[Sequence[Sequence[Answer]]]) -> list[list[list[Answer]]]:
+    """Answers of the frozen model, by user and day, as a gate judges them that is fitted again every night.
+
+    It is fitted on the earlier days of all these users, as a team's would be: one of them alone makes few decisions.
+    """
+    found: list[list[list[Answer]]] = [[] for _ in users]
+    for number in range(max(len(days) for days in users)):
+        gate = fit([seen for days in users for seen in _seen(days[:number])])
+        for days, mine in zip(users, found, strict=True):
+            for day in days[number : number + 1]:
+                mine.append([_judged(answer, gate) if isinstance(gate, FittedGate) else answer for answer in day])
     return found
+
+
+def _seen(days: Sequence[Sequence[Answer]]) -> Iterator[Seen]:
+    """The decisions of these days that a gate may learn from. The days of several users run side by side."""
+    for number, day in enumerate(days):
+        for place, answer in enumerate(day):
+            if answer.shown:
+                yield Seen(number + place / len(day), answer.features, 1.0, answer.accepted)
 
 
 def _judged(answer: Answer, gate: FittedGate) -> Answer:

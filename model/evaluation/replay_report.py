@@ -97,9 +97,17 @@ def _by_arm(results: Results) -> dict[str, dict[User, Days]]:
         for package, seed in results.days:
             if (package, seed, arm.name) in results.answers:
                 found.setdefault(arm.name, {})[package, seed] = results.answers[package, seed, arm.name]
-            elif arm.name == "gate" and results.gate:
-                days = judged(results.answers[package, seed, "frozen"])
-                found.setdefault(arm.name, {})[package, seed] = days
+        if arm.name == "gate" and results.gate:
+            found[arm.name] = _gated(found["frozen"])
+    return found
+
+
+def _gated(frozen: Mapping[User, Days]) -> dict[User, Days]:
+    """The frozen model's days under gates of their own, those of a seed together."""
+    found: dict[User, Days] = {}
+    for seed in sorted({seed for _, seed in frozen}):
+        users = [user for user in frozen if user[1] == seed]
+        found |= dict(zip(users, judged([frozen[user] for user in users]), strict=True))
     return found
 
 

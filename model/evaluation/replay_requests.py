@@ -16,7 +16,6 @@ from feedback.examples import Example
 from feedback.records import ContextDocument
 from model.completion import CompletionRequest
 from model.document import Document
-from model.evaluation.cache_units import imports_of
 from model.evaluation.completion_cases import CompletionCase, Sizes
 from model.evaluation.document_choice import DocumentChoice
 from model.evaluation.replay_history import Day, Hunk, Snapshot
@@ -109,8 +108,7 @@ class User:
         return found
 
     def _documents(self, hunk: Hunk, draw: random.Random) -> tuple[Document, ...]:
-        imports = imports_of(hunk.path, hunk.whole, hunk.files)
-        return self._choice.choose(hunk.files, hunk.path, hunk.whole, imports, hunk.first_line, draw)
+        return self._choice.choose(hunk.files, hunk.path, hunk.whole, hunk.first_line, draw)
 
     def _recent(self, written: Sequence[Hunk], now: Hunk) -> Document | None:
         """The newest edits that fit into one document, the newest at its end, without what stands above anyway."""

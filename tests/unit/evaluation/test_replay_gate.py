@@ -38,12 +38,12 @@ def test_the_margin_is_above_zero_where_the_rule_shows():
 
 def test_few_decisions_change_nothing():
     days = [day(LEAST_DECISIONS // 2, 1), day(20, 2)]
-    assert judged(days) == days
+    assert judged([days]) == [days]
 
 
 def test_a_gate_that_was_fitted_tells_good_offers_from_bad_ones():
     days = [day(2 * LEAST_DECISIONS, 1), day(50, 2)]
-    first, second = judged(days)
+    ((first, second),) = judged([days])
     assert first == days[0]
     sure = [one.margin for one in second if one.features["first_logprob"] > -1]
     unsure = [one.margin for one in second if one.features["first_logprob"] < -1]
@@ -51,6 +51,15 @@ def test_a_gate_that_was_fitted_tells_good_offers_from_bad_ones():
     assert {one.margin for one in days[1]} == {days[1][0].margin}
 
 
+def test_a_team_learns_together_but_never_from_the_same_day():
+    few = LEAST_DECISIONS // 2 + 20
+    one, other = [day(few, 1), day(50, 2), day(9, 5)], [day(few, 3), day(50, 4)]
+    (first, second, third), _ = judged([one, other])
+    assert first == one[0]
+    assert second != one[1]
+    assert third != one[2]
+
+
 def test_what_was_hidden_taught_nothing():
     days = [day(2 * LEAST_DECISIONS, 1, shown=False), day(50, 2)]
-    assert judged(days) == days
+    assert judged([days]) == [days]

@@ -109,7 +109,7 @@ def evaluate(settings: ReplaySettings, tell: Tell) -> dict[str, Any]:
         run = _Run(settings, folder, anchor, sources, store, tell)
         run.go()
         found = report(run.results())
-    made = {"rule": RULE, "results": str(out), **described, **_machine(run)}
+    made = {"rule": RULE, "results": str(out), **described, **_machine(run), "trained_on": _known(anchor, sources)}
     plain: dict[str, Any] = without_nan({**found, "settings": made})
     return plain
 
@@ -350,6 +350,15 @@ def _described(settings: ReplaySettings, anchor: Shipped | None, sources: Sequen
         "histories": {source.name: source.versions for source in sources},
         "inkling": _version("inkling"),
     }
+
+
+def _known(anchor: Shipped | None, sources: Sequence[Source]) -> list[str]:
+    """The packages that the adapter under all arms was trained on: figures of theirs prove little."""
+    if anchor is None:
+        return []
+    record = json.loads((anchor.folder / METADATA_FILE).read_text(encoding="utf-8"))
+    corpus = {package["name"] for package in record.get("corpus", ()) if not package.get("held_out")}
+    return [source.name for source in sources if source.name in corpus]
 
 
 def _machine(run: _Run) -> dict[str, Any]:

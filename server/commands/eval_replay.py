@@ -89,6 +89,8 @@ def replay(
     )  # fmt: skip
     found = evaluate(quick_settings(settings) if quick else settings, _Lines())
     print_json(found) if as_json else _print(found)
+    if trained := found["settings"]["trained_on"]:
+        err.print(f"The adapter was trained on {', '.join(trained)}: their figures prove little.", markup=False)
     if plot is not None:
         draw(found, plot)
         err.print(f"The plot is in {plot}.", highlight=False, markup=False)
@@ -107,7 +109,7 @@ class _Lines:
             return
         self._done, self._told = step.done, now
         left = "" if step.seconds_left is None else f", about {_duration(step.seconds_left)} left"
-        err.print(f"{step.done} of {step.total}{left}: {step.message}", highlight=False, markup=False)
+        err.print(f"{step.done} of {step.total}{left}: {step.message}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _print(found: Mapping[str, Any]) -> None:

@@ -91,9 +91,13 @@ class Store:
         try:
             there = json.loads(file.read_text(encoding="utf-8"))
         except ValueError:
-            there = None
-        if there != plain:
-            raise ResultsError(f"{self.folder} holds the results of other settings. Choose another --out, or empty it.")
+            there = {}
+        other = sorted(name for name in {*plain, *there} if plain.get(name) != there.get(name))
+        if other:
+            raise ResultsError(
+                f"{self.folder} holds the results of other settings ({', '.join(other)}). Choose another --out, or "
+                "empty it."
+            )
 
     def _read(self) -> None:
         """What is there. A last line that was cut off is taken away, so that the next one starts anew."""

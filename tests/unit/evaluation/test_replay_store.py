@@ -47,7 +47,7 @@ def test_other_settings_need_another_folder(tmp_path: Path):
         pass
     with Store(tmp_path, {"sizes": (1, 2)}):
         pass
-    with pytest.raises(ResultsError, match="other settings"), Store(tmp_path, {"sizes": (1, 3)}):
+    with pytest.raises(ResultsError, match=r"other settings \(sizes\)"), Store(tmp_path, {"sizes": (1, 3)}):
         pass
 
 

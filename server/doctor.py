@@ -133,7 +133,7 @@ def onnx_runtime() -> Check:
             "onnx runtime",
             "warn",
             "not installed: the model runs on torch alone",
-            f"{pip} install 'inkling[cpu]' (or 'inkling[gpu]' where there is an NVIDIA card)",
+            f"{pip} install onnxruntime (or onnxruntime-gpu where there is an NVIDIA card)",
         )
     return Check("onnx runtime", "ok", there[0])
 

@@ -120,7 +120,7 @@ def _run(
     cancelled: Callable[[], bool],
 ) -> "Verdict":
     if find_spec("peft") is None:
-        raise NightError("Training needs packages that are not installed: pip install 'inkling[night]'.")
+        raise NightError("Training needs packages that are not installed: pip install peft accelerate.")
     from model.training.night import run_night
     from model.training.night_data import NightOptions
 

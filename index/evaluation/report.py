@@ -14,7 +14,7 @@ class NoPlotError(UserError):
 def require_plot(path: Path) -> None:
     """Raises NoPlotError before anything is measured for a plot that could not be drawn."""
     if find_spec("matplotlib") is None:
-        raise NoPlotError("A plot needs matplotlib. Run `pip install 'inkling[eval]'`, or leave --plot out.")
+        raise NoPlotError("A plot needs matplotlib. Run `pip install matplotlib`, or leave --plot out.")
     if not path.resolve().parent.is_dir():
         raise NoPlotError(f"Expected a folder for the plot, found none at {path.resolve().parent}.")
 

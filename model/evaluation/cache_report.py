@@ -207,7 +207,7 @@ def require_plot(target: Path) -> None:
     from importlib.util import find_spec
 
     if find_spec("matplotlib") is None:
-        raise NoPlotError("--plot needs matplotlib: `pip install 'inkling[eval]'`, or leave --plot out.")
+        raise NoPlotError("--plot needs matplotlib: `pip install matplotlib`, or leave --plot out.")
     if not target.resolve().parent.is_dir():
         raise NoPlotError(f"--plot needs a folder that is there: {target.resolve().parent} is not.")
 

@@ -274,6 +274,7 @@ def plot(found: Mapping[str, Any], target: Path) -> None:
         points = [(row["day"], row[name]["kept_per_request"]) for row in found["curve"]]
         measured = [(day, value) for day, value in points if value is not None]
         right.plot([day for day, _ in measured], [value for _, value in measured], "o-", label=name)
+    right.set_xticks([row["day"] for row in found["curve"]])
     right.set_xlabel("day")
     right.set_ylabel("kept characters per request")
     right.legend(fontsize=8)

@@ -50,7 +50,7 @@ class OnnxRuntime:
                 import onnxruntime  # noqa: F401  (slow, and may be missing)
             except ImportError as error:
                 raise NoOnnxRuntimeError(
-                    "onnxruntime is not installed: `pip install 'inkling[cpu]'`, or set inkling.model.runtime to torch."
+                    "onnxruntime is not installed: `pip install onnxruntime`, or set inkling.model.runtime to torch."
                 ) from error
             import onnx  # noqa: F401  (slow)
         self.shape: ModelShape = read_shape(folder)

@@ -53,7 +53,7 @@ def replay(
     results: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Results and adapters; default: in the cache folder.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Write a PNG there (needs inkling[eval]).")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Write a PNG there (needs matplotlib).")] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="One history, one seed, two days, tiny. Its figures mean little.")
     ] = False,

@@ -30,7 +30,7 @@ def search(
     embedding: Annotated[str, typer.Option("--embedding", help="Embedding weights.")] = DEFAULT_EMBEDDING,
     threads: Annotated[int, typer.Option("--threads", min=0, help="For both encoders; 0: all cores.")] = 0,
     seed: Annotated[int, typer.Option("--seed", help="Chooses the questions.")] = 0,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Write a PNG there (needs inkling[eval]).")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Write a PNG there (needs matplotlib).")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure search: docstrings ask for their functions, commit messages for their files, all arms in one run.

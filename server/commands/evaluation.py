@@ -82,7 +82,7 @@ def cache(
     gguf: Annotated[
         Path | None, typer.Option("--gguf", help="For llama.cpp; default: the file the default base was made from.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Write a PNG there (needs inkling[eval]).")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Write a PNG there (needs matplotlib).")] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Tiny sizes, to see that it runs. Its figures mean little.")
     ] = False,

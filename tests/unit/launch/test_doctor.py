@@ -59,11 +59,11 @@ def test_one_onnx_runtime_is_fine(monkeypatch: pytest.MonkeyPatch, only: str) ->
     assert doctor.onnx_runtime().state == "ok"
 
 
-def test_no_onnx_runtime_is_a_warning_that_names_the_extras(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_onnx_runtime_is_a_warning_that_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     _versions(monkeypatch)
     check = doctor.onnx_runtime()
     assert check.state == "warn"
-    assert "inkling[cpu]" in check.mend
+    assert "install onnxruntime (or onnxruntime-gpu" in check.mend
 
 
 def test_a_package_that_is_too_old_is_a_failure() -> None:

@@ -98,10 +98,10 @@ def test_feedback_is_counted_listed_shown_exported_and_erased(tmp_path: Path):
 
     assert json.loads(inkling("feedback", "stats", "--json").stdout)["outcomes"] == {"accepted": 3}
     assert [row["id"] for row in json.loads(inkling("feedback", "list", "--json").stdout)] == ["id2", "id1", "id0"]
-    assert "retained characters" in inkling("feedback", "show", "id1").stdout
+    assert "retention: " in inkling("feedback", "show", "id1").stdout
     assert len(inkling("feedback", "export").stdout.splitlines()) == 3
     assert inkling("feedback", "erase").returncode == 2
-    assert "1 erased" in inkling("feedback", "erase", "--path", "1.py", "--yes").stderr
+    assert "1 suggestions" in inkling("feedback", "erase", "--path", "1.py", "--yes").stderr
     assert json.loads(inkling("feedback", "stats", "--json").stdout)["suggestions"] == 2
 
 

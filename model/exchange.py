@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from inkling.errors import UserError
 from model.adapters import CONFIG_FILE, WEIGHTS_FILE, Adapter, Registry, check_folder
 from model.checkpoint import load_tensors
-from model.lora import deltas
+from model.lora import PREFIX, matrices
 from model.shape import ModelShape, read_shape
 
 Form = Literal["peft", "merged", "gguf"]
 FORMS: tuple[Form, ...] = ("peft", "merged", "gguf")
-_PREFIX = "base_model.model."
 _COPIED = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 _PRE_TOKENIZERS = {"qwen2": "qwen2", "qwen3": "qwen2"}
 _GGUF_KINDS = {"normal": 1, "control": 3}
@@ -55,7 +54,7 @@ def export(base_folder: Path, adapters: Sequence[Path], form: Form, target: Path
 def import_adapter(source: Path, *, base: str, base_folder: Path, registry: Registry, name: str | None) -> Adapter:
     """Copy a PEFT folder in as a candidate. Raises UnusableAdapterError or RegistryError for one that does not fit."""
     check_folder(source)
-    deltas(source, {key: tensor.shape for key, tensor in load_tensors(base_folder).items()})
+    matrices(source, {key: tensor.shape for key, tensor in load_tensors(base_folder).items()})
     registry.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=registry.folder, prefix=".import-") as scratch:
         copy = Path(scratch) / "adapter"
@@ -87,16 +86,15 @@ def _peft(base_folder: Path, adapters: Sequence[Path], place: Path, base: str) -
     downs: dict[str, list[NDArray[np.float32]]] = {}
     ups: dict[str, list[NDArray[np.float32]]] = {}
     for adapter in adapters:
-        deltas(adapter, shapes)  # refuses what does not fit
-        for module, (down, up) in _matrices(adapter).items():
+        for module, (down, up) in matrices(adapter, shapes).items():
             downs.setdefault(module, []).append(down)
             ups.setdefault(module, []).append(up)
     ranks = {module: sum(len(down) for down in found) for module, found in downs.items()}
     rank = max(ranks.values())
     tensors: dict[str, NDArray[np.float32]] = {}
     for module in downs:
-        tensors[f"{_PREFIX}{module}.lora_A.weight"] = np.concatenate(downs[module])
-        tensors[f"{_PREFIX}{module}.lora_B.weight"] = np.concatenate(ups[module], axis=1)
+        tensors[f"{PREFIX}{module}.lora_A.weight"] = np.concatenate(downs[module])
+        tensors[f"{PREFIX}{module}.lora_B.weight"] = np.concatenate(ups[module], axis=1)
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -114,27 +112,6 @@ def _peft(base_folder: Path, adapters: Sequence[Path], place: Path, base: str) -
     save_file(tensors, place / WEIGHTS_FILE, metadata={"format": "pt"})
     (place / WEIGHTS_FILE).chmod(0o644)
     (place / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-
-
-def _matrices(adapter: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Per module A (rank, in) and B (out, rank), the scale multiplied into B."""
-    import ml_dtypes  # noqa: F401  (registers bfloat16 with numpy)
-    from safetensors.numpy import load_file
-
-    config: dict[str, Any] = json.loads((adapter / CONFIG_FILE).read_text(encoding="utf-8"))
-    tensors = load_file(adapter / WEIGHTS_FILE)
-    found = {}
-    for key in tensors:
-        if key.endswith(".lora_A.weight"):
-            module = key.removeprefix(_PREFIX).removesuffix(".lora_A.weight")
-            down, up = tensors[key], tensors[f"{_PREFIX}{module}.lora_B.weight"]
-            alpha = next(
-                (value for end, value in (config.get("alpha_pattern") or {}).items() if module.endswith(end)),
-                config["lora_alpha"],
-            )
-            scale = alpha / len(down) ** (0.5 if config.get("use_rslora") else 1.0)
-            found[module] = (down.astype(np.float32), np.float32(scale) * up.astype(np.float32))
-    return found
 
 
 def _merged(base_folder: Path, adapters: Sequence[Path], place: Path) -> None:

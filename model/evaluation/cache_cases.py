@@ -15,11 +15,12 @@ from inkling.errors import UserError
 from model.completion import CompletionRequest
 from model.document import Document
 from model.evaluation.cache_units import Imported, Unit, imports_of, names_in, units_of
+from model.evaluation.document_choice import LARGEST_FILE, DocumentChoice
 from model.evaluation.packages import SourcePackage
 from model.prompt import Layout
 
 _NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
-_SMALLEST, _LARGEST = 600, 200_000  # characters of a file
+_SMALLEST = 600  # characters of a file
 _DRAWS = 12  # cursors that are tried in a file
 
 
@@ -133,7 +134,7 @@ class _Places:
         self._layout = layout
         self._sizes = sizes
         self._seed = f"{seed} {package}"
-        self._units = _units(package, layout, sizes)
+        self._choice = DocumentChoice(layout, sizes.document, sizes.documents * sizes.document)
         self._wrong = _sample(wrong, layout, sizes, random.Random(f"{seed} {package} {wrong}"))
         self._sink = layout.sink(package.name)
         self._named: dict[str, frozenset[str]] = {}
@@ -166,7 +167,7 @@ class _Places:
 
     def _file(self, path: str) -> _File | None:
         text = self._package.files[path]
-        if not _SMALLEST <= len(text) <= _LARGEST:
+        if not _SMALLEST <= len(text) <= LARGEST_FILE:
             return None
         imports = imports_of(path, text, self._package.files)
         if not imports:
@@ -222,46 +223,25 @@ class _Places:
         return self._named[path] & frozenset(name.decode() for name in spelled)
 
     def _documents(self, file: _File, line: int, draw: random.Random) -> tuple[tuple[Document, tuple[int, ...]], ...]:
-        """Units that define what is imported above the cursor, the rest of those files, then other files."""
-        imports = [imported for imported in file.imports if imported.line < line]
-        own = self._package.files[file.path]
-        units = {
-            path: units for path, units in self._units.items() if path != file.path and self._package.files[path] != own
-        }
-        wanted: dict[Unit, None] = {}
-        for imported in imports:
-            for path, name in self._origins(imported):
-                wanted.update((unit, None) for unit in units.get(path, ()) if name in unit.defines)
-        named = dict.fromkeys(imported.path for imported in imports)
-        for around in zip_longest(*(units.get(path, ()) for path in named)):
-            wanted.update((unit, None) for unit in around if unit is not None)
-        others = sorted(set(units) - set(named))
-        draw.shuffle(others)
-        imported_count = len(wanted)
-        for path in others:
-            wanted.update((unit, None) for unit in units[path])
-        found = []
-        for number, unit in enumerate(wanted):
+        """As `DocumentChoice` wants them, small units left out, those of other files sooner."""
+        found: dict[Unit, tuple[Document, tuple[int, ...]] | None] = {}
+        for unit, imported in self._choice.wanted(
+            self._package.files, file.path, self._package.files[file.path], line, draw
+        ):
+            if unit in found:
+                continue
             document = _document(unit)
             ids = self._layout.document(document)
-            if len(ids) >= self._sizes.document // (4 if number < imported_count else 2):
-                found.append((document, ids))
-            if len(found) == self._sizes.documents:
+            large = len(ids) >= self._sizes.document // (4 if imported else 2)
+            found[unit] = (document, ids) if large else None
+            if sum(one is not None for one in found.values()) == self._sizes.documents:
                 break
-        return tuple(found)
-
-    def _origins(self, imported: Imported) -> Iterator[tuple[str, str]]:
-        """Where the imported names may be defined: in the file, or in one that this file imports them from."""
-        files = self._package.files
-        through = imports_of(imported.path, files[imported.path], files) if imported.names else ()
-        for name in imported.names:
-            yield imported.path, name
-            yield from ((other.path, name) for other in through if name in other.names)
+        return tuple(one for one in found.values() if one is not None)
 
 
 def _units(package: SourcePackage, layout: Layout, sizes: Sizes) -> Mapping[str, tuple[Unit, ...]]:
     """Units by path."""
-    readable = {path: text for path, text in package.files.items() if len(text) <= _LARGEST}
+    readable = {path: text for path, text in package.files.items() if len(text) <= LARGEST_FILE}
     return {path: units_of(path, text, layout.tokens, sizes.document) for path, text in readable.items()}
 
 

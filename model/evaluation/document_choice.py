@@ -5,7 +5,7 @@ document is of the cursor's own file or a copy of it; what was chosen fits into 
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import zip_longest
 
@@ -33,6 +33,15 @@ class DocumentChoice:
 
         `files` are those of the package as they are now, `own` is the text of the cursor's file at `path`.
         """
+        return self._fitting(unit for unit, _ in self.wanted(files, path, own, line, draw))
+
+    def wanted(
+        self, files: Mapping[str, str], path: str, own: str, line: int, draw: random.Random
+    ) -> Iterator[tuple[Unit, bool]]:
+        """Units in the order in which they are wanted, some more than once, and whether each is of an imported file.
+
+        Files are read as they are reached.
+        """
         there = frozenset(files)
         others = {
             name: text for name, text in files.items() if name != path and text != own and len(text) <= LARGEST_FILE
@@ -40,24 +49,18 @@ class DocumentChoice:
         above = [imported for imported in self._imports(path, own, there) if imported.line < line]
         rest = sorted(set(others) - {imported.path for imported in above})
         draw.shuffle(rest)
-        return self._fitting(self._wanted(files, others, above, rest))
 
-    def _wanted(
-        self, files: Mapping[str, str], others: Mapping[str, str], above: Sequence[Imported], rest: Sequence[str]
-    ) -> Iterator[Unit]:
-        """Units in the order in which they are wanted, some more than once. Files are read as they are reached."""
-
-        def units(path: str) -> tuple[Unit, ...]:
-            return self._units(path, others[path]) if path in others else ()
+        def units(name: str) -> tuple[Unit, ...]:
+            return self._units(name, others[name]) if name in others else ()
 
         for imported in above:
-            for path, name in self._origins(files, imported):
-                yield from (unit for unit in units(path) if name in unit.defines)
+            for origin, name in self._origins(files, imported):
+                yield from ((unit, True) for unit in units(origin) if name in unit.defines)
         named = dict.fromkeys(imported.path for imported in above)
-        for around in zip_longest(*(units(path) for path in named)):
-            yield from (unit for unit in around if unit is not None)
-        for path in rest:
-            yield from units(path)
+        for around in zip_longest(*(units(name) for name in named)):
+            yield from ((unit, True) for unit in around if unit is not None)
+        for name in rest:
+            yield from ((unit, False) for unit in units(name))
 
     def _fitting(self, units: Iterator[Unit]) -> tuple[Document, ...]:
         """Those that fit, in their order, until there is little room left. Blank ones say nothing."""

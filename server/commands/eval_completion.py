@@ -4,17 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
-from server.commands.models import DEFAULT_BASE, AsJson
+from server.commands.models import DEFAULT_BASE, AsJson, Packages
 from server.commands.printing import counting, err, out, print_json, print_table
 
 
 def completion(
-    packages: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="PACKAGE...", help="NAME or NAME==VERSION from the package index, or a folder. None of it is run."
-        ),
-    ],
+    packages: Packages,
     cases: Annotated[int, typer.Option("--cases", min=1, help="At how many cursors of each task.")] = 60,
     documents: Annotated[int, typer.Option("--documents", min=1, help="Documents beside the file.")] = 3,
     document_tokens: Annotated[int, typer.Option("--document-tokens", min=48, help="Tokens of each, at most.")] = 256,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from inkling.errors import UserError
-from server.commands.models import DEFAULT_EMBEDDING, AsJson
+from server.commands.models import DEFAULT_EMBEDDING, AsJson, Packages
 from server.commands.printing import counting, err, out, print_json, print_table
 
 _SPEED_TEXTS = 96
@@ -19,12 +19,7 @@ class NothingToAskError(UserError):
 
 
 def search(
-    packages: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="PACKAGE...", help="NAME or NAME==VERSION from the package index, or a folder. None of it is run."
-        ),
-    ],
+    packages: Packages,
     questions: Annotated[int, typer.Option("--questions", min=1, help="Docstrings per package, at most.")] = 100,
     commits: Annotated[int, typer.Option("--commits", min=0, help="Commits per folder with a history, at most.")] = 50,
     embedding: Annotated[str, typer.Option("--embedding", help="Embedding weights.")] = DEFAULT_EMBEDDING,

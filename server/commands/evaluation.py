@@ -10,7 +10,7 @@ from inkling.errors import UserError
 from server.commands.eval_completion import completion
 from server.commands.eval_replay import replay
 from server.commands.eval_search import search
-from server.commands.models import DEFAULT_BASE, AsJson
+from server.commands.models import DEFAULT_BASE, AsJson, Packages
 from server.commands.printing import counting, err, out, print_json, print_table
 
 _BUSY = 0.7  # programs that want to run, before the measurement
@@ -37,12 +37,7 @@ def group() -> None:
 
 @evaluation.command()
 def cache(
-    packages: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="PACKAGE...", help="NAME or NAME==VERSION from the package index, or a folder. None of it is run."
-        ),
-    ],
+    packages: Packages,
     cases: Annotated[int, typer.Option("--cases", min=1, help="At how many cursors losses are measured.")] = 40,
     timing_cases: Annotated[int, typer.Option("--timing-cases", min=1, help="At how many times are taken.")] = 3,
     documents: Annotated[int, typer.Option("--documents", min=1, help="Documents beside the file.")] = 8,

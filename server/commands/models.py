@@ -18,6 +18,12 @@ models = typer.Typer(
     help="Fetch base weights; list, promote, roll back, export and import adapters.", no_args_is_help=True
 )
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Packages = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PACKAGE...", help="NAME or NAME==VERSION from the package index, or a folder. None of it is run."
+    ),
+]
 Base = Annotated[str, typer.Option("--base", help="The base weights that the adapter belongs to.")]
 
 

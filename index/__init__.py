@@ -1,6 +1,6 @@
 """What Inkling knows about a workspace: files cut into chunks, their words and their embeddings.
 
-A folder comes in; ranked chunks (`Hit`) and definitions (`Symbol`) go out. Each workspace has a SQLite file of its own,
-vectors are shared by all. Nothing here is worth a backup: every byte can be made again from the folder and the embedding
-model.
+A folder comes in; ranked chunks (`Hit`) and definitions (`Symbol`) go out. Each workspace has a SQLite file of its
+own, vectors are shared by all. Nothing here is worth a backup: every byte can be made again from the folder and the
+embedding model.
 """

@@ -21,7 +21,7 @@ from model.training.batches import target_logits
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
 from model.training.exercises import Exercises
 from model.training.rows import plain
-from model.training.sft import SftOptions, TrainingDivergedError, with_fresh_adapter
+from model.training.sft import TARGETS, SftOptions, TrainingDivergedError, with_fresh_adapter
 from model.training.workers import Workers
 
 
@@ -43,6 +43,7 @@ class PretrainOptions:
     distilled_share: float = 0.25  # of the masked rows: also taught by the same network without the mask
     distilled_weight: float = 0.5
     gradient_checkpointing: bool = False  # less memory, a third more time: for large bases
+    targets: tuple[str, ...] = TARGETS  # names of the linear layers that get a LoRA
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def pretrain(
 
     workers = workers or Workers("cpu")
     torch.manual_seed(options.seed)
-    model = with_fresh_adapter(base, SftOptions(rank=options.rank, alpha=options.alpha))
+    model = with_fresh_adapter(base, SftOptions(rank=options.rank, alpha=options.alpha, targets=options.targets))
     _narrow(model)
     model.train()
     if options.gradient_checkpointing:

@@ -20,7 +20,7 @@ from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
 from model.training.dataset import TrainingSequence, data_hash
 
 _PROBE_STEPS = 3  # steps that are timed before the rest is planned
-_TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 class TrainingCancelledError(InklingError):
@@ -45,6 +45,7 @@ class SftOptions:
     batch: int = 4
     seed: int = 0
     checkpoint_seconds: float = 60.0
+    targets: tuple[str, ...] = TARGETS  # names of the linear layers that get a LoRA
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,10 @@ def with_fresh_adapter(base: Any, options: SftOptions) -> Any:
     from peft import LoraConfig, get_peft_model
 
     here = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()}
-    targets = [name for name in _TARGET_MODULES if name in here]
+    targets = [name for name in options.targets if name in here]
     if not targets:
         raise UserError(
-            f"{type(base).__name__} has none of the layers {', '.join(_TARGET_MODULES)}: "
+            f"{type(base).__name__} has none of the layers {', '.join(options.targets)}: "
             "choose a Llama-shaped base (Llama, Qwen, Mistral, SmolLM)."
         )
     config = LoraConfig(

@@ -1,0 +1,60 @@
+"""The agent's loop: model, tool calls, results, model, until the model has nothing more to call.
+
+Knows neither the editor nor a particular model. Everything that happens is told as a step while it happens. What
+always holds: at most `MOST_TURNS` turns; the user's files are not touched, what came of it are proposals; cancelling
+the call ends it at the next await, and nothing is proposed then.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from agent.conversation import Chat, Message, ToolResult
+from agent.toolbox import TOOLS, Proposal, Toolbox
+
+MOST_TURNS = 16
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happened: the model said a piece of text, called a tool, or a tool answered.
+
+    `id` is that of the tool call, "" for text.
+    """
+
+    kind: Literal["text", "call", "result"]
+    text: str
+    id: str = ""
+    name: str = ""
+    input: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Episode:
+    """How a run ended. `text` is the model's last answer."""
+
+    text: str
+    proposals: tuple[Proposal, ...]
+    turns: int
+    model: str
+    finished: bool
+
+
+async def run(task: str, toolbox: Toolbox, chat: Chat, told: Callable[[Step], None]) -> Episode:
+    """Let the model work on `task`. Raises ChatRefusedError if it cannot be asked."""
+    messages = [Message("user", task)]
+    text = model = ""
+    for turn in range(1, MOST_TURNS + 1):
+        reply = await chat(messages, TOOLS, lambda piece: told(Step("text", piece)))
+        text, model = reply.text, reply.model
+        if not reply.calls:
+            return Episode(text, toolbox.proposals(), turn, model, finished=True)
+        messages.append(Message("assistant", reply.text, calls=reply.calls))
+        results = []
+        for call in reply.calls:
+            told(Step("call", "", call.id, call.name, dict(call.input)))
+            answer = await toolbox.call(call)
+            told(Step("result", answer, call.id, call.name))
+            results.append(ToolResult(call.id, answer))
+        messages.append(Message("user", results=tuple(results)))
+    return Episode(text, toolbox.proposals(), MOST_TURNS, model, finished=False)

@@ -1,0 +1,57 @@
+"""What the agent's tools see of the user's project: search, texts and findings, never more than the project holds.
+
+Whoever has the project passes one: the language server with the editor's unsaved texts, the MCP face with the files
+on disk. Paths are relative to the project, with forward slashes. What always holds: a path that leads out of the
+project and a file that may hold secrets are refused before anything is read.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from agent.findings import Finding
+from index.files import is_secret
+from index.records import Hit
+from inkling.errors import InklingError
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+class ToolError(InklingError):
+    """A tool cannot do what it was asked to; the text says why, for the model and the user."""
+
+
+class Project(Protocol):
+    """One folder with code in it."""
+
+    async def find(self, query: str, limit: int, path: str | None) -> Sequence[Hit]:
+        """The best hits of the index; `path` is a pattern as in .gitignore."""
+        ...
+
+    async def read(self, path: str) -> str | None:
+        """The text of a file as the user has it; None if there is none. Raises ToolError if it is no text."""
+        ...
+
+    async def lint(self, path: str, text: str) -> list[Finding]:
+        """The findings of any text under the name of a file. Raises LintIncompleteError where they are not known."""
+        ...
+
+
+def checked(path: str) -> str:
+    """A path in its plain form. Raises ToolError for one outside of the project or of a file that may hold secrets."""
+    plain = PurePosixPath(path.replace("\\", "/"))
+    if plain.is_absolute() or ".." in plain.parts or _DRIVE.match(path) or not plain.parts:
+        raise ToolError(f"{path!r} is no path inside the project: give one relative to its folder.")
+    if is_secret(plain):
+        raise ToolError(f"{plain} may hold secrets and is never read.")
+    return str(plain)
+
+
+async def existing(project: Project, path: str) -> str:
+    """The text of a file. Raises ToolError if there is none."""
+    plain = checked(path)
+    text = await project.read(plain)
+    if text is None:
+        raise ToolError(f"There is no file {plain}; find files with semantic_search.")
+    return text

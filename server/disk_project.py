@@ -1,0 +1,82 @@
+"""The project of the MCP face: the files on disk, an index that is brought up to date before each search, linters.
+
+Unlike an editor's session it knows no unsaved text. What always holds: only files inside the folder are read, links
+that lead out of it are not followed; linters that run the project's own code need `trusted`.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from agent.findings import Finding
+from agent.project import ToolError
+from index.builder import Builder
+from index.embedding import Embedder
+from index.languages import language_of
+from index.records import Hit
+from index.search import Search
+from server.linters.hub import Linters
+from server.linters.settings import LinterSettings
+
+_MOST_BYTES = 2_000_000
+
+
+class DiskProject:
+    """One folder, without an editor. Without `weights` of an embedding, search goes by words."""
+
+    def __init__(
+        self, root: Path, weights: Path | None, linters: LinterSettings, report: Callable[[str], None]
+    ) -> None:
+        self._root = root.resolve()
+        self._builder = Builder(self._root, weights)
+        self._search = Search(self._root, Embedder(weights) if weights else None)
+        self._linters = Linters(self._root, linters, report)
+        self._turn = asyncio.Lock()
+
+    async def find(self, query: str, limit: int, path: str | None) -> Sequence[Hit]:
+        """Bring the index up to date, and search it."""
+        async with self._turn:
+            await asyncio.to_thread(self._builder.build)
+        return await asyncio.to_thread(self._search.search, query, limit=limit, path=path)
+
+    async def read(self, path: str) -> str | None:
+        """The file as it lies on disk."""
+        return await asyncio.to_thread(read_inside, self._root, path)
+
+    async def lint(self, path: str, text: str) -> list[Finding]:
+        """What the linters say about the text."""
+        return await self._linters.checker(language_of(path))(path, text)
+
+    async def close(self) -> None:
+        """End the linters and let go of the index."""
+        await self._linters.close()
+        self._search.close()
+
+
+def read_inside(root: Path, path: str) -> str | None:
+    """The text of a file below `root`, a real path; None if there is none. Raises ToolError for what is no text."""
+    file = (root / path).resolve()
+    if not file.is_relative_to(root):
+        raise ToolError(f"{path} leads out of the project.")
+    try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise ToolError(f"{path} is larger than {_MOST_BYTES // 1_000_000} MB.")
+        return file.read_bytes().decode("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ToolError(f"{path} cannot be read as text: {error}.") from error
+
+
+def serve_mcp(root: Path, weights: Path | None, linters: LinterSettings, report: Callable[[str], None]) -> None:
+    """Serve the folder to one agent over standard input and output, until it closes them."""
+    from agent.mcp_face import mcp_server
+
+    async def serve() -> None:
+        project = DiskProject(root, weights, linters, report)
+        try:
+            await mcp_server(project, root.name).run_stdio_async()
+        finally:
+            await project.close()
+
+    asyncio.run(serve())

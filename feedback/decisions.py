@@ -1,7 +1,7 @@
 """Decisions of the gate with what came of them, read for fitting, for judging other gates and for calibration."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine, select
 
@@ -15,10 +15,11 @@ _REFUSED = ("rejected", "ignored")
 
 @dataclass(frozen=True)
 class Decided:
-    """A decision; `outcome` is None where nothing was shown or nothing is known yet."""
+    """A decision; `outcome` is None where nothing was shown or nothing is known yet, `reward` where none was read."""
 
     decision: Decision
     outcome: OutcomeKind | None
+    reward: float | None = None
 
     @property
     def taken(self) -> bool | None:
@@ -37,14 +38,15 @@ class Bin:
     count: int
 
 
-def decided(database: Engine, limit: int = 20_000) -> list[Decided]:
-    """The newest decisions, oldest of them first."""
+def decided(database: Engine, limit: int = 20_000, without: Collection[str] = ()) -> list[Decided]:
+    """The newest decisions, oldest of them first, save those in the workspaces `without`."""
     d, o = schema.decisions, schema.outcomes
     with database.connect() as connection:
         rows = connection.execute(
             select(d, o.c.kind)
             .outerjoin(o, o.c.suggestion == d.c.suggestion)
             .join(schema.suggestions, schema.suggestions.c.id == d.c.suggestion)
+            .where(schema.suggestions.c.workspace.not_in(list(without)))
             .order_by(schema.suggestions.c.at.desc())
             .limit(limit)
         ).mappings()
@@ -63,16 +65,32 @@ def rewards_of(database: Engine, ids: Sequence[str]) -> dict[str, float]:
     return {entry.id: value.total for entry in entries if (value := entry.reward) is not None}
 
 
+def rewarded(database: Engine, decisions: Sequence[Decided]) -> list[Decided]:
+    """The same decisions with the rewards of those that were shown, where they have one."""
+    rewards = rewards_of(database, [one.decision.suggestion for one in decisions if one.decision.shown])
+    return [replace(one, reward=rewards.get(one.decision.suggestion)) for one in decisions]
+
+
 def calibration(decisions: Sequence[Decided], bins: int = 10) -> list[Bin]:
-    """Equally wide ranges of p(accept), empty ones left out; only what was shown and is decided counts."""
+    """What the gate that decided had promised; only what was shown and is decided counts."""
+    return binned(
+        (
+            (one.decision.p_accept, one.taken)
+            for one in decisions
+            if one.decision.shown and one.decision.p_accept is not None and one.taken is not None
+        ),
+        bins,
+    )
+
+
+def binned(pairs: Iterable[tuple[float, bool]], bins: int = 10) -> list[Bin]:
+    """Equally wide ranges of p(accept), empty ones left out, from promises and what came of them."""
     held: dict[int, list[tuple[float, bool]]] = {}
-    for one in decisions:
-        p, taken = one.decision.p_accept, one.taken
-        if one.decision.shown and p is not None and taken is not None:
-            held.setdefault(min(int(p * bins), bins - 1), []).append((p, taken))
+    for p, taken in pairs:
+        held.setdefault(min(int(p * bins), bins - 1), []).append((p, taken))
     return [
-        Bin(sum(p for p, _ in pairs) / len(pairs), sum(taken for _, taken in pairs) / len(pairs), len(pairs))
-        for _, pairs in sorted(held.items())
+        Bin(sum(p for p, _ in each) / len(each), sum(taken for _, taken in each) / len(each), len(each))
+        for _, each in sorted(held.items())
     ]
 
 

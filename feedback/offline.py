@@ -44,28 +44,55 @@ class Estimate:
 
 def evaluate(decisions: Sequence[Logged]) -> Estimate:
     """The other gate against the logged one. Decisions whose propensity is not known (0) are left out."""
-    known = [one for one in decisions if 0.0 < one.propensity <= 1.0]
-    if len(known) < 2:
-        return Estimate(len(known), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "none", "There are no decisions to judge on.")
-    weights = [min((one.other if one.shown else 1.0 - one.other) / one.propensity, _MOST_WEIGHT) for one in known]
-    rewards = [one.reward if one.shown else 0.0 for one in known]
+    return compare(decisions, None)
+
+
+def compare(decisions: Sequence[Logged], serving: Sequence[float] | None) -> Estimate:
+    """The other gate against one that may not have decided either: `serving` are its probabilities of a display, one
+    per decision; None for the gate that was logged. What both would have done alike adds nothing to the interval."""
+    rivals: Sequence[float | None] = serving if serving is not None else [None] * len(decisions)
+    pairs = [(one, rival) for one, rival in zip(decisions, rivals, strict=True) if 0.0 < one.propensity <= 1.0]
+    if len(pairs) < 2:
+        return Estimate(len(pairs), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "none", "There are no decisions to judge on.")
+    weights = [_weight(one, one.other) for one, _ in pairs]
+    against = [1.0 if rival is None else _weight(one, rival) for one, rival in pairs]
+    rewards = [one.reward if one.shown else 0.0 for one, _ in pairs]
     total = sum(weights)
-    effective = total**2 / sum(weight**2 for weight in weights) if total else 0.0
-    differences = [weight * reward - reward for weight, reward in zip(weights, rewards, strict=True)]
-    middle, spread = fmean(differences), _Z95 * stdev(differences) / math.sqrt(len(known))
-    earned = sum(weight * reward for weight, reward in zip(weights, rewards, strict=True))
+    earned = [weight * reward for weight, reward in zip(weights, rewards, strict=True)]
+    known = [weight * reward for weight, reward in zip(against, rewards, strict=True)]
+    differences = [ours - theirs for ours, theirs in zip(earned, known, strict=True)]
+    middle, spread = fmean(differences), _Z95 * stdev(differences) / math.sqrt(len(pairs))
+    effective = _effective(weights)
     verdict, why = _verdict(effective, middle - spread, middle + spread)
     return Estimate(
-        decisions=len(known),
-        logged=fmean(rewards),
-        ips=earned / len(known),
-        snips=earned / total if total else 0.0,
+        decisions=len(pairs),
+        logged=fmean(known),
+        ips=fmean(earned),
+        snips=sum(earned) / total if total else 0.0,
         low=middle - spread,
         high=middle + spread,
         effective=effective,
         verdict=verdict,
         why=why,
     )
+
+
+def effective_displays(decisions: Sequence[Logged]) -> float:
+    """How many of the other gate's own displays the logged ones are worth. What it would hide earns nothing for
+    certain, so where only gains are compared, displays are all that has to be known."""
+    weights = [_weight(one, one.other) for one in decisions if one.shown and 0.0 < one.propensity <= 1.0]
+    return _effective(weights)
+
+
+def _effective(weights: Sequence[float]) -> float:
+    """Kish's effective sample size; 0 where all weights are as good as nothing."""
+    squares = sum(weight**2 for weight in weights)
+    return float(sum(weights) ** 2 / squares) if squares else 0.0
+
+
+def _weight(one: Logged, other: float) -> float:
+    """How much likelier another gate would have made this choice, clipped."""
+    return min((other if one.shown else 1.0 - other) / one.propensity, _MOST_WEIGHT)
 
 
 def _verdict(effective: float, low: float, high: float) -> tuple[Literal["better", "worse", "none"], str]:

@@ -12,7 +12,7 @@ import math
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,7 @@ FEATURES = (
     "recent_acceptance", "python",
 )  # fmt: skip
 LEAST_DECISIONS = 200
+ALIKE = "The decisions of one part of the time all ended alike: what decides now stays."
 _LEAST_OF_EACH = 20
 _KEPT = 0.7  # of accepted characters, expected to stay
 _REFUSED_COST = (REJECTED_COST + IGNORED_COST) / 2
@@ -123,17 +124,20 @@ class Gate:
         self._fitted = fitted
         self._chance = chance
 
+    @property
+    def by(self) -> str:
+        """What tells p(accept): the written rule, or a gate that was fitted."""
+        return "rule" if self._fitted is None else "fitted"
+
     def decide(self, completion: Completion, text: str, situation: Situation | None = None) -> GateDecision:
         """Decide about `text`, which is what the filters left of the completion."""
         found = features(completion, text, situation or Situation())
-        by, p_accept = ("rule", rule_probability(found))
-        if self._fitted is not None:
-            by, p_accept = ("fitted", self._fitted.probability(found))
+        p_accept = rule_probability(found) if self._fitted is None else self._fitted.probability(found)
         p_show = show_probability(found, p_accept, self.mode)
         shown = self._chance() < p_show
         propensity = p_show if shown else 1.0 - p_show
         explored = "-explored" if propensity < 0.5 else ""
-        return GateDecision(shown, p_accept, propensity, f"{by}-{self.mode}{explored}", found)
+        return GateDecision(shown, p_accept, propensity, f"{self.by}-{self.mode}{explored}", found)
 
 
 def features(completion: Completion, text: str, situation: Situation) -> dict[str, float]:
@@ -189,29 +193,55 @@ def show_probability(found: Mapping[str, float], p_accept: float, mode: Mode) ->
 def fit(seen: Sequence[Seen]) -> FittedGate | str:
     """A gate fitted on decisions that were shown, oldest first, or why there is none.
 
-    Fitted on the first 60%, calibrated (Platt) on the next 20%, compared with the written rule on the last 20%.
+    Fitted and calibrated on the first 80% (`fit_on`), compared with the written rule on the last 20%.
     """
     ordered = sorted(seen, key=lambda one: one.at)
-    taken = sum(one.taken for one in ordered)
-    if len(ordered) < LEAST_DECISIONS or min(taken, len(ordered) - taken) < _LEAST_OF_EACH:
-        return (
-            f"There are {len(ordered)} decisions with an outcome, {taken} of them taken; a gate needs "
-            f"{LEAST_DECISIONS}, and {_LEAST_OF_EACH} of each kind. The written rule decides."
-        )
+    cut = int(0.8 * len(ordered))
+    later = ordered[cut:]
+    if (why := lacking(ordered)) is not None:
+        return why
+    if len({one.taken for one in later}) < 2:
+        return ALIKE
+    gate = fit_on(ordered[:cut])
+    if isinstance(gate, str):
+        return gate
+    loss = log_loss([(gate.probability(one.features), one.taken) for one in later])
+    rule_loss = log_loss([(rule_probability(one.features), one.taken) for one in later])
+    if loss >= rule_loss:
+        return f"On later decisions the fitted gate's loss is {loss:.3f}, the written rule's {rule_loss:.3f}: it stays."
+    return replace(gate, decisions=len(ordered), loss=loss, rule_loss=rule_loss, until=ordered[-1].at)
+
+
+def lacking(seen: Sequence[Seen]) -> str | None:
+    """Why these decisions are too few, or too much alike, to fit a gate on; None if they suffice."""
+    taken = sum(one.taken for one in seen)
+    if len(seen) >= LEAST_DECISIONS and min(taken, len(seen) - taken) >= _LEAST_OF_EACH:
+        return None
+    return (
+        f"There are {len(seen)} decisions with an outcome, {taken} of them taken; a gate needs "
+        f"{LEAST_DECISIONS}, and {_LEAST_OF_EACH} of each kind. What decides now stays."
+    )
+
+
+def fit_on(ordered: Sequence[Seen]) -> FittedGate | str:
+    """A gate fitted on the first three quarters and calibrated (Platt) on the last; nothing is held back to judge it.
+
+    Decisions count by the inverse of their propensity, so that what is seldom shown is not forgotten.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    first, second = int(0.6 * len(ordered)), int(0.8 * len(ordered))
+    first = int(0.75 * len(ordered))
     rows = [[one.features.get(name, 0.0) for name in FEATURES] for one in ordered]
     labels = [int(one.taken) for one in ordered]
-    weights = [1.0 / max(one.propensity, 0.05) for one in ordered]
-    if any(len(set(part)) < 2 for part in (labels[:first], labels[first:second], labels[second:])):
-        return "The decisions of one part of the time all ended alike: the written rule decides."
+    weights = [inverse_propensity(one) for one in ordered]
+    if any(len(set(part)) < 2 for part in (labels[:first], labels[first:])):
+        return ALIKE
     scaler = StandardScaler().fit(rows[:first])
     model = LogisticRegression(max_iter=1000).fit(scaler.transform(rows[:first]), labels[:first], weights[:first])
     scores = model.decision_function(scaler.transform(rows)).reshape(-1, 1)
-    platt = LogisticRegression().fit(scores[first:second], labels[first:second], weights[first:second])
-    gate = FittedGate(
+    platt = LogisticRegression().fit(scores[first:], labels[first:], weights[first:])
+    return FittedGate(
         means=tuple(map(float, scaler.mean_)),
         scales=tuple(map(float, scaler.scale_)),
         weights=tuple(map(float, model.coef_[0])),
@@ -223,12 +253,11 @@ def fit(seen: Sequence[Seen]) -> FittedGate | str:
         rule_loss=0.0,
         until=ordered[-1].at,
     )
-    later = ordered[second:]
-    loss = log_loss([(gate.probability(one.features), one.taken) for one in later])
-    rule_loss = log_loss([(rule_probability(one.features), one.taken) for one in later])
-    if loss >= rule_loss:
-        return f"On later decisions the fitted gate's loss is {loss:.3f}, the written rule's {rule_loss:.3f}: it stays."
-    return FittedGate(**{**asdict(gate), "loss": loss, "rule_loss": rule_loss})
+
+
+def inverse_propensity(seen: Seen) -> float:
+    """How much a decision counts, so that what is seldom shown counts as often as it is made; at most 20."""
+    return 1.0 / max(seen.propensity, 0.05)
 
 
 def log_loss(pairs: Sequence[tuple[float, bool]]) -> float:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from feedback.examples import Example
 from model.adapters import Adapter, Registry
@@ -23,7 +23,8 @@ from model.training.verdict import Verdict
 _PASSES = 6
 _MEASURED_SHARE = 0.4  # of the budget, for measuring
 
-Stage = Literal["sft", "preference"]
+Stage = Literal["gate", "sft", "preference", "section"]
+STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order in which they run
 
 
 @dataclass(frozen=True)

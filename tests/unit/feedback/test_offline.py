@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedback.offline import LEAST_EFFECTIVE, Estimate, Logged, evaluate
+from feedback.offline import LEAST_EFFECTIVE, Estimate, Logged, compare, evaluate
 
 
 def world(count: int, seed: int, other: float, logged: float = 0.8) -> list[Logged]:
@@ -63,3 +63,12 @@ def test_the_effective_size_is_never_above_the_number_of_decisions(decisions: li
     found = evaluate(decisions)
     assert 0 <= found.effective <= found.decisions + 1e-6
     assert found.low <= found.high
+
+
+def test_two_gates_that_did_not_decide_are_compared_by_what_they_would_do_otherwise() -> None:
+    decisions = world(5000, 6, other=0.9)
+    same = compare(decisions, [0.9] * len(decisions))
+    assert (same.low, same.high, same.ips) == (0.0, 0.0, same.logged)
+    less = compare(decisions, [0.3] * len(decisions))
+    assert less.low <= 0.6 * 0.5 <= less.high
+    assert less.verdict == "better"

@@ -10,6 +10,7 @@ from lsprotocol import types as lsp
 
 from inkling import folders
 from inkling.errors import UserError
+from server.editor_chat import EditorChat
 from server.features import agent, completion, diagnostics, nights, search, status, sync
 from server.progress import IndexProgress
 from server.protocol import InklingServer, plain
@@ -83,6 +84,7 @@ def _client(server: InklingServer, params: lsp.InitializeParams) -> Client:
         tell=server.tell,
         publish=server.text_document_publish_diagnostics,
         on_index_progress=IndexProgress(server).report,
+        chat=lambda settings: EditorChat(server, settings),
     )
 
 

@@ -126,7 +126,7 @@ class Documents:
     """All documents that the client has open."""
 
     def __init__(self, encoding: lsp.PositionEncodingKind = lsp.PositionEncodingKind.Utf16) -> None:
-        self._encoding = encoding
+        self.encoding = encoding
         self._open: dict[str, OpenDocument] = {}
         self._uris: dict[Path, str] = {}  # of the documents that are files
 
@@ -138,7 +138,7 @@ class Documents:
 
     def open(self, item: lsp.TextDocumentItem) -> OpenDocument:
         """Take over a document; opened twice, the later text counts."""
-        document = OpenDocument(item.uri, item.language_id, item.version, item.text, self._encoding)
+        document = OpenDocument(item.uri, item.language_id, item.version, item.text, self.encoding)
         self._open[item.uri] = document
         if document.path is not None:
             self._uris[document.path] = item.uri

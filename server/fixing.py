@@ -1,22 +1,26 @@
 """`inkling.agent.fix`: mend one finding of an open document, and offer the edit only if the linters agree.
 
-The agent works on a shadow copy of the unsaved text; this module lends it the document's linters and a proposer
-that lets the completion model rewrite the flagged lines, and turns the result into a workspace edit.
+The agent works on a shadow copy of the unsaved text; this module lends it the document's linters and proposers that
+let a model rewrite the flagged lines (the editor's chat model where the user allows it, then the completion model), and
+turns the result into a workspace edit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lsprotocol import types as lsp
 
+from agent.conversation import ChatRefusedError, Message
 from agent.findings import Finding, TextEdit
-from agent.fix import FixResult, fix
+from agent.fix import FixResult, Propose, fix
 from agent.rewrite import edits_of, gaps_of, hint_of
 from agent.shadow import lines_of
+from agent.tasks import code_in, rewrite_request
 from model.completer import Completer
 from model.completion import CompletionRequest, Refusal
 from server.diagnostics import Diagnostics
 from server.documents import Snapshot
+from server.editor_chat import EditorChat
 from server.linters.diagnostics import text_edits_of
 
 _TOKENS_PER_LINE = 24
@@ -25,10 +29,12 @@ _COMMENTS = {"javascript": "//", "javascriptreact": "//", "typescript": "//", "t
 
 @dataclass(frozen=True)
 class Fixer:
-    """Mends findings with what the session has: linters and a completion model."""
+    """Mends findings with what the session has: linters, a completion model, perhaps a chat model."""
 
     diagnostics: Diagnostics
     completer: Completer
+    chat: EditorChat
+    report: Callable[[str], None]
 
     async def fix(self, snapshot: Snapshot, line: int | None, code: str | None) -> FixResult | None:
         """Try to mend the first finding, or the first on `line` (from 0) or with `code`; None if there is none."""
@@ -37,11 +43,16 @@ class Fixer:
         async def rewrite(path: str, text: str, finding: Finding) -> Sequence[Sequence[TextEdit]]:
             return await self._rewrites(snapshot, text, finding)
 
+        async def ask(path: str, text: str, finding: Finding) -> Sequence[Sequence[TextEdit]]:
+            return await self._answers(snapshot, text, finding)
+
+        proposers: tuple[Propose, ...] = (ask, rewrite) if self.chat.possible else (rewrite,)
+
         found = sorted(await lint(snapshot.uri, snapshot.text), key=lambda finding: finding.span)
         chosen = next((f for f in found if line in (None, f.span.line) and code in (None, f.code)), None)
         if chosen is None:
             return None
-        return await fix(snapshot.uri, snapshot.text, chosen, lint=lint, proposers=(rewrite,))
+        return await fix(snapshot.uri, snapshot.text, chosen, lint=lint, proposers=proposers)
 
     async def _rewrites(self, snapshot: Snapshot, text: str, finding: Finding) -> list[tuple[TextEdit, ...]]:
         """The model's rewrites of the flagged lines: as they stand, and with a comment that says what is wrong."""
@@ -61,6 +72,21 @@ class Fixer:
                 )
                 if not isinstance(made, Refusal) and (edits := edits_of(gap, made.text)):
                     proposals.append(edits)
+        return proposals
+
+    async def _answers(self, snapshot: Snapshot, text: str, finding: Finding) -> list[tuple[TextEdit, ...]]:
+        """What the editor's chat model writes in place of the flagged lines; nothing where it cannot be asked."""
+        proposals: list[tuple[TextEdit, ...]] = []
+        for gap in gaps_of(text, finding):
+            try:
+                asked = Message("user", rewrite_request(gap, finding, snapshot.language))
+                reply = await self.chat([asked], (), lambda piece: None)
+            except ChatRefusedError as error:
+                self.report(f"The fix went on without the editor's chat model: {error}")
+                return proposals
+            code = code_in(reply.text)
+            if code is not None and (edits := edits_of(gap, code)):
+                proposals.append(edits)
         return proposals
 
 

@@ -27,14 +27,16 @@ from server.checking import Taken, checks
 from server.context import Context
 from server.diagnostics import Diagnostics
 from server.documents import Documents
+from server.editor_chat import EditorChat
 from server.engine_options import engine_options
+from server.episodes import Episodes
 from server.fixing import Fixer
 from server.learning import Learning
 from server.linters.command import CommandLinter, command_linter
 from server.linters.settings import LinterSettings
 from server.loop_delay import LoopDelay
 from server.offers import Offers
-from server.settings import LintersSettings, Settings, feedback_place, gate_file, merge
+from server.settings import AgentSettings, LintersSettings, Settings, feedback_place, gate_file, merge
 from server.status_file import StatusFile
 from server.workspaces import Workspaces, real
 
@@ -51,6 +53,7 @@ class Client:
     tell: Callable[[str], None]
     publish: Callable[[lsp.PublishDiagnosticsParams], None]
     on_index_progress: Callable[[Path, dict[str, Any]], None]
+    chat: Callable[[Callable[[], AgentSettings]], EditorChat]
 
 
 class Session:
@@ -95,7 +98,9 @@ class Session:
             self.report,
             None if client.pulls_diagnostics else client.publish,
         )
-        self.fixer = Fixer(self.diagnostics, self.completer)
+        self.chat = client.chat(lambda: self.settings.agent)
+        self.fixer = Fixer(self.diagnostics, self.completer, self.chat, self.report)
+        self.episodes = Episodes(self.learning, self.chat)
         self._champion = ChampionWatch(registry, self.engine, settings.model.base, self.report)
         self._loop_delay = LoopDelay()
         self._status_file = StatusFile(self.status)
@@ -126,10 +131,10 @@ class Session:
             self.workspaces.add(root)
 
     def configure(self, values: object) -> None:
-        """Take over new settings of completions and nights; all others count from the server's next start on."""
+        """Take over new settings of completions, nights and the agent; all others count from the next start on."""
         wanted, problems = merge(self.settings, values)
         self.report_all(problems)
-        self.settings = replace(self.settings, completion=wanted.completion, night=wanted.night)
+        self.settings = replace(self.settings, completion=wanted.completion, night=wanted.night, agent=wanted.agent)
         if wanted != self.settings:
             self.report("Some of the new settings count from the next start of the server on: restart it.")
         if self.settings.completion.enabled:

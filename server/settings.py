@@ -116,6 +116,18 @@ class NightSettings:
 
 
 @dataclass(frozen=True)
+class AgentSettings:
+    """Which chat model the agent may ask. `model` off: none; editor: the one that the editor offers to its extensions.
+
+    Whoever runs the editor's model gets the code that it is asked about. `editor_model`: its id or family; "": the
+    editor's first.
+    """
+
+    model: Literal["off", "editor"] = "off"
+    editor_model: str = ""
+
+
+@dataclass(frozen=True)
 class Settings:
     """All of it. `trusted` is what the editor says about the workspace; only then may its programs be run.
 
@@ -132,6 +144,7 @@ class Settings:
     linters: LintersSettings = field(default_factory=LintersSettings)
     feedback: FeedbackSettings = field(default_factory=FeedbackSettings)
     night: NightSettings = field(default_factory=NightSettings)
+    agent: AgentSettings = field(default_factory=AgentSettings)
 
 
 def merge(base: Settings, values: object) -> tuple[Settings, list[str]]:

@@ -104,6 +104,13 @@ class Workspaces:
                 found = folder, relative
         return found
 
+    def folder_of(self, path: Path | None) -> Folder | None:
+        """The open folder that holds a file; without a file, the one that was opened first."""
+        place = self.of(path)
+        if path is None:
+            return next(iter(self._folders.values()), None)
+        return place[0] if place else None
+
     def changed(self, paths: Iterable[Path]) -> None:
         """Files changed on disk: tell the indexing processes they belong to."""
         by_folder: dict[Path, list[Path]] = {}

@@ -1,26 +1,87 @@
-"""The agent's commands. So far one: `inkling.agent.fix`, which mends one finding and offers the edit."""
+"""The agent: `inkling.agent.fix` mends one finding; `inkling/agent` is a run with the editor's chat model.
 
-from typing import Any
+`inkling/agent` takes `id` (of the client's choice), `kind` (ask, explain, document, test), `text` (the question), `uri`
+and `range`, and `partialResultToken`, under which each step comes as `$/progress`. It answers with the model's `text`
+and `proposals` that nothing was done with yet, or with `refused` and `message`. `inkling.agent.apply` makes the edits
+that the user agreed to, `inkling.agent.deny` drops them, `inkling.agent.undo` takes back what was applied.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, cast
 
 from lsprotocol import types as lsp
 
+from agent.conversation import ChatRefusedError
+from agent.loop import Step
+from agent.project import ToolError, checked
+from agent.tasks import KINDS, Kind, Selection
+from index.selection import definition_around
+from inkling.errors import InklingError
+from server.documents import OpenDocument
 from server.fixing import workspace_edit
-from server.protocol import InklingServer
+from server.protocol import InklingServer, plain
+from server.session_project import SessionProject
 
 FIX = "inkling.agent.fix"
+APPLY = "inkling.agent.apply"
+DENY = "inkling.agent.deny"
+UNDO = "inkling.agent.undo"
+AGENT = "inkling/agent"
 
 
 def register(server: InklingServer) -> None:
-    """Announce the commands."""
+    """Announce the handlers of this module."""
+
+    @server.feature(lsp.PROGRESS)
+    def progress(params: lsp.ProgressParams) -> None:
+        server.session.chat.progress(params.token, params.value)
+
+    @server.feature(AGENT)
+    async def agent(params: Any) -> dict[str, Any]:
+        return await _run(server, plain(params) or {})
+
+    @server.command(APPLY)
+    async def apply(id: str, reviewed: Any) -> dict[str, Any]:
+        """Arguments: the run's id, and the reviewed text of each file by its path."""
+        texts = plain(reviewed)
+        if not isinstance(texts, Mapping) or not all(isinstance(text, str) for text in texts.values()):
+            return {"applied": [], "message": "Expected the reviewed text of each file by its path."}
+        try:
+            paths = await server.session.episodes.apply(
+                id, texts, _encoding(server), _make(server), versioned=_knows_versions(server)
+            )
+        except InklingError as error:
+            return {"applied": [], "message": str(error)}
+        return {"applied": paths, "message": ""}
+
+    @server.command(DENY)
+    def deny(id: str) -> dict[str, Any]:
+        try:
+            server.session.episodes.deny(id)
+        except InklingError as error:
+            return {"message": str(error)}
+        return {"message": ""}
+
+    @server.command(UNDO)
+    async def undo(id: str) -> dict[str, Any]:
+        try:
+            back, stayed = await server.session.episodes.undo(
+                id, _encoding(server), _make(server), versioned=_knows_versions(server)
+            )
+        except InklingError as error:
+            return {"undone": 0, "kept": 0, "message": str(error)}
+        rest = f" {stayed} were changed since and stay." if stayed else ""
+        return {"undone": back, "kept": stayed, "message": f"Taken back: {back} of the agent's changes.{rest}"}
 
     @server.command(FIX)
     async def agent_fix(uri: str, *which: Any) -> dict[str, Any]:
-        """Arguments: the document's URI, then optionally a line (from 0) and a linter's code."""
+        """Arguments: the document's URI, then optionally a line (from 0), a linter's code, and an id for `undo`."""
         document = server.session.documents.get(uri)
         if document is None:
             return {"fixed": False, "message": f"The editor never opened {uri}."}
         snapshot, encoding = document.snapshot(), document.encoding
-        line, code = [*which, None, None][:2]
+        line, code, id = [*which, None, None, None][:3]
         result = await server.session.fixer.fix(snapshot, line, code)
         if result is None:
             return {"fixed": False, "message": "No linter finds anything there."}
@@ -37,9 +98,75 @@ def register(server: InklingServer) -> None:
         if answer.applied:
             learning.signal("agent_applied", root, path, "fix", offer)
             learning.signal("lint_fixed", root, path, result.finding.code, offer)
+            if id is not None and (project := _project(server, document)) is not None:
+                server.session.episodes.keep(str(id), project, "fix", {})
+                server.session.episodes.applied(str(id), path, snapshot.text, result.text)
         else:
             learning.agent_edit_refused(uri)
         return {"fixed": answer.applied, "message": result.message, "diff": result.diff, "tried": tried}
+
+
+async def _run(server: InklingServer, asked: Mapping[str, Any]) -> dict[str, Any]:
+    id, kind, token = str(asked.get("id") or ""), asked.get("kind"), asked.get("partialResultToken")
+    if kind not in KINDS or not id:
+        return _refused("bad_request", f"Expected an `id` and one of {', '.join(KINDS)}, found {kind!r}.")
+    uri = asked.get("uri")
+    document = server.session.documents.get(uri) if isinstance(uri, str) else None
+    project = _project(server, document)
+    if project is None:
+        return _refused("no_folder", "The agent works in an open folder: open the one that the code belongs to.")
+
+    def tell(step: Step) -> None:
+        if token is not None:
+            server.progress(lsp.ProgressParams(token, asdict(step)))
+
+    try:
+        selection = _selection(project, document, asked.get("range")) if document is not None else None
+        words = str(asked.get("text") or "")
+        return await server.session.episodes.run(id, cast(Kind, kind), project, selection, words, tell)
+    except ChatRefusedError as error:
+        return _refused(error.reason, str(error))
+    except ToolError as error:  # a file with secrets
+        return _refused("not_allowed", str(error))
+
+
+def _refused(reason: str, message: str) -> dict[str, Any]:
+    return {"refused": reason, "message": message}
+
+
+def _project(server: InklingServer, document: OpenDocument | None) -> SessionProject | None:
+    """The folder of the document, else the first that is open."""
+    session = server.session
+    folder = session.workspaces.folder_of(document.path if document is not None else None)
+    if folder is None:
+        return None
+    return SessionProject(folder, session.workspaces, session.documents, session.diagnostics)
+
+
+def _selection(project: SessionProject, document: OpenDocument, asked: Any) -> Selection | None:
+    """The lines that are asked about: the selection, or the definition around the cursor. Raises ToolError."""
+    path = project.folder.relative(document.path) if document.path is not None else None
+    if path is None:
+        return None
+    if not isinstance(asked, Mapping):
+        return Selection(checked(path), document.language, 0, len(document.starts) - 1, document.text)
+    first, last = int(asked["start"]["line"]), int(asked["end"]["line"])
+    if asked["start"] == asked["end"]:
+        first, last = definition_around(document.language, document.text, first) or (first, last)
+    text = "\n".join(document.line(number) for number in range(first, last + 1))
+    return Selection(checked(path), document.language, first, last, text)
+
+
+def _make(server: InklingServer) -> Any:
+    async def make(edit: lsp.WorkspaceEdit, label: str) -> bool:
+        answer = await server.workspace_apply_edit_async(lsp.ApplyWorkspaceEditParams(edit, label=label))
+        return answer.applied
+
+    return make
+
+
+def _encoding(server: InklingServer) -> lsp.PositionEncodingKind:
+    return server.session.documents.encoding
 
 
 def _knows_versions(server: InklingServer) -> bool:

@@ -1,0 +1,45 @@
+"""Takes back what the agent changed in a text, and nothing that somebody changed since.
+
+Pure. Works by whole lines: a place of the agent's edit that the user has touched, or that lies right beside what the
+user changed, stays as it is and is counted.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Undone:
+    """`text` without the agent's edit; `back` places were taken back, `kept` ones were changed since."""
+
+    text: str
+    back: int
+    kept: int
+
+
+def undo(before: str, after: str, now: str) -> Undone:
+    """The agent turned `before` into `after`; others have made it `now`."""
+    old, made, current = (text.splitlines(keepends=True) for text in (before, after, now))
+    agents = [(i1, i2, j1, j2) for kind, i1, i2, j1, j2 in _opcodes(old, made) if kind != "equal"]
+    users = [(i1, i2, j1, j2) for kind, i1, i2, j1, j2 in _opcodes(made, current) if kind != "equal"]
+    back = kept = 0
+    for start, end, first, last in reversed(agents):
+        if any(_touch((first, last), (i1, i2)) for i1, i2, _, _ in users):
+            kept += 1
+            continue
+        shift = sum((j2 - j1) - (i2 - i1) for i1, i2, j1, j2 in users if i2 <= first)
+        current[first + shift : last + shift] = old[start:end]
+        back += 1
+    return Undone("".join(current), back, kept)
+
+
+def _opcodes(one: list[str], other: list[str]) -> Sequence[tuple[str, int, int, int, int]]:
+    return difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
+
+
+def _touch(one: _Span, other: _Span) -> bool:
+    """Whether two ranges of lines overlap or meet."""
+    return one[0] <= other[1] and other[0] <= one[1]

@@ -1,0 +1,44 @@
+"""Undoing the agent's edits alone."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.undo import Undone, undo
+
+BEFORE = "a\nb\nc\nd\ne\nf\n"
+AFTER = "a\nB\nc\nd\nE\nE2\nf\n"
+
+lines = st.lists(st.sampled_from(["a\n", "b\n", "c\n", "d\n"]), max_size=8).map("".join)
+
+
+def test_untouched_it_is_taken_back_whole():
+    assert undo(BEFORE, AFTER, AFTER) == Undone(BEFORE, back=2, kept=0)
+
+
+def test_what_others_changed_elsewhere_stays():
+    done = undo(BEFORE, AFTER, "new\n" + AFTER + "z\n")
+    assert done.text == "new\na\nb\nc\nd\ne\nf\nz\n"
+    assert done.kept == 0
+
+
+def test_a_place_that_was_changed_since_stays_and_is_counted():
+    done = undo(BEFORE, AFTER, AFTER.replace("B\n", "my B\n"))
+    assert done.text == "a\nmy B\nc\nd\ne\nf\n"
+    assert (done.back, done.kept) == (1, 1)
+
+
+def test_the_last_line_needs_no_end():
+    assert undo("a\nb", "a\nx", "a\nx").text == "a\nb"
+
+
+@given(lines, lines)
+def test_without_changes_since_it_always_gives_back_the_text_before(before: str, after: str):
+    assert undo(before, after, after).text == before
+
+
+@given(lines, lines, lines)
+def test_every_place_is_taken_back_or_counted(before: str, after: str, now: str):
+    done = undo(before, after, now)
+    assert done.back + done.kept == (undo(before, after, after).back)
+    if done.back == 0:
+        assert done.text == now

@@ -29,6 +29,7 @@ KEPT_CHAMPIONS = 5  # earlier champions per base that a rollback can still reach
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 RECORD_FILE = "record.json"
+NOTE_FILE = "note.txt"  # the user's own
 _VERSION = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _LOCK_SECONDS = 30
@@ -104,6 +105,22 @@ class Registry:
         if not path.exists():
             return {}
         return cast(dict[str, Any], _json_object(path, f"The record of adapter {name}"))
+
+    def note(self, name: str) -> str:
+        """What the user noted about this adapter; "" without a note."""
+        path = self.get(name).folder / NOTE_FILE
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def set_note(self, name: str, text: str) -> None:
+        """Keep the user's note about this adapter; an empty one takes it away."""
+        path = self.get(name).folder / NOTE_FILE
+        try:
+            if text.strip():
+                write_atomically(path, text.encode())
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RegistryError(f"The note {path} cannot be written ({error.strerror}).") from error
 
     def add_candidate(self, source: Path, *, base: str, name: str | None = None, at: float | None = None) -> Adapter:
         """Move the finished PEFT folder `source` in, and register it as a candidate for `base`.

@@ -30,6 +30,7 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 RECORD_FILE = "record.json"
 NOTE_FILE = "note.txt"  # the user's own
+RUNS_FOLDER = ".runs"  # where adapters are made: a finished one is renamed into its place, never copied
 _VERSION = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _LOCK_SECONDS = 30

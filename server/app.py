@@ -11,8 +11,8 @@ from lsprotocol import types as lsp
 from inkling import folders
 from inkling.errors import UserError
 from server.editor_chat import EditorChat
-from server.features import adapters, agent, completion, diagnostics, nights, search, status, sync
-from server.progress import IndexProgress
+from server.features import agent, completion, diagnostics, nights, search, status, sync
+from server.progress import IndexProgress, NightProgress
 from server.protocol import InklingServer, plain
 from server.session import Client, Session
 from server.settings import Settings, load_user_settings, merge
@@ -43,7 +43,7 @@ def create_server() -> InklingServer:
     async def shutdown(params: None) -> None:
         await server.session.close()
 
-    for feature in (sync, completion, diagnostics, search, status, nights, adapters, agent):
+    for feature in (sync, completion, diagnostics, search, status, nights, agent):
         feature.register(server)
     return server
 
@@ -85,6 +85,7 @@ def _client(server: InklingServer, params: lsp.InitializeParams) -> Client:
         publish=server.text_document_publish_diagnostics,
         on_index_progress=IndexProgress(server).report,
         chat=lambda settings: EditorChat(server, settings),
+        on_night=NightProgress(server).report,
     )
 
 

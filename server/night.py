@@ -1,36 +1,45 @@
 """`inkling night`: from the feedback database to a verdict, in a process of its own.
 
-It is glue: it loads examples, takes the lock, lowers its priority, shows progress and turns signals into a clean end.
-What is trained and what may be served is decided in `model.training.night`. What always holds: one night at a time
-in a data folder, and a killed one blocks no later one, as the system frees its lock.
+It is glue: it loads examples, takes the lock, lowers its priority, gives way to whoever works at the machine, and turns
+signals into a clean end. What is trained and what may be served is decided in `model.training.night`. What always
+holds: one night at a time in a data folder; a killed one blocks no later one, as the system frees its lock; one that
+was interrupted is gone on with, on the same feedback.
 """
 
 import contextlib
-import json as jsonlib
+import errno
 import os
 import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
+import psutil
 from filelock import FileLock, Timeout
 
-from feedback.consent import Consent, list_consents
-from feedback.database import Place, find_database
-from feedback.examples import Example, load_examples
+from feedback.database import Place
 from inkling.errors import UserError
 from inkling.folders import adapters_folder, data_folder
-from model.adapters import Registry
+from model.adapters import RUNS_FOLDER, Registry
+from model.training.checkpoints import CHECKPOINT_FILE
 from model.weights import resolve
+from server.night_sources import allowed_decisions, allowed_examples
+from server.nights.pages import Bar, JsonLines, Page, Told
+from server.nights.pauses import Manners, Pauses
+from server.nights.state import NightState, StateWriter, read_state
+from server.nights.timers import PAUSED_CODE
+from server.settings import gate_file
 
 if TYPE_CHECKING:
+    from model.gate import Mode
+    from model.training.gate import GateVerdict
     from model.training.night import Progress
     from model.training.night_data import Stage
     from model.training.verdict import Verdict
@@ -38,6 +47,8 @@ if TYPE_CHECKING:
 DONE, FAILED, NOT_ENOUGH, CANCELLED = 0, 2, 3, 130
 LOCK_FILE = "night.lock"
 _NICENESS = 10
+_CLOCKS_DIFFER = 60.0  # seconds between clocks that are right
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DURATION = re.compile(r"(?:(?P<hours>\d+)h)?(?:(?P<minutes>\d+)m)?(?:(?P<seconds>\d+)s?)?")
 
 
@@ -45,38 +56,71 @@ class NightError(UserError):
     """A night cannot run here and now."""
 
 
-def night(
-    database: Place,
-    *,
-    base: str,
-    budget_seconds: float,
-    minimum_regions: int,
-    stages: Sequence["Stage"] = ("sft",),
-    dry_run: bool = False,
-    json: bool = False,
-) -> int:
+@dataclass(frozen=True)
+class Plan:
+    """What a night is asked for.
+
+    `mode` is the one in which the gate is judged; `manners`: how the night gives way to whoever works at the machine,
+    None: only by its low priority.
+    """
+
+    base: str
+    budget_seconds: float
+    minimum_regions: int
+    stages: "tuple[Stage, ...]" = ("gate", "sft")
+    mode: "Mode" = "balanced"
+    dry_run: bool = False
+    manners: Manners | None = None
+
+
+def night(database: Place, plan: Plan, *, json: bool = False) -> int:
     """Run one night and print how it goes: rich progress on stderr, or JSON lines on stdout for a parent.
 
-    Returns the exit code: 0 promoted, refused or planned; 3 not enough data; 2 a user error; 130 cancelled.
-    The last JSON line has `phase` "verdict" with `status`, `code`, `reason`, `adapter`, `figures`.
+    Returns the exit code: 0 promoted, refused or planned; 3 not enough data; 2 a user error; 75 it gave way and is to
+    be started again; 130 cancelled. The last JSON line has `phase` "verdict" with `status`, `code`, `reason`,
+    `adapter`, `figures`.
     """
     _stay_offline()
-    from model.training.sft import TrainingCancelledError
-
-    with _JsonLines() if json else _Bar() as page, _signals() as cancelled:
+    with JsonLines() if json else Bar() as page, _signals() as asked:
         try:
             with _alone():
                 _be_nice()
-                options = {"minimum_regions": minimum_regions, "stages": tuple(stages), "dry_run": dry_run}
-                verdict = _run(database, base, budget_seconds, options, page.report, cancelled)
-        except TrainingCancelledError as error:
-            page.end("cancelled", "cancelled", f"{error} Start the night again to go on.")
-            return CANCELLED
+                return _night(database, plan, page, asked)
         except UserError as error:
             page.end("failed", "error", str(error))
             return FAILED
-        page.end(verdict.status, verdict.code, verdict.reason, verdict)
-    return NOT_ENOUGH if verdict.status == "skipped" else DONE
+
+
+def _night(database: Place, plan: Plan, page: Page, asked: Callable[[], bool]) -> int:
+    """One night that has the lock, to its exit code."""
+    from model.training.sft import TrainingCancelledError
+
+    now, before = time.time(), read_state()
+    until = before.until if before is not None and _goes_on(before, plan.base, now) else now
+    scheduled = plan.manners is not None
+    told = Told(page, None if plan.dry_run else StateWriter(plan.base, until=until, scheduled=scheduled))
+    pauses = Pauses(asked, plan.manners, lambda why: told.wait(f"The night waits: {why}."))
+    try:
+        if pauses.ended():
+            raise TrainingCancelledError("Cancelled before anything was done.")
+        verdict = _run(database, plan, until, told.report, pauses)
+    except TrainingCancelledError as error:
+        if pauses.gave_up is not None:
+            told.end("paused", "paused", f"The night goes on later, where it stands: {pauses.gave_up}.")
+            return PAUSED_CODE
+        told.end("cancelled", "cancelled", f"{error} Start the night again to go on.")
+        return CANCELLED
+    except UserError as error:
+        told.end("failed", "error", str(error))
+        return FAILED
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        told.end("failed", "disk_full", f"{_full(error)} Start the night again then: it goes on where it stands.")
+        return FAILED
+    told.end(verdict.status, verdict.code, verdict.reason, verdict)
+    nothing = verdict.status == "skipped" and verdict.figures.get("gate", {}).get("status") in (None, "skipped")
+    return NOT_ENOUGH if nothing else DONE
 
 
 def duration(text: str) -> float:
@@ -90,49 +134,84 @@ def duration(text: str) -> float:
 
 
 def stages_of(text: str) -> "tuple[Stage, ...]":
-    """The stages that `sft,preference` names. Every night begins with sft. Raises NightError for anything else."""
-    named = tuple(part.strip() for part in text.split(","))
-    if named == ("sft",):
-        return ("sft",)
-    if named == ("sft", "preference"):
-        return ("sft", "preference")
-    raise NightError(f"There are the stages sft and sft,preference, not {text!r} (--stages).")
+    """The stages that `gate,sft,preference` names, in the order in which they run. Raises NightError for others."""
+    from model.training.night_data import STAGES
+
+    named = [part.strip() for part in text.split(",")]
+    unknown = [name for name in named if name not in STAGES]
+    if unknown or len(set(named)) < len(named):
+        raise NightError(f"Stages are {', '.join(STAGES)}, each at most once, not {text!r} (--stages).")
+    later = [name for name in named if name in STAGES[STAGES.index("sft") + 1 :]]
+    if later and "sft" not in named:
+        raise NightError(f"{' and '.join(later)} go on from what sft made: add it (--stages sft,{','.join(later)}).")
+    return tuple(stage for stage in STAGES if stage in named)
 
 
-def allowed_examples(database: Place) -> list[Example]:
-    """The examples in the database, without those of workspaces whose owner has switched consent off since."""
-    engine = find_database(database)
-    if engine is None:
-        return []
-    try:
-        withdrawn = {root for root, value in list_consents(database).items() if value is Consent.OFF}
-        return [example for example in load_examples(engine) if example.workspace not in withdrawn]
-    finally:
-        engine.dispose()
-
-
-def _run(
-    database: Place,
-    base: str,
-    budget_seconds: float,
-    options: dict[str, Any],
-    report: "Callable[[Progress], None]",
-    cancelled: Callable[[], bool],
-) -> "Verdict":
+def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress], None]", pauses: Pauses) -> "Verdict":
+    """Train and judge on what had settled by `until`."""
+    gate = _renew_gate(database, plan, report) if "gate" in plan.stages else None
+    if plan.stages == ("gate",) and gate is not None:
+        return _verdict_on(gate)
     if find_spec("peft") is None:
         raise NightError("Training needs packages that are not installed: pip install peft accelerate.")
     from model.training.night import run_night
     from model.training.night_data import NightOptions
 
-    return run_night(
-        allowed_examples(database),
-        base=base,
-        base_folder=resolve(base),
+    examples, now = allowed_examples(database), time.time()
+    verdict = run_night(
+        [example for example in examples if example.at <= until],
+        base=plan.base,
+        base_folder=resolve(plan.base),
         registry=Registry(adapters_folder()),
-        options=NightOptions(budget_seconds=budget_seconds, **options),
+        options=NightOptions(
+            budget_seconds=plan.budget_seconds,
+            minimum_regions=plan.minimum_regions,
+            stages=plan.stages,
+            dry_run=plan.dry_run,
+        ),
+        gate=gate.plain if gate is not None else None,
         progress=report,
-        cancelled=cancelled,
+        cancelled=pauses.ended,
+        clock=pauses.clock,
     )
+    if gate is not None:
+        figures = {**verdict.figures, "gate": gate.plain}
+        verdict = replace(verdict, reason=f"{verdict.reason} Gate {gate.status}: {gate.reason}", figures=figures)
+    ahead = sum(example.at > now + _CLOCKS_DIFFER for example in examples)
+    if not ahead:
+        return verdict
+    told = f"{ahead} regions settled later than this machine's clock says and are left until then: is it right?"
+    return replace(verdict, reason=f"{verdict.reason} {told}")
+
+
+def _goes_on(before: NightState, base: str, now: float) -> bool:
+    """Whether there is a night to go on with, and something that it had come to."""
+    left = (adapters_folder() / RUNS_FOLDER).glob(f"*/{CHECKPOINT_FILE}")
+    return before.resumable(base, now) and next(left, None) is not None
+
+
+def _full(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    return f"There is no room left on the disk{where}: free some below {data_folder()}."
+
+
+def _renew_gate(database: Place, plan: Plan, report: "Callable[[Progress], None]") -> "GateVerdict":
+    from model.training.gate import GateOptions, renew_gate
+    from model.training.night import Progress
+
+    report(Progress("gate", 0, 1, "Fitting the gate on decisions"))
+    made = renew_gate(allowed_decisions(database), gate_file(), GateOptions(mode=plan.mode), dry_run=plan.dry_run)
+    report(Progress("gate", 1, 1, f"Gate: {made.status}"))
+    return made
+
+
+def _verdict_on(gate: "GateVerdict") -> "Verdict":
+    """A night of the gate alone."""
+    from model.training.verdict import Status, Verdict
+
+    statuses: dict[str, Status] = {"installed": "promoted"}
+    status = statuses.get(gate.status, cast("Status", gate.status))
+    return Verdict(status, f"gate_{gate.status}", gate.reason, None, {"gate": gate.plain})
 
 
 @contextmanager
@@ -174,74 +253,17 @@ def _signals() -> Iterator[Callable[[], bool]]:
 
 
 def _be_nice() -> None:
-    """Yield the processor to whoever works at this machine; never twice in one process."""
-    if sys.platform != "win32" and os.getpriority(os.PRIO_PROCESS, 0) < _NICENESS:
-        with contextlib.suppress(PermissionError):  # a container may forbid it: a night is slower to yield, no worse
-            os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
+    """Yield processor and disk to whoever works at this machine. What a container forbids is left."""
+    process = psutil.Process()
+    with contextlib.suppress(psutil.Error, OSError):
+        if sys.platform == "win32":
+            process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        elif process.nice() < _NICENESS:
+            process.nice(_NICENESS)
+        if sys.platform == "linux":
+            process.ionice(psutil.IOPRIO_CLASS_IDLE)
 
 
 def _stay_offline() -> None:
     """Weights are on disk already: no library may look for them elsewhere, or tell anybody that it was used."""
     os.environ.update({"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"})
-
-
-class _JsonLines(AbstractContextManager["_JsonLines"]):
-    """Progress and verdict, one JSON object a line, on standard output."""
-
-    def __exit__(self, *error: object) -> None:
-        return None
-
-    def report(self, progress: "Progress") -> None:
-        fields = asdict(progress)
-        self._print({"phase": fields.pop("stage"), **fields})
-
-    def end(self, status: str, code: str, reason: str, verdict: "Verdict | None" = None) -> None:
-        found = {"adapter": verdict.adapter, "figures": verdict.figures} if verdict else {}
-        last = {"phase": "verdict", "status": status, "code": code, "reason": reason, "message": reason, **found}
-        self._print(last)
-
-    @staticmethod
-    def _print(value: dict[str, Any]) -> None:
-        try:
-            print(jsonlib.dumps(value, ensure_ascii=False), flush=True)
-        except BrokenPipeError:  # the parent is gone; the night goes on and its verdict is in the record
-            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - closed with the process
-
-
-class _Bar(AbstractContextManager["_Bar"]):
-    """A progress bar on standard error for people; the verdict on standard output."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bars
-
-        self._bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> "_Bar":
-        self._bars.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bars.stop()
-
-    def report(self, progress: "Progress") -> None:
-        if progress.stage not in self._tasks:
-            self._tasks[progress.stage] = self._bars.add_task(progress.stage, total=progress.total)
-        self._bars.update(
-            self._tasks[progress.stage],
-            description=progress.message,
-            completed=progress.done,
-            total=progress.total,
-        )
-
-    def end(self, status: str, code: str, reason: str, verdict: "Verdict | None" = None) -> None:
-        self._bars.stop()
-        print(reason, file=sys.stdout if verdict else sys.stderr, flush=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from lsprotocol import types as lsp
 
+from server.nights.state import NightState
 from server.protocol import InklingServer
 
 
@@ -85,3 +86,29 @@ class IndexProgress:
         self._lines[root].report(
             f"{message['phase']} {done} of {total}{estimate}", 100 * done // total if total else None
         )
+
+
+class NightProgress:
+    """Shows a night that was started by a schedule, a shell or another window; cancelling asks it to end."""
+
+    def __init__(self, server: InklingServer) -> None:
+        self._server = server
+        self._line: Progress | None = None
+        self._shown: tuple[int, float] | None = None
+        self._beginning: asyncio.Task[None] | None = None
+
+    def report(self, night: NightState) -> None:
+        """Take in how a night stands, as often as somebody looks."""
+        which = (night.pid, night.created)
+        if not night.alive:
+            if self._line is not None:
+                self._line.end(night.message)
+                self._line = None
+            return
+        if self._line is None or which != self._shown:
+            self._shown = which
+            self._line = Progress(self._server, "Inkling: night", cancellable=True)
+            self._beginning = asyncio.create_task(self._line.begin())
+        self._line.report(night.message, 100 * night.done // night.total if night.total else None)
+        if self._line.cancelled:
+            night.stop()

@@ -31,10 +31,14 @@ from server.editor_chat import EditorChat
 from server.engine_options import engine_options
 from server.episodes import Episodes
 from server.fixing import Fixer
+from server.gate_watch import GateWatch
 from server.learning import Learning
 from server.linters.command import CommandLinter, command_linter
 from server.linters.settings import LinterSettings
 from server.loop_delay import LoopDelay
+from server.nights.activity import Activity
+from server.nights.scheduler import Nights
+from server.nights.state import NightState
 from server.offers import Offers
 from server.settings import AgentSettings, LintersSettings, Settings, feedback_place, gate_file, merge
 from server.status_file import StatusFile
@@ -54,6 +58,7 @@ class Client:
     publish: Callable[[lsp.PublishDiagnosticsParams], None]
     on_index_progress: Callable[[Path, dict[str, Any]], None]
     chat: Callable[[Callable[[], AgentSettings]], EditorChat]
+    on_night: Callable[[NightState], None]
 
 
 class Session:
@@ -71,6 +76,7 @@ class Session:
         embedding = (
             self._weights(settings.index.embedding, "Search goes by words only") if settings.index.enabled else None
         )
+        self.activity = Activity()
         self.documents = Documents(client.encoding)
         self.workspaces = Workspaces(settings.index, embedding, client.on_index_progress)
         registry = Registry(folders.adapters_folder())
@@ -102,6 +108,8 @@ class Session:
         self.fixer = Fixer(self.diagnostics, self.completer, self.chat, self.report)
         self.episodes = Episodes(self.learning, self.chat)
         self._champion = ChampionWatch(registry, self.engine, settings.model.base, self.report)
+        self._gate_watch = GateWatch(gate_file(), self._renew_gate)
+        self.nights = Nights(lambda: self.settings, self.learning.consents, client.on_night, self.report)
         self._loop_delay = LoopDelay()
         self._status_file = StatusFile(self.status)
 
@@ -126,6 +134,8 @@ class Session:
         if self.settings.completion.enabled:
             self.engine.start()
         self._champion.start()
+        self._gate_watch.start()
+        self.nights.start()
         self._status_file.start()
         for root in self._client.roots:
             self.workspaces.add(root)
@@ -141,7 +151,7 @@ class Session:
             self.engine.start()
         self.offers.settings = self.settings.completion
         self.context.settings = self.settings
-        self.completer.gate = self._gate()
+        self._renew_gate()
 
     def report_all(self, messages: Sequence[str]) -> None:
         """Tell the user several things."""
@@ -169,7 +179,10 @@ class Session:
         return {
             "uptimeSeconds": time.monotonic() - self._started,
             "trusted": self.settings.trusted,
+            "activity": self.activity.status(workspaces),
+            "night": self.nights.status(),
             "model": self.engine.status(),
+            "gate": {"by": self.completer.gate.by, "mode": self.completer.gate.mode},
             "workspaces": [
                 {**entry, "consent": self.learning.consents.known(entry["root"]).value} for entry in workspaces
             ],
@@ -187,6 +200,8 @@ class Session:
         if self._check is not None:
             self._check.cancel()
         self._champion.close()
+        self._gate_watch.close()
+        self.nights.close()
         self._loop_delay.close()
         await asyncio.gather(self.diagnostics.close(), self.workspaces.close())
         self.close_at_once()
@@ -203,6 +218,9 @@ class Session:
     def _gate(self) -> Gate:
         """The gate that was fitted on this user's decisions, where there is one; else the written rule."""
         return Gate(self.settings.completion.mode, FittedGate.load(gate_file()))
+
+    def _renew_gate(self) -> None:
+        self.completer.gate = self._gate()
 
     def _on_taken(self, taken: Taken) -> None:
         """A suggestion was accepted: count what its linters say about it, unless they are still at the last one."""

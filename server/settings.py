@@ -109,10 +109,17 @@ class FeedbackSettings:
 
 @dataclass(frozen=True)
 class NightSettings:
-    """How a night that is started from the editor runs."""
+    """When nights run and how. `schedule`: off, idle (once a day), or a time of day such as 03:00.
+
+    A night that is due begins when nobody has typed for `idle_minutes` in any editor, and waits while somebody types
+    or, without `on_battery`, while the machine is unplugged.
+    """
 
     budget: str = "20m"
     minimum_regions: int = 300
+    schedule: str = "off"
+    idle_minutes: int = 15
+    on_battery: bool = False
 
 
 @dataclass(frozen=True)

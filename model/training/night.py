@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,7 +20,7 @@ import numpy as np
 
 from feedback.examples import Example
 from inkling import __version__
-from model.adapters import CONFIG_FILE, RECORD_FILE, Adapter, Registry, check_folder, write_atomically
+from model.adapters import CONFIG_FILE, RECORD_FILE, RUNS_FOLDER, Adapter, Registry, check_folder, write_atomically
 from model.evaluation.comparison import (
     Improvement,
     Measured,
@@ -40,12 +40,10 @@ from model.training.preference import prefer
 from model.training.sft import Step, Trained, TrainingCancelledError, train
 from model.training.verdict import Verdict, guard_figures, judged, page
 
-RUNS_FOLDER = ".runs"  # below the adapters folder, so that a finished adapter is renamed into place, never copied
-
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a night stands. `stage`: prepare, measure, train, judge. `loss` is None outside training."""
+    """Where a night stands. `stage`: gate, prepare, measure, train, judge. `loss` is None outside training."""
 
     stage: str
     done: int
@@ -66,20 +64,23 @@ def run_night(
     registry: Registry,
     anchor: Shipped | None = None,
     options: NightOptions | None = None,
+    gate: Mapping[str, Any] | None = None,
     progress: Report = lambda step: None,
     cancelled: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Verdict:
     """Run the night on the base weights in `base_folder`, named `base` in the registry.
 
     `anchor` is the adapter that every other one is served on, and so is trained on; by default the shipped one.
-    One night at a time per registry: `server.night` holds the lock.
+    `gate` is what the gate's stage came to, for the record (`model.training.gate`). `clock` counts the seconds that
+    are spent from the budget. One night at a time per registry: `server.night` holds the lock.
 
     Raises RegistryError before any work if the registry is damaged, TrainingCancelledError if `cancelled()` became
     true (the same call goes on from the checkpoint), TrainingDivergedError if the loss is not a number any more.
     """
     options = options or NightOptions()
     started = time.time()
-    clock = time.monotonic()
+    began = clock()
     champion = registry.champion(base)
     progress(Progress("prepare", 0, len(examples), f"Reading {len(examples)} settled regions"))
     anchor = anchor or shipped(base)
@@ -111,7 +112,7 @@ def run_night(
     model, device = _load(base_folder, anchor, options)
     data = affordable(model, data, device, options)
     before, before_wrong = _before(model, champion, data, device, watch(_called(champion)))
-    measuring = time.monotonic() - clock
+    measuring = clock() - began
     # The candidate is measured as the champion was, and once more for its distance to the base.
     left = max(1.0, options.budget_seconds - measuring - 1.5 * measuring)
     run_folder = _run_folder(registry, key)
@@ -130,6 +131,7 @@ def run_night(
         device=device,
         progress=step,
         cancelled=cancelled,
+        clock=clock,
     )
     preferred = _preference(tuned, data, options, left - trained.seconds, run_folder, device, progress, cancelled)
     after = measure(tuned, data.later, device, watch("the candidate"))
@@ -147,7 +149,7 @@ def run_night(
         status, code = "refused", "champion_changed"
         reason = f"Refused: {_called(served)} became champion while this night ran; run it again."
     figures = {**data.figures, **_figures(gain, trained, before, after), "guards": guard_figures(guards)}
-    figures["preference"] = preferred
+    figures |= {"preference": preferred, "gate": dict(gate) if gate is not None else {"skipped": "not asked for"}}
     record = {
         "base": base,
         "key": key,
@@ -157,7 +159,7 @@ def run_night(
         "champion": _name(champion),
         "anchor": check_folder(anchor.folder) if anchor is not None else None,
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - clock, 3),
+        "seconds": round(clock() - began, 3),
         "data_hash": data_hash(data.training),
         "training_examples": [sequence.example for sequence in data.training],
         "later_examples": [sequence.example for sequence in data.later],

@@ -80,11 +80,13 @@ def train(
     device: str = "cpu",
     progress: Callable[[Step], None] = lambda step: None,
     cancelled: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Any, Trained]:
     """Put a fresh LoRA on `base` and train it; returns the PEFT model and what was done.
 
     `base` comes from `model.training.network`. Completion-only cross-entropy, AdamW (Loshchilov & Hutter 2019),
     linear warm-up and a cosine to a tenth (Loshchilov & Hutter 2017), LoRA (Hu et al. 2021).
+    `clock` counts the seconds that are spent; `cancelled` may take its time, as long as the clock stands still then.
     Raises TrainingCancelledError and TrainingDivergedError.
     """
     import torch
@@ -101,15 +103,15 @@ def train(
     checkpoint = Checkpoint(run_folder / CHECKPOINT_FILE, key)
     found = checkpoint.load(model, optimiser)
     state = _State(**{**found, "resumed_at": found["step"]}) if found else _State()
-    clock = _Clock(state.seconds)
-    saved_at = warm_at = clock.now()
+    spent = _Clock(clock, state.seconds)
+    saved_at = warm_at = spent.now()
     warm_step = state.step
 
     while state.step < state.planned(len(order)):
         if cancelled():
-            checkpoint.save(model, optimiser, asdict(replace(state, seconds=clock.now())))
+            checkpoint.save(model, optimiser, asdict(replace(state, seconds=spent.now())))
             raise TrainingCancelledError(f"Cancelled after {state.step} of {state.planned(len(order))} steps.")
-        if state.step >= _PROBE_STEPS and clock.now() >= budget_seconds:
+        if state.step >= _PROBE_STEPS and spent.now() >= budget_seconds:
             break
         rate = _rate(state.step, state.planned(len(order)), options)
         for group in optimiser.param_groups:
@@ -123,20 +125,20 @@ def train(
         state.tokens += computed
         state.losses.append(loss)
         if state.step == state.resumed_at + 1:  # it also warms up, so only those after it are timed
-            warm_at, warm_step = clock.now(), state.step
+            warm_at, warm_step = spent.now(), state.step
         elif state.step >= _PROBE_STEPS and state.plan is None:
             # 0.9: what is left over pays for checkpoints and for steps that are longer than the timed ones
-            pace = (clock.now() - warm_at) / (state.step - warm_step)
-            fitting = int(0.9 * (budget_seconds - clock.now()) / max(pace, 1e-9)) + state.step
+            pace = (spent.now() - warm_at) / (state.step - warm_step)
+            fitting = int(0.9 * (budget_seconds - spent.now()) / max(pace, 1e-9)) + state.step
             state.plan = max(_PROBE_STEPS, min(len(order), fitting))
-        left = (state.planned(len(order)) - state.step) * clock.now() / state.step
+        left = (state.planned(len(order)) - state.step) * spent.now() / state.step
         progress(Step(state.step, state.planned(len(order)), loss, left))
-        if clock.now() - saved_at >= options.checkpoint_seconds:
-            checkpoint.save(model, optimiser, asdict(replace(state, seconds=clock.now())))
-            saved_at = clock.now()
-    checkpoint.save(model, optimiser, asdict(replace(state, seconds=clock.now())))
+        if spent.now() - saved_at >= options.checkpoint_seconds:
+            checkpoint.save(model, optimiser, asdict(replace(state, seconds=spent.now())))
+            saved_at = spent.now()
+    checkpoint.save(model, optimiser, asdict(replace(state, seconds=spent.now())))
     model.eval()
-    seconds = max(clock.now(), 1e-9)
+    seconds = max(spent.now(), 1e-9)
     planned = state.planned(len(order))
     return model, Trained(state.step, planned, tuple(state.losses), seconds, state.tokens / seconds, state.resumed_at)
 
@@ -210,11 +212,12 @@ def _key(sequences: Sequence[TrainingSequence], options: SftOptions) -> str:
 class _Clock:
     """Seconds that were spent on this training, those before a restart included."""
 
-    def __init__(self, spent: float) -> None:
-        self._start = time.monotonic() - spent
+    def __init__(self, clock: Callable[[], float], spent: float) -> None:
+        self._clock = clock
+        self._start = clock() - spent
 
     def now(self) -> float:
-        return time.monotonic() - self._start
+        return self._clock() - self._start
 
 
 @dataclass

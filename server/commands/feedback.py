@@ -1,4 +1,4 @@
-"""`inkling consent`, `inkling feedback ...` and `inkling night`: what is learned from, and learning from it."""
+"""`inkling consent` and `inkling feedback ...`: what is learned from."""
 
 import time
 from dataclasses import asdict
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from inkling.errors import UserError
-from server.commands import insights
+from server.commands import insights, night
 from server.commands.gate import gate
-from server.commands.models import DEFAULT_BASE, AsJson
+from server.commands.models import AsJson
 from server.commands.printing import err, out, print_json, print_table
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def register(app: typer.Typer) -> None:
     app.command()(consent)
     feedback.command()(gate)
     app.add_typer(feedback, name="feedback")
-    app.command()(night)
     insights.register(app)
+    night.register(app)
 
 
 def consent(
@@ -234,43 +234,6 @@ def erase(
             "`inkling models rollback` takes it out of use.",
             markup=False,
         )
-
-
-def night(
-    budget: Annotated[str, typer.Option("--budget", help="At most so long, such as 90s, 20m, 1h.")] = "20m",
-    minimum_regions: Annotated[int, typer.Option(help="Train only on at least so many settled regions.")] = 300,
-    stages: Annotated[str, typer.Option("--stages", help="What is trained, in order: sft, or sft,preference.")] = "sft",
-    base: Annotated[str, typer.Option("--base", help="Base weights.")] = DEFAULT_BASE,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Train an adapter on what you kept, measure it on what came later, and promote it only if it is better.
-
-    Ends with 0 after a verdict, promoted or refused, and with 3 if there is not enough data.
-
-    Examples:
-
-      inkling night
-
-      inkling night --budget 5m --dry-run
-
-      inkling night --stages sft,preference
-    """
-    from server.night import duration, stages_of
-    from server.night import night as run_night
-    from server.settings import feedback_place
-
-    code = run_night(
-        feedback_place(),
-        base=base,
-        budget_seconds=duration(budget),
-        minimum_regions=minimum_regions,
-        stages=stages_of(stages),
-        dry_run=dry_run,
-        json=as_json,
-    )
-    if code:
-        raise typer.Exit(code)
 
 
 def _database() -> "Engine | None":

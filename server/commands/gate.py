@@ -117,5 +117,5 @@ def _print(found: dict[str, Any], bins: Any, estimates: "dict[str, Estimate]", m
     elif made is not None:
         out.print(
             f"Fitted on {made.decisions} decisions: loss {made.loss:.3f} against {made.rule_loss:.3f} of the written "
-            "rule on later ones. Servers use it from their next start on."
+            "rule on later ones. Running servers use it within seconds."
         )

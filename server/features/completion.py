@@ -24,6 +24,7 @@ def register(server: InklingServer) -> None:
     @server.feature(lsp.TEXT_DOCUMENT_INLINE_COMPLETION, lsp.InlineCompletionOptions())
     async def inline_completion(params: lsp.InlineCompletionParams) -> lsp.InlineCompletionList:
         session = server.session
+        session.activity.touch()
         document = session.documents.get(params.text_document.uri)
         if document is None:
             session.offers.note(Refusal("not_open", "The editor never opened this document."), params.text_document.uri)

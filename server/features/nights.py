@@ -1,7 +1,8 @@
-"""`inkling.night` and `inkling.consent`: learning, started and allowed from the editor.
+"""`inkling.night`, `inkling.cancelNight` and `inkling.consent`: learning, started and allowed from the editor.
 
 The night itself is a process of its own (`inkling night --json`); this module shows its progress and lets the
-user cancel it. The running server notices a new champion by itself.
+user cancel it. Nights that a schedule starts are those of `server.nights`. The running server notices a new champion
+by itself.
 """
 
 import asyncio
@@ -13,10 +14,13 @@ from feedback.consent import Consent
 from inkling.errors import InklingError
 from inkling.process import command, environment
 from server.indexing import last_words
+from server.nights.scheduler import night_options
+from server.nights.state import read_state
 from server.progress import Progress
 from server.protocol import InklingServer
 
 NIGHT = "inkling.night"
+CANCEL = "inkling.cancelNight"
 CONSENT = "inkling.consent"
 _LOOK_SECONDS = 0.3
 
@@ -27,6 +31,12 @@ def register(server: InklingServer) -> None:
     @server.command(NIGHT)
     async def night() -> dict[str, Any]:
         return await run_night(server)
+
+    @server.command(CANCEL)
+    async def cancel() -> dict[str, Any]:
+        """Ask the night that runs to end, whoever started it; it keeps what it has come to."""
+        night = await asyncio.to_thread(read_state)
+        return {"cancelled": night is not None and night.stop()}
 
     @server.command(CONSENT)
     async def consent(value: str, *folders: str) -> dict[str, Any]:
@@ -48,10 +58,9 @@ def register(server: InklingServer) -> None:
 
 async def run_night(server: InklingServer) -> dict[str, Any]:
     """Run a night in a child process with progress; returns its verdict, or why there is none."""
-    settings = server.session.settings
-    options = ["--budget", settings.night.budget, "--minimum-regions", str(settings.night.minimum_regions)]
+    session = server.session
     child = await asyncio.create_subprocess_exec(
-        *command("night", "--json", "--base", settings.model.base, *options),
+        *command("night", "--json", *night_options(session.settings)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -64,6 +73,7 @@ async def run_night(server: InklingServer) -> dict[str, Any]:
     progress = Progress(server, "Inkling: night", cancellable=True)
     last: dict[str, Any] = {}
     stopper = asyncio.create_task(_stop_when_cancelled(progress, child))
+    session.nights.by_hand = True
     try:
         await progress.begin()
         async for line in child.stdout:
@@ -74,6 +84,7 @@ async def run_night(server: InklingServer) -> dict[str, Any]:
         if last.get("phase") != "verdict":
             last = {"phase": "verdict", "status": "failed", "reason": await words or f"the night ended with {code}"}
     finally:
+        session.nights.by_hand = False
         stopper.cancel()
         if child.returncode is None:
             child.terminate()

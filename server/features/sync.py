@@ -21,6 +21,7 @@ def register(server: InklingServer) -> None:
     @server.feature(lsp.TEXT_DOCUMENT_DID_CHANGE)
     def did_change(params: lsp.DidChangeTextDocumentParams) -> None:
         session, item = server.session, params.text_document
+        session.activity.touch()
         document = session.documents.get(item.uri)
         edits = [edit for _, edit in session.documents.change(item.uri, item.version, params.content_changes)]
         if document is not None:

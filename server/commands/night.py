@@ -1,0 +1,174 @@
+"""`inkling night` and `inkling night schedule`: learning from what was recorded, now or at a time."""
+
+from typing import TYPE_CHECKING, Annotated, cast, get_args
+
+import typer
+
+from inkling.errors import UserError
+from server.commands.models import DEFAULT_BASE, AsJson
+from server.commands.printing import out, print_json
+
+if TYPE_CHECKING:
+    from model.gate import Mode
+    from server.settings import Settings
+
+_STAGES_HELP = """What is trained: gate (show or hide), sft (what you wrote), preference (what you wrote instead of an
+offer). A stage without enough data is left out, and the record says why."""
+
+
+nights = typer.Typer(invoke_without_command=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    nights.callback()(night)
+    nights.command()(schedule)
+    app.add_typer(nights, name="night")
+
+
+def night(
+    context: typer.Context,
+    budget: Annotated[str, typer.Option("--budget", help="At most so long, such as 90s, 20m, 1h.")] = "20m",
+    minimum_regions: Annotated[int, typer.Option(help="Train only on at least so many settled regions.")] = 300,
+    stages: Annotated[str, typer.Option("--stages", help=_STAGES_HELP)] = "gate,sft",
+    base: Annotated[str, typer.Option("--base", help="Base weights.")] = DEFAULT_BASE,
+    mode: Annotated[
+        str | None, typer.Option("--mode", help="The mode in which the gate is judged; completion.mode by default.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    give_way: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="Wait while the machine is unplugged, and until nobody has typed in an editor for so long.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train an adapter on what you kept, measure it on what came later, and promote it only if it is better.
+
+    Ends with 0 after a verdict, promoted or refused, with 3 if there is not enough data, and with 75 if it gave way to
+    somebody who works at the machine: started again it goes on where it was, like one that was cancelled or killed.
+
+    Examples:
+
+      inkling night
+
+      inkling night --budget 5m --dry-run
+
+      inkling night --stages gate,sft,preference
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from server.night import Plan, duration, stages_of
+    from server.night import night as run_night
+    from server.nights.pauses import Manners
+    from server.settings import feedback_place
+
+    plan = Plan(
+        base=base,
+        budget_seconds=duration(budget),
+        minimum_regions=minimum_regions,
+        stages=stages_of(stages),
+        mode=_mode(mode),
+        dry_run=dry_run,
+        manners=Manners.of(give_way, on_battery=_settings().night.on_battery) if give_way is not None else None,
+    )
+    code = run_night(feedback_place(), plan, json=as_json)
+    if code:
+        raise typer.Exit(code)
+
+
+def schedule(
+    systemd: Annotated[bool, typer.Option("--systemd", help="A user timer of systemd, for admins.")] = False,
+    cron: Annotated[bool, typer.Option("--cron", help="A line for a crontab, for admins.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="What is scheduled, what it waits for, how nights went.")
+    ] = False,
+    at: Annotated[str, typer.Option("--at", help="The time of day of the timer.")] = "03:00",
+    install: Annotated[bool, typer.Option("--install", help="Write it where it belongs, not only print it.")] = False,
+    base: Annotated[str, typer.Option("--base", help="Base weights of the timer's nights.")] = DEFAULT_BASE,
+    as_json: AsJson = False,
+) -> None:
+    """Say when nights run, or make a timer of the system for machines on which no editor runs.
+
+    On a machine with an editor the setting inkling.night.schedule is all that is needed: "idle", or a time of day.
+
+    Examples:
+
+      inkling night schedule --show
+
+      inkling night schedule --systemd --at 03:30 --install
+
+      inkling night schedule --cron
+    """
+    if systemd + cron + show > 1:
+        raise UserError("Choose one of --systemd, --cron and --show.")
+    if install and not (systemd or cron):
+        raise UserError("--install needs --systemd or --cron.")
+    if not systemd and not cron:
+        _show(as_json)
+        return
+    from server.nights.pauses import GIVE_WAY
+    from server.nights.schedule import Schedule
+    from server.nights.timers import cron_line, install_cron, install_units, units
+
+    when = Schedule.parse(at, "--at")
+    options = ["--base", base, "--budget", _settings().night.budget, "--give-way", str(GIVE_WAY)]
+    if when.kind != "daily":
+        raise UserError(f"--at: expected a time of day such as 03:00, found {at!r}; idle and off are settings.")
+    if systemd:
+        texts = units(when, options)
+        done = install_units(texts) if install else [f"# {name}\n{text}" for name, text in texts.items()]
+    else:
+        line = cron_line(when, options)
+        done = install_cron(line) if install else [line]
+    for text in done:
+        print(text)
+
+
+def _show(as_json: bool) -> None:
+    """The schedule of the settings, what hinders a night now, and how the last one went."""
+    from datetime import datetime
+
+    from server.nights.quiet import conditions
+    from server.nights.schedule import Schedule, upcoming
+    from server.nights.state import read_state
+
+    night, now, last = _settings().night, datetime.now(), read_state()
+    scheduled = Schedule.parse(night.schedule)
+    at = upcoming(scheduled, last, now, now)
+    hindrance = conditions().hindrance(60.0 * night.idle_minutes, on_battery=night.on_battery)
+    if as_json:
+        found = {"schedule": str(scheduled), "next": at.isoformat(timespec="seconds") if at else None}
+        print_json({**found, "waitsFor": hindrance, "last": last.values() if last else None})
+        return
+    when = "as soon as the machine is free" if at == now else f"from {at:%Y-%m-%d %H:%M} on" if at else "never"
+    out.print(f"Schedule: {scheduled} (inkling.night.schedule). Next night: {when}.", highlight=False)
+    if at is not None:
+        out.print(f"Now: {hindrance or 'nothing hinders a night'}.", highlight=False, markup=False)
+        out.print("A server that an editor started begins it; `--systemd` and `--cron` are for machines without.")
+    if last is None:
+        out.print("No night has run yet.")
+        return
+    told = last.values()
+    began = datetime.fromtimestamp(last.started)
+    out.print(f"Last night: {began:%Y-%m-%d %H:%M}, {told['status']}. {told['message']}", highlight=False, markup=False)
+
+
+def _settings() -> "Settings":
+    from inkling.folders import config_folder
+    from server.settings import load_user_settings
+
+    return load_user_settings(config_folder() / "settings.toml")[0]
+
+
+def _mode(asked: str | None) -> "Mode":
+    from model.gate import Mode
+
+    if asked is None:
+        return _settings().completion.mode
+    if asked not in get_args(Mode):
+        raise UserError(f"Modes are {', '.join(get_args(Mode))}, not {asked!r} (--mode).")
+    return cast("Mode", asked)

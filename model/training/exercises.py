@@ -21,7 +21,9 @@ from model.training.cursors import Cursor, draw_cursor
 from model.training.outline import outline
 from model.training.rows import Row, joined, plain, row
 
-MIDDLE, PREFIX = 1.0, 0.2  # weights of the loss: of what is to be written, and of the text before the cursor
+# Weights of the loss: of what is to be written, of the text before the cursor, and of the token that ends a middle: one
+# in sixty, and whether it comes in its place decides whether a middle of several lines is right.
+MIDDLE, PREFIX, END = 1.0, 0.2, 2.0
 _MOST_DOCUMENTS = 4
 _CHARACTERS = 3.3  # of a token, about
 _LONG_FILE = 3000  # characters from which on several cursors are not all at the same place
@@ -129,6 +131,8 @@ class Exercises:
         found = row_of(prompt, ahead, self._scheme)
         context = len(found.tokens) - len(ahead) - len(prompt.tail)
         weights = [0.0] * (context + before) + [PREFIX] * (len(prompt.tail) - before) + [MIDDLE] * len(ahead)
+        if middle is not None and ahead[-1] == middle.end:
+            weights[-1] = END
         return found, weights
 
     def _documents(self, random: np.random.Generator, file: CodeFile, package: str) -> tuple[Document, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from model.lora import UnusableAdapterError
 from model.shipped import METADATA_FILE
 from model.training.batches import target_logits
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
@@ -73,6 +74,7 @@ def pretrain(
     options: PretrainOptions,
     out: Path,
     record: dict[str, Any],
+    onto: Path | None = None,
     resume: bool = True,
     workers: Workers | None = None,
     progress: Callable[[Pace], None] = lambda pace: None,
@@ -83,12 +85,15 @@ def pretrain(
     with the divergence from what the same network says of the same text under full attention (Hinton et al. 2015),
     AdamW (Loshchilov & Hutter 2019), linear warm-up and a cosine to a twentieth over the budget. `record` is what is
     known beforehand; it is written beside the adapter. Several processes share the rows of each step.
+    `onto`: an adapter of an earlier training that this one goes on from, of the same rank and layers.
     """
     import torch
 
     workers = workers or Workers("cpu")
     torch.manual_seed(options.seed)
     model = with_fresh_adapter(base, SftOptions(rank=options.rank, alpha=options.alpha, targets=options.targets))
+    if onto is not None:
+        record = {**record, "onto": _go_on_from(model, onto, options)}
     _narrow(model)
     model.train()
     if options.gradient_checkpointing:
@@ -96,7 +101,7 @@ def pretrain(
         model.gradient_checkpointing_enable({"use_reentrant": False})
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=0.0, weight_decay=options.weight_decay, betas=(0.9, 0.98))
-    key = hashlib.sha256(json.dumps([record["data_hash"], asdict(options)]).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([record["data_hash"], record.get("onto"), asdict(options)]).encode()).hexdigest()
     checkpoint = Checkpoint(out / CHECKPOINT_FILE, key)
     found = checkpoint.load(model, optimiser) if resume else None
     state = _State(**found) if found else _State()
@@ -179,6 +184,32 @@ def divergence(teacher: Any, student: Any) -> Any:
 
     said, learned = torch.log_softmax(teacher, -1), torch.log_softmax(student, -1)
     return (said.exp() * (said - learned)).sum(-1)
+
+
+def _go_on_from(model: Any, folder: Path, options: PretrainOptions) -> dict[str, Any]:
+    """Take over the weights of an adapter; what its record says of how it was made. Raises UnusableAdapterError."""
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from model.adapters import CONFIG_FILE, WEIGHTS_FILE
+
+    try:
+        written = (folder / WEIGHTS_FILE).read_bytes()
+        weights = load(written)
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        before = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UnusableAdapterError(f"{folder} holds no adapter that `inkling pretrain` made: {error}") from error
+    here = {name: tuple(tensor.shape) for name, tensor in get_peft_model_state_dict(model).items()}
+    if here != {name: tuple(tensor.shape) for name, tensor in weights.items()} or config["lora_alpha"] != options.alpha:
+        raise UnusableAdapterError(
+            f"The adapter in {folder} has another rank, alpha or other layers than this training: rank {options.rank}, "
+            f"alpha {options.alpha}, {', '.join(options.targets)}."
+        )
+    set_peft_model_state_dict(model, weights)
+    kept = ("steps", "tokens", "seconds", "data_hash", "options", "onto")
+    return {"sha256": hashlib.sha256(written).hexdigest(), **{name: before[name] for name in kept if name in before}}
 
 
 def _narrow(model: Any) -> None:

@@ -20,7 +20,7 @@ from model.shipped import METADATA_FILE, read_shipped
 from model.threads import set_threads
 from model.tokens import Tokens
 from model.training.corpus import Corpus, listed, load_corpus
-from model.training.exercises import Exercises, Shape
+from model.training.exercises import END, MIDDLE, PREFIX, Exercises, Shape
 from model.training.network import load_network
 from model.training.pretraining import Pace, PretrainOptions, pretrain
 from model.training.workers import Workers
@@ -34,13 +34,15 @@ def make_adapter(
     out: Path,
     *,
     options: PretrainOptions,
+    onto: Path | None = None,
     resume: bool = True,
     report: Report = quiet,
     progress: Callable[[Pace], None] = lambda pace: None,
 ) -> dict[str, Any]:
     """Train the adapter of `base` (a source of weights that is on this machine) into `out`; returns its record.
 
-    On a GPU where there is one, on several with `torchrun -m inkling pretrain ...`.
+    `onto`: an adapter of the same base that the training goes on from. On a GPU where there is one, on several with
+    `torchrun -m inkling pretrain ...`.
     """
     folder = resolve(base)
     corpus = load_corpus(report=report)
@@ -60,7 +62,15 @@ def make_adapter(
         "processes": workers.count,
     }
     return pretrain(
-        model, exercises, options=options, out=out, record=record, resume=resume, workers=workers, progress=progress
+        model,
+        exercises,
+        options=options,
+        out=out,
+        record=record,
+        onto=onto,
+        resume=resume,
+        workers=workers,
+        progress=progress,
     )
 
 
@@ -115,7 +125,7 @@ def measure_adapter(
 
 def corpus_hash(corpus: Corpus, exercises: Exercises) -> str:
     """sha256 over the texts that may be drawn and how they are drawn."""
-    digest = hashlib.sha256(json.dumps(asdict(exercises.shape)).encode())
+    digest = hashlib.sha256(json.dumps([asdict(exercises.shape), MIDDLE, PREFIX, END]).encode())
     for files in corpus.training.values():
         for file in files:
             digest.update(f"{file.package}\0{file.path}\0{file.text}\0".encode())

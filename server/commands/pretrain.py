@@ -29,6 +29,9 @@ def pretrain(
     measure: Annotated[
         int, typer.Option(min=0, help="On how many held-out cursors base and adapter are compared afterwards.")
     ] = 48,
+    onto: Annotated[
+        Path | None, typer.Option("--onto", help="An adapter of an earlier training, to go on from its weights.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume/--afresh", help="Go on from the folder's checkpoint.")] = True,
 ) -> None:
     """Teach a base to fill in the middle and to read documents that were encoded apart, from pinned open packages.
@@ -38,6 +41,8 @@ def pretrain(
       inkling pretrain --out model/weights/smollm2-135m-instruct
 
       inkling pretrain --out /tmp/adapter --minutes 5 --afresh
+
+      inkling pretrain --out /tmp/better --onto model/weights/smollm2-135m-instruct
 
       torchrun --nproc_per_node 4 -m inkling pretrain --out /tmp/adapter --tokens 100000000
     """
@@ -58,7 +63,7 @@ def pretrain(
                 err.print(told, highlight=False)
 
         options = PretrainOptions(minutes=minutes, tokens=tokens, gradient_checkpointing=gradient_checkpointing)
-        record = make_adapter(base, folder, options=options, resume=resume, progress=show)
+        record = make_adapter(base, folder, options=options, onto=onto, resume=resume, progress=show)
         if measure:
             task = bar.add_task("measuring on held-out packages", total=1.0)
             figures = measure_adapter(

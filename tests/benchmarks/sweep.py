@@ -21,7 +21,7 @@ from model.threads import set_threads
 from model.tokens import Tokens
 from model.training.batches import target_logits
 from model.training.corpus import Corpus, load_corpus
-from model.training.exercises import MIDDLE, Exercises, Shape
+from model.training.exercises import MIDDLE, PREFIX, Exercises, Shape
 from model.training.network import load_network
 from model.training.pretraining import PretrainOptions, pretrain
 from model.training.rows import Row
@@ -91,8 +91,7 @@ def _losses(model: Any, rows: Sequence[Row]) -> Any:
         for row in rows:
             logits, wanted, weights = target_logits(model, row)
             losses = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
-            ahead = weights == MIDDLE
-            found.append((float(losses[ahead].mean()), float(losses[~ahead].mean())))
+            found.append(tuple(float(losses[weights == weight].mean()) for weight in (MIDDLE, PREFIX)))
     return np.array(found).T
 
 

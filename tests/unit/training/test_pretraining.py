@@ -17,6 +17,7 @@ from model.adapters import check_folder
 from model.completion import CompletionRequest
 from model.document import Document
 from model.evaluation.comparison import measure
+from model.lora import UnusableAdapterError
 from model.positions import Parallel
 from model.shipped import read_shipped
 from model.tokens import Tokens
@@ -24,7 +25,7 @@ from model.training.checkpoints import CHECKPOINT_FILE
 from model.training.corpus_files import CodeFile
 from model.training.cursors import Cursor
 from model.training.dataset import TrainingSequence
-from model.training.exercises import MIDDLE, PREFIX, Exercises, Shape
+from model.training.exercises import END, MIDDLE, PREFIX, Exercises, Shape
 from model.training.network import load_network
 from model.training.pretraining import Pace, PretrainOptions, divergence, pretrain, rate
 from model.training.rows import Row
@@ -87,7 +88,7 @@ def test_exercises_are_of_every_kind(exercises: Exercises, tiny_base: Path) -> N
     assert any(min(row.blocks) == -3 for row in drawn) is False  # files this short get one cursor
     assert any(marker not in row.tokens for row in drawn)
     assert any(marker in row.tokens for row in drawn)
-    assert {weight for row in drawn for weight in row.weights} == {0.0, PREFIX, MIDDLE}
+    assert {weight for row in drawn for weight in row.weights} == {0.0, PREFIX, MIDDLE, END}
 
 
 def test_loss_lies_on_the_text_before_the_cursor_and_on_the_middle(exercises: Exercises, tiny_base: Path) -> None:
@@ -104,7 +105,7 @@ def test_loss_lies_on_the_text_before_the_cursor_and_on_the_middle(exercises: Ex
     assert weighted(PREFIX) + weighted(MIDDLE) == b"a = 1\nb = 22"
     assert weighted(MIDDLE).endswith(b"2")
     assert row.tokens[-1] == tokens.named("<|endoftext|>")
-    assert row.weights[-1] == MIDDLE
+    assert row.weights[-1] == END
     assert text_of(row, tokens, -1) == "x.py\n\nc = 3\na = 1\nb = 22"
     plain = exercises.lay_out(request, [Cursor(start, start + 1, True)], masked=False)
     assert plain.positions == tuple(range(len(plain)))
@@ -138,6 +139,24 @@ def test_a_killed_training_ends_with_the_same_adapter(exercises: Exercises, tiny
     before = measure(load_network(tiny_base), sequences).losses.mean()
     after = measure(load_network(tiny_base, [tmp_path / "cut"]), sequences).losses.mean()
     assert after < before - 0.3
+
+
+def test_a_training_goes_on_from_the_adapter_of_an_earlier_one(
+    exercises: Exercises, tiny_base: Path, tmp_path: Path
+) -> None:
+    def run(out: Path, onto: Path | None = None, **changed: Any) -> dict[str, Any]:
+        options = replace(OPTIONS, tokens=4000, **changed)
+        return pretrain(load_network(tiny_base), exercises, options=options, out=out, record=RECORD, onto=onto)
+
+    first = run(tmp_path / "first")
+    second = run(tmp_path / "second", tmp_path / "first")
+    assert second["training_loss"]["first"] < first["training_loss"]["first"] - 0.2
+    assert (second["onto"]["tokens"], second["onto"]["steps"]) == (first["tokens"], first["steps"])
+    assert len(second["onto"]["sha256"]) == 64
+    with pytest.raises(UnusableAdapterError, match="another rank"):
+        run(tmp_path / "third", tmp_path / "first", rank=2)
+    with pytest.raises(UnusableAdapterError, match="holds no adapter"):
+        run(tmp_path / "fourth", tmp_path / "nowhere")
 
 
 TWO = """

@@ -6,30 +6,30 @@ killed goes on where it was. Only what changed is read again, and only content t
 
 import hashlib
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
 from filelock import FileLock
 
 from index import files
-from index.chunks import Outline, outline
-from index.database import database_path, lock
+from index.database import lock
 from index.embedding import Embedder, Encoder
 from index.files import File, UnreadableError, Walk
 from index.languages import language_of
+from index.outlining import Outliner, Text
 from index.records import Progress
-from index.store import Known, Store
-from index.suspect import Suspect
+from index.store import Entry, Known, Store
 from index.vector_cache import VectorCache
 from index.vectors import write_base
 
 FILES_PER_BATCH = 64
 CHUNKS_PER_BATCH = 32
+NAMED = 3  # files of a note
 Report = Callable[[Progress], None]
-_Entry = tuple[File, bytes, str, Outline]
 
 
 @dataclass
@@ -76,6 +76,7 @@ class Builder:
         self._max_bytes = max_file_bytes
         self._lock: FileLock | None = None
         self._store: Store | None = None
+        self._outliner = Outliner()
         self._cache = VectorCache()
         self._depth = 0
 
@@ -97,6 +98,7 @@ class Builder:
         if self._depth == 0 and self._store is not None and self._lock is not None:
             self._store.close()
             self._store = None
+            self._outliner.close()
             self._cache.close()
             self._lock.release()
 
@@ -121,10 +123,8 @@ class Builder:
             if "" in relative:
                 return self.build_words(progress)
             walk = files.walk(self.root, relative, max_files=self._max_files, max_bytes=self._max_bytes)
-            known = self._open_store().known()
-            inside = tuple(f"{path}/" for path in relative)
-            concerned = {path: was for path, was in known.items() if path in relative or path.startswith(inside)}
-            room = self._max_files - (len(known) - len(concerned))
+            concerned = self._open_store().known(relative)
+            room = self._max_files - (self._open_store().count_files() - len(concerned))
             if len(walk.files) > room:
                 walk.skipped["over the limit"] += len(walk.files) - max(room, 0)
                 del walk.files[max(room, 0) :]
@@ -183,48 +183,56 @@ class Builder:
         there = {file.path for file in walk.files}
         changed = [file for file in walk.files if not _same(known.get(file.path), file)]
         gone = [path for path in known if path not in there]
+        entries = self._entries(changed, known, result, gone)
         began, done = time.monotonic(), 0
-        for start in range(0, len(changed), FILES_PER_BATCH):
-            batch = changed[start : start + FILES_PER_BATCH]
-            entries: list[_Entry] = []
-            touched: list[File] = []
-            for file, entry, reason in self._read(batch, known):
-                if entry:
-                    entries.append(entry)
-                elif reason == "same":
-                    touched.append(file)
-                else:
-                    result.skipped[reason] += 1
-                    result.files -= 1
-                    if file.path in known:
-                        gone.append(file.path)
-            store.put(entries, touched)
-            result.changed += len(entries)
-            done += len(batch)
+        while done < len(changed):
+            size = min(FILES_PER_BATCH, len(changed) - done)
+            result.changed += store.put(entry for entry in islice(entries, size) if entry is not None)
+            done += size
             each = (time.monotonic() - began) / done
             progress(Progress("chunk", done, len(changed), round(each * (len(changed) - done), 1)))
+        if refused := self._outliner.refused:
+            named = ", ".join(refused[:NAMED]) + (", ..." if len(refused) > NAMED else "")
+            result.notes.append(f"Cut by lines, as their grammar crashes or takes too long on them: {named}.")
+            self._outliner.refused = []
         if gone:
             store.remove(gone)
             result.removed = len(gone)
         return result
 
-    def _read(self, batch: list[File], known: dict[str, Known]) -> Iterator[tuple[File, _Entry | None, str]]:
-        with Suspect(database_path(self.root).with_suffix(".parsing")) as suspect:
-            for file in batch:
+    def _entries(
+        self, changed: list[File], known: dict[str, Known], result: Result, gone: list[str]
+    ) -> Iterator[Entry | File | None]:
+        """For each file, in order: what is in it; the file alone if that is known already; None if it has no text."""
+        waiting: deque[tuple[File, bytes, str] | File | None] = deque()
+
+        def texts() -> Iterator[Text]:
+            for file in changed:
                 try:
                     text = files.read(self.root, file.path, max_bytes=self._max_bytes).text
                 except UnreadableError as error:
-                    yield file, None, str(error)
+                    result.skipped[str(error)] += 1
+                    result.files -= 1
+                    if file.path in known:
+                        gone.append(file.path)
+                    waiting.append(None)
                     continue
                 digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()[:16]
                 was = known.get(file.path)
                 if was is not None and was.hash == digest:
-                    yield file, None, "same"
+                    waiting.append(file)
                     continue
                 language = language_of(file.path)
-                cut_as = "plaintext" if suspect.is_deadly(digest) else language
-                found = outline(file.path, text, cut_as)
-                yield file, (file, digest, language, found), ""
+                waiting.append((file, digest, language))
+                yield Text(file.path, text, language)
+
+        for outline in self._outliner.outlines(texts()):
+            while not isinstance(first := waiting.popleft(), tuple):
+                yield first
+            yield (*first, outline)
+        for rest in waiting:
+            assert not isinstance(rest, tuple), "every text has an outline"
+            yield rest
 
     def _relative(self, paths: Iterable[str | Path]) -> set[str]:
         """Paths as the index has them, "" for the root; what lies elsewhere is dropped."""

@@ -9,10 +9,11 @@ Always: chunks come in order, never overlap, and every line that is not blank li
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
-from index.languages import Definition, language_of, syntax
+from index.languages import Definition, Use, language_of, syntax
 from index.records import Chunk, Kind, Mention, Symbol
 
 MAX_CHARACTERS = 1600  # about what the embedding model reads of a chunk
@@ -30,7 +31,7 @@ class Outline:
 
     chunks: tuple[Chunk, ...]
     symbols: tuple[Symbol, ...]
-    references: tuple[Mention, ...] = ()
+    references: Mapping[str, list[int]] = field(default_factory=dict)  # the lines on which each name is used
     imports: tuple[Mention, ...] = ()
 
 
@@ -67,11 +68,9 @@ def outline(path: str, text: str, language: str | None = None) -> Outline:
     language = language or language_of(path)
     lines = lines_of(text)
     units, found = _definitions(path, text, lines, language)
-    sizes = [0]
-    for line in lines:
-        sizes.append(sizes[-1] + len(line))
-    pieces = [piece for piece in _cut(lines, sizes, 0, len(lines) - 1, units, ()) if _trimmed(lines, piece)]
-    joined = _joined([_trimmed(lines, piece) or piece for piece in pieces], sizes)
+    sizes = list(accumulate(map(len, lines), initial=0))
+    trimmed = (_trimmed(lines, piece) for piece in _cut(lines, sizes, 0, len(lines) - 1, units, ()))
+    joined = _joined([piece for piece in trimmed if piece is not None], sizes)
     plain: Kind = "module" if any(symbol.kind != "section" for symbol in found.symbols) else "text"
     return replace(found, chunks=tuple(_chunk(path, language, lines, piece, plain) for piece in joined))
 
@@ -150,7 +149,9 @@ def _trimmed(lines: list[str], piece: _Piece) -> _Piece | None:
         start += 1
     while end > start and not lines[end].strip():
         end -= 1
-    return replace(piece, start=start, end=end) if start <= end else None
+    if (start, end) == (piece.start, piece.end):
+        return piece if lines[start].strip() else None
+    return _Piece(start, end, piece.units, piece.unit) if start <= end else None
 
 
 def _joined(pieces: list[_Piece], sizes: list[int]) -> list[_Piece]:
@@ -175,9 +176,8 @@ def _definitions(path: str, text: str, lines: list[str], language: str) -> tuple
     """The definitions of a text as nested units, and an outline without chunks. Byte offsets become lines here."""
     data = text.encode("utf-8", "replace")  # a lone surrogate becomes one byte, in the lines as well
     found = syntax(language, data)
-    starts = [0]
-    for piece in lines:
-        starts.append(starts[-1] + len(piece.encode("utf-8", "replace")))
+    lengths = map(len, lines) if len(data) == len(text) else (len(line.encode("utf-8", "replace")) for line in lines)
+    starts = list(accumulate(lengths, initial=0))
 
     def line_of(offset: int) -> int:
         return min(bisect_right(starts, offset) - 1, len(lines) - 1)
@@ -204,6 +204,19 @@ def _definitions(path: str, text: str, lines: list[str], language: str) -> tuple
         unit = _Unit(definition.kind, definition.name, definition.signature, first, last, line, [])
         (open_units[-1][1].inner if open_units else top).append(unit)
         open_units.append((definition, unit))
-    references = tuple(Mention(each.name, line_of(each.start)) for each in found.references)
     imports = tuple(Mention(each.name, line_of(each.start)) for each in found.imports)
-    return top, Outline((), tuple(symbols), references, imports)
+    return top, Outline((), tuple(symbols), _lines_of_names(found.references, starts), imports)
+
+
+def _lines_of_names(uses: Iterable[Use], starts: list[int]) -> dict[str, list[int]]:
+    """Lines of each name, every line once. `uses` are in the order of the text, and so are the lines' `starts`."""
+    found: dict[str, list[int]] = {}
+    line, following, last = 0, starts[1] if len(starts) > 2 else starts[-1] + 1, len(starts) - 2
+    for name, start in uses:
+        while start >= following and line < last:
+            line += 1
+            following = starts[line + 1]
+        lines = found.setdefault(name, [])
+        if not lines or lines[-1] != line:
+            lines.append(line)
+    return found

@@ -204,7 +204,7 @@ def _listed(root: Path, wanted: list[str] | None, found: Walk, depth: int = 0) -
     names = _from_git(root, asked)
     if names is None or (not names and not (root / ".git").exists()):
         # Not a repository, or a folder that an outer repository ignores as a whole but that was opened on purpose.
-        yield from (name for name in _from_folder(root) if wanted is None or _below(name, wanted))
+        yield from (name for name in _from_folder(root, wanted) if wanted is None or _below(name, wanted))
         return
     for name in names:
         if _SKIPPED_FOLDERS.isdisjoint(name.split("/")):
@@ -229,6 +229,10 @@ def _outermost(root: Path, path: str) -> str:
 
 def _below(name: str, wanted: list[str]) -> bool:
     return any(name == path or path in ("", ".") or name.startswith(path.rstrip("/") + "/") for path in wanted)
+
+
+def _above(folder: str, wanted: list[str]) -> bool:
+    return any(path.startswith(folder) for path in wanted)
 
 
 def _inside(prefix: str, wanted: list[str]) -> list[str] | None:
@@ -279,8 +283,9 @@ def _from_git(root: Path, wanted: list[str] | None) -> list[str] | None:
     return names
 
 
-def _from_folder(root: Path) -> Iterator[str]:
-    """Every file below `root` that no `.gitignore` on its way excludes; the deepest opinion counts, as in git."""
+def _from_folder(root: Path, wanted: list[str] | None) -> Iterator[str]:
+    """Every file below `root` that no `.gitignore` on its way excludes; the deepest opinion counts, as in git. Looks
+    only where `wanted` may lie."""
     ignores: dict[str, tuple[tuple[str, GitIgnoreSpec], ...]] = {}
     for folder, folders, names in os.walk(root, followlinks=False):
         here = Path(folder).relative_to(root).as_posix()
@@ -291,7 +296,9 @@ def _from_folder(root: Path) -> Iterator[str]:
         folders[:] = [
             name
             for name in folders
-            if name not in _SKIPPED_FOLDERS | _INSTALLED_FOLDERS and not _ignored(f"{here}{name}/", ignores[here])
+            if name not in _SKIPPED_FOLDERS | _INSTALLED_FOLDERS
+            and (wanted is None or _below(f"{here}{name}", wanted) or _above(f"{here}{name}/", wanted))
+            and not _ignored(f"{here}{name}/", ignores[here])
         ]
         yield from (f"{here}{name}" for name in names if not _ignored(f"{here}{name}", ignores[here]))
 

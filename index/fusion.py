@@ -6,7 +6,7 @@ fitted to 460 docstrings of requests, Jinja, Werkzeug and attrs by the likelihoo
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 from index.rankings import Ranked
 from index.records import Candidate, Hit, Match
@@ -16,8 +16,7 @@ FUSION = 20  # the constant of reciprocal rank fusion (Cormack, Clarke and Buett
 _DEFINING = ("function", "method")
 
 
-@dataclass(frozen=True)
-class Features:
+class Features(NamedTuple):
     """Figures of one chunk, from 0 to about 1 each."""
 
     words_rank: float = 0.0
@@ -35,7 +34,6 @@ WEIGHTS = Features(
     words_rank=1.4, meaning_rank=2.0, words_score=2.8, meaning_score=1.7, symbol=8.0, asked=4.5, named=0.5,
     defining=0.9, loose=-1.6,
 )  # fmt: skip
-_WEIGHTS = astuple(WEIGHTS)
 
 
 def fuse(rankings: Mapping[Match, Sequence[Ranked]]) -> dict[int, float]:
@@ -52,7 +50,7 @@ def rerank(
 ) -> dict[int, float]:
     """The candidates with their final score, best first. `query`: its words with their weights."""
     found = features(rankings, candidates, query)
-    scores = {chunk: sum(w * x for w, x in zip(_WEIGHTS, astuple(each), strict=True)) for chunk, each in found.items()}
+    scores = {chunk: sum(w * x for w, x in zip(WEIGHTS, each, strict=True)) for chunk, each in found.items()}
     return dict(sorted(scores.items(), key=lambda pair: (-pair[1], pair[0])))
 
 

@@ -4,17 +4,17 @@ Names are LSP language ids. Text goes in as UTF-8 bytes, and offsets come out in
 has no syntax here, and neither has a text that would cost too much: brackets nested deeper than `MAX_NESTING` (parsers
 recurse, and end the process), a tree that takes longer than `PARSE_SECONDS`, or one that is deeper than `MAX_DEPTH` or
 has as many bare tokens in a row (queries take the square of both, and no clock can stop them: with a progress callback,
-tree-sitter 0.26.1 reads freed memory).
+tree-sitter 0.26.1 reads freed memory). What takes long or crashes all the same, `index.outlining` survives.
 """
 
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import accumulate, groupby
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
-import numpy as np
 from tree_sitter import Node, Parser, QueryCursor, Tree
 
 from index.grammars import grammar
@@ -22,13 +22,13 @@ from index.records import Kind
 
 MAX_NESTING = 1000
 MAX_DEPTH = 1000
-PARSE_SECONDS = 2.0
+PARSE_SECONDS = 2.0  # of work: a busy machine does not count
 MAX_SIGNATURE = 200  # characters
 MAX_NAME = 200
 _BLOCK = 1 << 16  # bytes that the parser reads at once
-_STEPS = np.zeros(256, dtype=np.int32)
-_STEPS[list(b"([{")] = 1
-_STEPS[list(b")]}")] = -1
+_STEPS = dict.fromkeys(b"([{", 1) | dict.fromkeys(b")]}", -1)
+_NO_BRACKETS = bytes(set(range(256)) - set(_STEPS))
+_DEEP_YAML = re.compile(rb"^(?: |[-?:] ){200}", re.MULTILINE)  # from 250 levels on, its scanner ends the process
 _KINDS: tuple[Kind, ...] = ("function", "class", "type", "variable", "method", "interface", "module", "section")
 _MEMBERED = ("class", "interface")
 _LINE_END = re.compile(rb"[\r\n]")
@@ -52,8 +52,7 @@ class Definition:
     doc_start: int
 
 
-@dataclass(frozen=True)
-class Use:
+class Use(NamedTuple):
     """A name that is used, or a module that is imported, and the byte where it stands."""
 
     name: str
@@ -110,13 +109,13 @@ def has_grammar(language: str) -> bool:
 def parse(language: str, data: bytes) -> Tree | None:
     """The syntax tree of UTF-8 `data`; None where that cannot be had (see above). Broken code gives a tree too."""
     loaded = grammar(language)
-    if loaded is None or nesting(data) > MAX_NESTING:
+    if loaded is None or nesting(data) > MAX_NESTING or (language == "yaml" and _DEEP_YAML.search(data)):
         return None
-    end = time.monotonic() + PARSE_SECONDS
+    end = time.thread_time() + PARSE_SECONDS
     try:
         return Parser(loaded.language).parse(
             lambda offset, _: data[offset : offset + _BLOCK],
-            progress_callback=lambda _, __: time.monotonic() > end,
+            progress_callback=lambda _, __: time.thread_time() > end,
         )
     except ValueError:  # stopped by the clock
         return None
@@ -139,10 +138,8 @@ def syntax(language: str, data: bytes) -> Syntax:
 
 def nesting(data: bytes) -> int:
     """How deep brackets are nested at the deepest place, those in strings and comments included."""
-    if not data:
-        return 0
-    depth = np.cumsum(_STEPS[np.frombuffer(data, dtype=np.uint8)])
-    return int((depth - np.minimum(np.minimum.accumulate(depth), 0)).max())
+    steps = map(_STEPS.__getitem__, data.translate(None, _NO_BRACKETS))
+    return max(accumulate(steps, lambda depth, step: max(depth + step, 0)), default=0)
 
 
 def _is_costly(root: Node) -> bool:

@@ -12,6 +12,7 @@ import json
 import sqlite3
 import time
 import uuid
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +22,10 @@ from typing import Any
 from index.chunks import Outline
 from index.database import IndexFullError, database_path, is_full, open_to_read, open_to_write
 from index.files import File
-from index.records import Candidate, Chunk, Hit, Match, Mention, Symbol
-from index.words import words
+from index.records import Candidate, Chunk, Hit, Match
+from index.words import spelled
+
+Entry = tuple[File, bytes, str, Outline]  # a file, the hash of its text, its language, what is in it
 
 
 @dataclass(frozen=True)
@@ -85,19 +88,33 @@ class Store:
         row = self.database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
-    def known(self) -> dict[str, Known]:
-        """Every file in the index."""
-        rows = self.database.execute("SELECT path, id, size, mtime_ns, hash FROM files")
-        return {path: Known(*rest) for path, *rest in rows}
+    def known(self, paths: Iterable[str] | None = None) -> dict[str, Known]:
+        """Every file in the index; with `paths`, only those files and what lies below those folders."""
+        asked = "SELECT path, id, size, mtime_ns, hash FROM files"
+        if paths is None:
+            return {path: Known(*rest) for path, *rest in self.database.execute(asked)}
+        found: dict[str, Known] = {}
+        for wanted in paths:  # "0" is what follows "/"
+            values = (wanted, f"{wanted}/", f"{wanted}0")
+            rows = self.database.execute(f"{asked} WHERE path = ? OR (path >= ? AND path < ?)", values)
+            found |= {path: Known(*rest) for path, *rest in rows}
+        return found
 
-    def put(self, entries: Sequence[tuple[File, bytes, str, Outline]], touched: Sequence[File] = ()) -> None:
-        """In one transaction: (file, hash of its bytes, language, outline) replace what was known of these files, and
-        `touched` files get their new size and time."""
+    def count_files(self) -> int:
+        """How many files are in the index."""
+        return int(self.database.execute("SELECT count(*) FROM files").fetchone()[0])
+
+    def put(self, entries: Iterable[Entry | File]) -> int:
+        """In one transaction: what is in files replaces what was known of them, and a file alone gets its new size and
+        time. How many were replaced."""
+        replaced = 0
         with self._transaction():
-            for file in touched:
-                change = (file.size, file.mtime_ns, file.path)
-                self.database.execute("UPDATE files SET size = ?, mtime_ns = ? WHERE path = ?", change)
-            for file, digest, language, outline in entries:
+            for entry in entries:
+                if isinstance(entry, File):
+                    change = (entry.size, entry.mtime_ns, entry.path)
+                    self.database.execute("UPDATE files SET size = ?, mtime_ns = ? WHERE path = ?", change)
+                    continue
+                file, digest, language, outline = entry
                 self._forget(file.path)
                 row = (file.path, language, file.size, file.mtime_ns, digest)
                 added = self.database.execute(
@@ -105,7 +122,9 @@ class Store:
                 )
                 assert added.lastrowid is not None
                 self._insert(added.lastrowid, outline)
+                replaced += 1
             self._changed()
+        return replaced
 
     def remove(self, paths: Iterable[str]) -> None:
         """Forget these files, in one transaction. Their embeddings stay for a while."""
@@ -123,8 +142,8 @@ class Store:
         self.database.execute("DELETE FROM files WHERE path = ?", (path,))
 
     def _insert(self, file: int, outline: Outline) -> None:
-        for chunk in outline.chunks:
-            names = " ".join([chunk.scope, chunk.name, *_names_in(chunk, outline.symbols)])
+        for chunk, defined in zip(outline.chunks, _names_by_chunk(outline), strict=True):
+            names = " ".join([chunk.scope, chunk.name, *defined])
             cursor = self.database.execute(
                 "INSERT INTO chunks (file, hash, kind, name, scope, start_line, end_line, text, header, names) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -150,7 +169,7 @@ class Store:
         )
         self.database.executemany(
             "INSERT OR IGNORE INTO uses (name, file, lines) VALUES (?, ?, ?)",
-            [(name, file, json.dumps(lines)) for name, lines in _by_name(outline.references).items()],
+            [(_storable(name), file, json.dumps(lines)) for name, lines in outline.references.items()],
         )
         self.database.executemany(
             "INSERT OR IGNORE INTO imports (file, line, module) VALUES (?, ?, ?)",
@@ -287,23 +306,22 @@ def load_candidates(database: sqlite3.Connection, chunks: Iterable[int]) -> dict
     return {chunk: found[chunk] for chunk in order if chunk in found}
 
 
-def _names_in(chunk: Chunk, symbols: Iterable[Symbol]) -> list[str]:
-    return [each.name for each in symbols if chunk.start_line <= each.line <= chunk.end_line]
-
-
-def _by_name(references: Iterable[Mention]) -> dict[str, list[int]]:
-    """Lines of each name, every line once."""
-    found: dict[str, dict[int, None]] = {}
-    for each in references:
-        found.setdefault(_storable(each.name), {})[each.line] = None
-    return {name: list(lines) for name, lines in found.items()}
+def _names_by_chunk(outline: Outline) -> list[list[str]]:
+    """The names that each chunk defines."""
+    ends = [chunk.end_line for chunk in outline.chunks]
+    found: list[list[str]] = [[] for _ in ends]
+    for symbol in outline.symbols:
+        place = bisect_left(ends, symbol.line)
+        if place < len(ends) and outline.chunks[place].start_line <= symbol.line:
+            found[place].append(symbol.name)
+    return found
 
 
 def _words_of(text: str, names: str, path: str) -> tuple[str, str, str]:
     """The three indexed columns; the same again when a row is removed, which a table without content asks for."""
-    return " ".join(words(text)), " ".join(words(names)), " ".join(words(path))
+    return spelled(text), spelled(names), spelled(path)
 
 
 def _storable(text: str) -> str:
     """The text without lone surrogates, which SQLite cannot hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -32,12 +32,21 @@ def stem(word: str) -> str:
 
 def words(text: str) -> list[str]:
     """The words of a text in order: each identifier's parts, and the whole identifier if it has several."""
-    return [part for word in _WORD.findall(text) for part in _words_of(word)]
+    return spelled(text).split()
+
+
+def spelled(text: str) -> str:
+    """The same with spaces between them."""
+    return " ".join(filter(None, map(_spelled, _WORD.findall(text))))
 
 
 @lru_cache(maxsize=1 << 16)
-def _words_of(word: str) -> tuple[str, ...]:
+def _spelled(word: str) -> str:
     """The same for one identifier; a text repeats few of them many times."""
+    return " ".join(_words_of(word))
+
+
+def _words_of(word: str) -> tuple[str, ...]:
     if len(word) > MAX_WORD:
         return ()
     if not word.isascii() and _WIDE.search(word):

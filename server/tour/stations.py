@@ -27,6 +27,7 @@ from server.tour.user import Move, move
 _SETTLE_SECONDS = 2.0
 _SURVIVAL_SECONDS = [1, 3]
 _READY_SECONDS = 120.0
+_ENOUGH_CHUNKS = 200  # embedded, until search by meaning is tried
 _UNUSED_IMPORT = "import this_is_not_used\n"
 
 
@@ -277,15 +278,16 @@ class Tour:
 
 
 def _has_vectors(status: dict[str, Any]) -> bool:
-    """True once at least half of the first folder's chunks can be found by their meaning."""
+    """True once some of the first folder's chunks can be found by their meaning; all would take minutes."""
     index = status["workspaces"][0]["index"] if status["workspaces"] else {}
     if "error" in index:
         raise TourError(str(index["error"]))
-    half = index.get("phase") == "embed" and 2 * index["done"] >= index["total"] > 0
-    return half or index.get("ready") == "meaning"
+    some = index.get("phase") == "embed" and index["done"] >= _ENOUGH_CHUNKS
+    return some or index.get("ready") == "meaning"
 
 
 def _described(index: dict[str, Any]) -> str:
     if index.get("ready"):
         return f"{index.get('files')} files, complete"
-    return f"{index['done']} of {index['total']} chunks embedded, the rest follows in the background"
+    left = f" for about {index['seconds_left']:.0f} s" if index.get("seconds_left") else ""
+    return f"{index['done']} of {index['total']} chunks embedded, the rest follows in the background{left}"

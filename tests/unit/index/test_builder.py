@@ -17,7 +17,7 @@ from index.records import Progress
 from index.search import Search
 from index.store import Store
 from inkling.process import environment
-from tests.unit.index.workspace import CountingEncoder, repository, write
+from tests.unit.index.workspace import CRASHING, CountingEncoder, repository, write
 
 ALPHA = "def alpha():\n    '''Compute the first letter.'''\n    return 'a'\n"
 BETA = "def beta():\n    '''Compute the second letter.'''\n    return 'b'\n"
@@ -280,30 +280,11 @@ def test_a_build_that_was_killed_goes_on_where_it_was(tmp_path: Path, moment: in
         assert result.changed < 150
 
 
-_CRASHES = """
-import os, sys
-from pathlib import Path
-import index.builder
-from index.builder import Builder
-real = index.builder.outline
-def outline(path, text, language):
-    if "crash" in text and language == "python":
-        os.abort()
-    return real(path, text, language)
-index.builder.outline = outline
-Builder(Path(sys.argv[1]), None).build()
-"""
-
-
-def test_a_text_that_ends_the_process_twice_is_cut_by_lines(root: Path) -> None:
-    write(root, {"deadly.py": "def crash(): pass\n"})
-
-    def build() -> int:
-        arguments = [sys.executable, "-c", _CRASHES, str(root)]
-        return subprocess.run(arguments, cwd=CHECKOUT, env=child_environment(), stderr=subprocess.DEVNULL).returncode
-
-    assert [build() == 0 for _ in range(3)] == [False, False, True]
-    assert paths(root, "crash") == ["deadly.py"]
-    write(root, {"deadly.py": "def harmless(): pass\n"})
-    assert build() == 0
-    assert Search(root, None).symbols("harmless", 1)[0].path == "deadly.py"
+def test_a_text_that_crashes_its_grammar_is_cut_by_lines_and_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("index.outlining._START", CRASHING)
+    write(root, {"deadly.py": "def value(): pass\n"})
+    result = Builder(root, None).build()
+    assert paths(root, "alpha") == ["alpha.py"]
+    assert paths(root, "value") == ["deadly.py"]
+    assert Search(root, None).symbols("value", 1) == []
+    assert result.notes == ["Cut by lines, as their grammar crashes or takes too long on them: deadly.py."]

@@ -112,6 +112,12 @@ def test_nesting_counts_what_is_open_at_once() -> None:
     assert parse("python", b"(" * (MAX_NESTING + 1)) is None
 
 
+@pytest.mark.parametrize("text", ["- " * 300, "\n".join(" " * depth + "a:" for depth in range(300))])
+def test_yaml_that_would_end_the_process_is_not_parsed(text: str) -> None:
+    assert parse("yaml", text.encode()) is None
+    assert parse("yaml", b"- - a: b\n") is not None
+
+
 def test_comments_do_not_make_a_definition_longer_than_it_is() -> None:
     found = syntax("go", b"package a\n\n// Doc\nfunc F() {}\n").definitions[0]
     assert (found.doc_start, found.start) == (11, 18)

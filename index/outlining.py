@@ -1,0 +1,181 @@
+"""Outlines of texts, made in a process of their own: one that a grammar may crash or hold up without harm.
+
+No clock can stop a tree-sitter query, and no exception is raised where a grammar's scanner writes past its buffer. So
+texts go to a child (`python -c`, isolated as every child of ours), one at a time; where it dies or takes longer than a
+limit, another takes its place and the text is cut by lines. It also lets two cores share the work: while the child cuts
+a text, whoever asked stores the one before. What an outline is stands in `index.chunks`.
+
+Always: `outlines` answers every text, in order, whatever becomes of the child.
+"""
+
+import contextlib
+import pickle
+import struct
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from index.chunks import Outline, outline
+from inkling.process import environment
+
+CPU_SECONDS = 4  # for one text, where the system can count them
+CLOCK_SECONDS = 30.0  # for one text, on a machine as busy as it may be
+TRIES = 2  # a child may also be killed for reasons that are not the text's
+AHEAD = 2  # texts that are under way while one is looked at
+_LENGTH = struct.Struct("<Q")
+_PACKAGES = Path(__file__).resolve().parents[1]
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from index.outlining import serve; serve()"
+
+
+class Text(NamedTuple):
+    """A text to outline. `language` is an LSP language id."""
+
+    path: str
+    text: str
+    language: str
+
+
+class Outliner:
+    """Owns the child, which starts with the first text. Not to be used by two threads at once."""
+
+    def __init__(self, cpu_seconds: int = CPU_SECONDS, clock_seconds: float = CLOCK_SECONDS) -> None:
+        self.refused: list[str] = []  # paths that were cut by lines since somebody looked
+        self._limits = cpu_seconds, clock_seconds
+        self._child: subprocess.Popen[bytes] | None = None
+        self._thread: ThreadPoolExecutor | None = None
+
+    def outlines(self, texts: Iterable[Text]) -> Iterator[Outline]:
+        """An outline per text, in order; `texts` are taken a few ahead."""
+        waiting: deque[Future[Outline]] = deque()
+        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="outlines")
+        try:
+            for text in texts:
+                waiting.append(self._thread.submit(self._outline, text))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:  # nobody wants them any more
+                future.cancel()
+
+    def close(self) -> None:
+        """End the child; another text starts a new one."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True, cancel_futures=True)
+            self._thread = None
+        self._end()
+
+    def _outline(self, text: Text) -> Outline:
+        for _ in range(TRIES):
+            try:
+                return self._asked(text)
+            except TimeoutError:
+                break
+            except (OSError, EOFError):
+                continue
+        self.refused.append(text.path)
+        return outline(text.path, text.text, "plaintext")
+
+    def _asked(self, text: Text) -> Outline:
+        """What the child says. Raises TimeoutError, and OSError or EOFError where it died."""
+        child = self._child or self._started()
+        assert child.stdin is not None
+        assert child.stdout is not None
+        late = threading.Event()
+        timer = threading.Timer(self._limits[1], _kill, (child, late))
+        timer.daemon = True
+        timer.start()
+        try:
+            _write(child.stdin, tuple(text))
+            answer: Outline = _read(child.stdout)
+            return answer
+        except (OSError, EOFError) as error:
+            self._end()
+            if late.is_set() or _ran_out(child.returncode):
+                raise TimeoutError from error
+            raise
+        finally:
+            timer.cancel()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        self._child = subprocess.Popen(
+            [sys.executable, "-E", "-P", "-X", "utf8", "-c", _START, str(_PACKAGES), str(self._limits[0])],
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        return self._child
+
+    def _end(self) -> None:
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):  # what was not written yet is nobody's loss
+                    pipe.close()
+
+
+def serve() -> None:
+    """The child: outline what comes in until the input ends."""
+    cpu_seconds = int(sys.argv[2])
+    while True:
+        try:
+            path, text, language = _read(sys.stdin.buffer)
+        except EOFError:
+            return
+        _allow(cpu_seconds)
+        _write(sys.stdout.buffer, outline(path, text, language))
+
+
+def _allow(seconds: int) -> None:
+    """Have the system end this process after so much more work, where it can."""
+    try:
+        import resource
+    except ImportError:  # not on Windows: there only the clock counts
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    wanted = int(used.ru_utime + used.ru_stime) + seconds + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+
+
+def _ran_out(code: int | None) -> bool:
+    """Whether the system ended a process because its time was used up."""
+    import signal
+
+    return code is not None and code == -getattr(signal, "SIGXCPU", 0)
+
+
+def _kill(child: subprocess.Popen[bytes], late: threading.Event) -> None:
+    late.set()
+    child.kill()
+
+
+def _write(stream: IO[bytes], value: object) -> None:
+    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    stream.write(_LENGTH.pack(len(data)))
+    stream.write(data)
+    stream.flush()
+
+
+def _read(stream: IO[bytes]) -> Any:
+    (length,) = _LENGTH.unpack(_whole(stream, _LENGTH.size))
+    return pickle.loads(_whole(stream, length))
+
+
+def _whole(stream: IO[bytes], length: int) -> bytes:
+    """So many bytes. Raises EOFError where there are fewer."""
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError
+    return data

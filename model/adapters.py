@@ -4,60 +4,61 @@ An adapter is a PEFT folder (`adapter_config.json`, `adapter_model.safetensors`)
 with the record of the night that made it. `registry.json` beside the folders names states and keeps the
 champions of each base. It knows nothing of tensors: it checks names, sizes and digests. What always holds:
 the registry is replaced as a whole or not at all, the folder exists before the registry names it, and a
-champion whose bytes are not the ones that were registered is never handed out.
+champion whose bytes are not the ones that were registered is never handed out; a canary is served to its share of
+sessions only, each of them always getting the same.
 """
 
 import hashlib
 import json
-import os
-import re
-import tempfile
+import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from filelock import FileLock, Timeout
 
-from inkling.errors import UserError
+from model.registry_file import (
+    CONFIG_FILE,
+    NAME,
+    NOTE_FILE,
+    RECORD_FILE,
+    RUNS_FOLDER,
+    STATES,
+    WEIGHTS_FILE,
+    Adapter,
+    Contents,
+    RegistryError,
+    State,
+    Trial,
+    check_folder,
+    json_object,
+    read_contents,
+    sync_folder,
+    write_atomically,
+    write_contents,
+)
 
-State = Literal["candidate", "champion", "retired"]
-STATES: tuple[State, ...] = ("candidate", "champion", "retired")
+__all__ = [
+    "CONFIG_FILE",
+    "KEPT_CHAMPIONS",
+    "NOTE_FILE",
+    "RECORD_FILE",
+    "RUNS_FOLDER",
+    "STATES",
+    "WEIGHTS_FILE",
+    "Adapter",
+    "Registry",
+    "RegistryError",
+    "Trial",
+    "check_folder",
+    "write_atomically",
+]
+
 KEPT_CHAMPIONS = 5  # earlier champions per base that a rollback can still reach
-CONFIG_FILE = "adapter_config.json"
-WEIGHTS_FILE = "adapter_model.safetensors"
-RECORD_FILE = "record.json"
-NOTE_FILE = "note.txt"  # the user's own
-RUNS_FOLDER = ".runs"  # where adapters are made: a finished one is renamed into its place, never copied
-_VERSION = 1
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _LOCK_SECONDS = 30
-
-
-class RegistryError(UserError):
-    """The registry, or a folder that it names, is not what it should be."""
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """One adapter on disk. `digest` is the sha256 of its weights, `at` when it was registered (Unix seconds)."""
-
-    name: str
-    base: str
-    state: State
-    at: float
-    digest: str
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What `registry.json` says. `champions`: per base, oldest first, the last is served; None is the bare base."""
-
-    adapters: dict[str, Adapter]
-    champions: dict[str, list[str | None]]
 
 
 class Registry:
@@ -100,12 +101,29 @@ class Registry:
         self._check(adapter)
         return adapter
 
+    def trial(self, base: str) -> Trial | None:
+        """The adapter of `base` whose live figures are watched, if there is one."""
+        return self._read().trials.get(base)
+
+    def serving(self, base: str, session: str) -> Adapter | None:
+        """The adapter that this session gets, always the same one while nothing changes: the canary or the champion.
+
+        A damaged canary is left out. Raises RegistryError as `champion` does.
+        """
+        contents = self._read()
+        trial = contents.trials.get(base)
+        if trial is not None and trial.share < 1 and _share_of(session, trial.adapter) < trial.share:
+            with suppress(RegistryError):
+                self._check(contents.adapters[trial.adapter])
+                return contents.adapters[trial.adapter]
+        return self.champion(base)
+
     def record(self, name: str) -> dict[str, Any]:
         """The record of the night that made this adapter; empty if it came without one."""
         path = self.get(name).folder / RECORD_FILE
         if not path.exists():
             return {}
-        return cast(dict[str, Any], _json_object(path, f"The record of adapter {name}"))
+        return cast(dict[str, Any], json_object(path, f"The record of adapter {name}"))
 
     def note(self, name: str) -> str:
         """What the user noted about this adapter; "" without a note."""
@@ -134,68 +152,167 @@ class Registry:
         with self._locked():
             contents = self._read()
             name = self._free_name(contents, at) if name is None else name
-            if not _NAME.fullmatch(name):
-                raise RegistryError(f"{name!r} is no adapter name: use lower-case letters, digits, '.', '_' and '-'.")
+            self._refuse_name(contents, name)
             target = self.folder / name
-            if name in contents.adapters or target.exists():
-                raise RegistryError(f"There is already an adapter {name} in {self.folder}: choose another name.")
             source.rename(target)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
             adapter = Adapter(name, base, "candidate", at, digest, target)
             contents.adapters[name] = adapter
             self._write(contents)
         return adapter
 
-    def promote(self, name: str) -> Adapter:
-        """Make this adapter the champion of its base; the one before it is retired but can be rolled back to."""
+    def introduce(self, name: str, share: float) -> Adapter:
+        """Serve a candidate that earned it, and watch its live figures: to that share of the sessions first.
+
+        With 0, or 1 and more, it becomes the champion at once. A canary that is there makes room.
+        """
         with self._locked():
             contents = self._read()
             adapter = self._named(contents, name)
             self._check(adapter)
-            champions = contents.champions.setdefault(adapter.base, [None])
-            if champions[-1] == name:
+            served = contents.champions.get(adapter.base, [None])[-1]
+            if served == name:
                 return adapter
-            self._set_state(contents, champions[-1], "retired")
-            self._set_state(contents, name, "champion")
-            contents.champions[adapter.base] = [*champions, name][-(KEPT_CHAMPIONS + 1) :]
+            self._end_trial(contents, adapter.base)
+            whole = not 0 < share < 1
+            if whole:
+                self._crown(contents, name)
+            else:
+                self._set_state(contents, name, "canary")
+            contents.trials[adapter.base] = Trial(name, served, 1.0 if whole else share, time.time())
+            self._write(contents)
+            return contents.adapters[name]
+
+    def settle(self, trial: Trial, *, keep: bool) -> bool:
+        """End a trial as it was read: a canary becomes champion or is retired, a champion stays or is rolled back.
+
+        False, and nothing happens, if somebody else decided meanwhile.
+        """
+        with self._locked():
+            contents = self._read()
+            base = contents.adapters[trial.adapter].base if trial.adapter in contents.adapters else ""
+            if contents.trials.get(base) != trial:
+                return False
+            del contents.trials[base]
+            if trial.share < 1 and keep:
+                self._crown(contents, trial.adapter)
+                contents.trials[base] = Trial(trial.adapter, trial.against, 1.0, time.time())
+            elif trial.share < 1:
+                self._set_state(contents, trial.adapter, "retired")
+            elif not keep:
+                self._roll_back(contents, base)
+            self._write(contents)
+            return True
+
+    def promote(self, name: str) -> Adapter:
+        """Make this adapter the champion of its base by hand; the one before is retired but can be rolled back to.
+
+        It is not watched: who decides by hand also decides when it goes.
+        """
+        with self._locked():
+            contents = self._read()
+            adapter = self._named(contents, name)
+            self._check(adapter)
+            if contents.champions.get(adapter.base, [None])[-1] == name:
+                return adapter
+            self._end_trial(contents, adapter.base)
+            self._crown(contents, name)
             self._write(contents)
             return contents.adapters[name]
 
     def rollback(self, base: str) -> Adapter | None:
-        """Retire the champion of `base` and serve the one before it again; None means the bare base."""
+        """Take back what came last: the canary of `base`, else its champion, for the one before it.
+
+        Returns what is served now; None means the bare base.
+        """
         with self._locked():
             contents = self._read()
-            champions = contents.champions.get(base, [None])
-            if len(champions) < 2:
-                served = champions[-1] or "the bare base"
-                raise RegistryError(f"There is nothing to roll back to on {base}: {served} has no predecessor.")
-            previous = champions[-2]
-            if previous is not None:
-                self._check(contents.adapters[previous])
-                self._set_state(contents, previous, "champion")
-            self._set_state(contents, champions[-1], "retired")
-            contents.champions[base] = champions[:-1]
+            trial = contents.trials.get(base)
+            if trial is None or trial.share == 1:
+                self._roll_back(contents, base)
+            self._end_trial(contents, base)
             self._write(contents)
+            previous = contents.champions.get(base, [None])[-1]
             return contents.adapters[previous] if previous is not None else None
 
     def retire(self, name: str) -> Adapter:
-        """Put an adapter that is not served out of the running: no rollback reaches it any more. Its files stay."""
+        """Put an adapter that is not champion out of the running: no rollback reaches it any more. Its files stay."""
         with self._locked():
             contents = self._read()
             adapter = self._named(contents, name)
             champions = contents.champions.get(adapter.base, [None])
             if champions[-1] == name:
                 raise RegistryError(f"{name} is the champion of {adapter.base}: roll it back instead of retiring it.")
-            contents.champions[adapter.base] = [champion for champion in champions if champion != name]
+            if adapter.state == "canary":
+                self._end_trial(contents, adapter.base)
+            if adapter.base in contents.champions:
+                contents.champions[adapter.base] = [champion for champion in champions if champion != name]
             self._set_state(contents, name, "retired")
             self._write(contents)
             return contents.adapters[name]
+
+    def rename(self, name: str, new: str) -> Adapter:
+        """Give an adapter another name. What was recorded under the old one is not found under the new one."""
+        with self._locked():
+            contents = self._read()
+            adapter = self._named(contents, name)
+            self._check(adapter)
+            if any(trial.adapter == name for trial in contents.trials.values()):
+                raise RegistryError(f"{name} is on trial, and its figures are kept by its name: rename it afterwards.")
+            self._refuse_name(contents, new)
+            shutil.copytree(adapter.folder, self.folder / new)  # the folder is there before the registry names it
+            sync_folder(self.folder)
+            contents.adapters[new] = replace(contents.adapters.pop(name), name=new, folder=self.folder / new)
+            for base, champions in contents.champions.items():
+                contents.champions[base] = [new if champion == name else champion for champion in champions]
+            self._write(contents)
+            shutil.rmtree(adapter.folder, ignore_errors=True)
+            return contents.adapters[new]
+
+    def note_live(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Add what its live figures led to, to the adapter's record (under "live")."""
+        with self._locked():
+            path = self.get(name).folder / RECORD_FILE
+            record = self.record(name)
+            record["live"] = [*record.get("live", ()), dict(entry)]
+            write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
+
+    def _crown(self, contents: Contents, name: str) -> None:
+        adapter = contents.adapters[name]
+        champions = contents.champions.setdefault(adapter.base, [None])
+        self._set_state(contents, champions[-1], "retired")
+        self._set_state(contents, name, "champion")
+        contents.champions[adapter.base] = [*champions, name][-(KEPT_CHAMPIONS + 1) :]
+
+    def _roll_back(self, contents: Contents, base: str) -> None:
+        champions = contents.champions.get(base, [None])
+        if len(champions) < 2:
+            served = champions[-1] or "the bare base"
+            raise RegistryError(f"There is nothing to roll back to on {base}: {served} has no predecessor.")
+        previous = champions[-2]
+        if previous is not None:
+            self._check(contents.adapters[previous])
+            self._set_state(contents, previous, "champion")
+        self._set_state(contents, champions[-1], "retired")
+        contents.champions[base] = champions[:-1]
+
+    def _end_trial(self, contents: Contents, base: str) -> None:
+        """A canary that makes room is retired; a champion just is not watched any more."""
+        trial = contents.trials.pop(base, None)
+        if trial is not None and trial.share < 1:
+            self._set_state(contents, trial.adapter, "retired")
 
     def _named(self, contents: Contents, name: str) -> Adapter:
         if name not in contents.adapters:
             known = ", ".join(sorted(contents.adapters)) or "none yet"
             raise RegistryError(f"There is no adapter {name} in {self.folder}. Known: {known}.")
         return contents.adapters[name]
+
+    def _refuse_name(self, contents: Contents, name: str) -> None:
+        if not NAME.fullmatch(name):
+            raise RegistryError(f"{name!r} is no adapter name: use lower-case letters, digits, '.', '_' and '-'.")
+        if name in contents.adapters or (self.folder / name).exists():
+            raise RegistryError(f"There is already an adapter {name} in {self.folder}: choose another name.")
 
     def _check(self, adapter: Adapter) -> None:
         try:
@@ -234,113 +351,18 @@ class Registry:
             ) from error
 
     def _read(self) -> Contents:
-        if not self.path.exists():
-            return Contents({}, {})
-        raw = _json_object(self.path, "The adapter registry")
-        try:
-            return self._parsed(raw)
-        except (KeyError, TypeError, ValueError) as error:
-            raise _damaged(self.path, "The adapter registry", error) from error
-
-    def _parsed(self, raw: dict[str, Any]) -> Contents:
-        if raw["version"] != _VERSION:
-            raise ValueError(f"version {raw['version']!r}, expected {_VERSION}")
-        adapters = {name: self._adapter(name, entry) for name, entry in raw["adapters"].items()}
-        champions: dict[str, list[str | None]] = {base: [*names] for base, names in raw["champions"].items()}
-        for base, names in champions.items():
-            if not names:
-                raise ValueError(f"no champion named for {base}")
-            for name in names:
-                if name is not None and adapters[name].base != base:
-                    raise ValueError(f"{name} is a champion of {base} but was made for {adapters[name].base}")
-        served = {names[-1] for names in champions.values()} - {None}
-        claimed = {adapter.name for adapter in adapters.values() if adapter.state == "champion"}
-        if served != claimed:
-            raise ValueError(f"champions are {sorted(map(str, served))}, states say {sorted(claimed)}")
-        return Contents(adapters, champions)
-
-    def _adapter(self, name: str, entry: dict[str, Any]) -> Adapter:
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no adapter name")
-        if entry["state"] not in STATES:
-            raise ValueError(f"state {entry['state']!r} of {name}, expected one of {', '.join(STATES)}")
-        return Adapter(
-            name, str(entry["base"]), entry["state"], float(entry["at"]), str(entry["digest"]), self.folder / name
-        )
+        return read_contents(self.path)
 
     def _write(self, contents: Contents) -> None:
-        raw = {
-            "version": _VERSION,
-            "adapters": {
-                name: {"base": adapter.base, "state": adapter.state, "at": adapter.at, "digest": adapter.digest}
-                for name, adapter in sorted(contents.adapters.items())
-            },
-            "champions": contents.champions,
-        }
-        write_atomically(self.path, (json.dumps(raw, indent=2) + "\n").encode())
+        write_contents(self.path, contents)
 
 
 _MEND = "Restore its files, or serve the adapter before it with `inkling models rollback`."
 
 
-def check_folder(folder: Path) -> str:
-    """The sha256 of the weights in a PEFT folder; RegistryError if the folder is not a whole LoRA adapter."""
-    config = _json_object(folder / CONFIG_FILE, "The adapter's configuration")
-    if config.get("peft_type") != "LORA":
-        raise RegistryError(
-            f"{folder / CONFIG_FILE} describes {config.get('peft_type')!r}, expected a LoRA (peft_type LORA)."
-        )
-    weights = folder / WEIGHTS_FILE
-    try:
-        with weights.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise RegistryError(f"The adapter's weights {weights} cannot be read ({error.strerror}).") from error
-    return digest
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`, so that a reader and a crash see the old file or the new one, never a part."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # a folder cannot be opened there; NTFS journals the rename
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _json_object(path: Path, what: str) -> dict[str, Any]:
-    try:
-        raw = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise RegistryError(f"{what} is missing: {path}.") from error
-    except (OSError, ValueError) as error:
-        raise _damaged(path, what, error) from error
-    if not isinstance(raw, dict):
-        raise _damaged(path, what, f"a {type(raw).__name__} where an object should be")
-    return raw
-
-
-def _damaged(path: Path, what: str, why: object) -> RegistryError:
-    return RegistryError(
-        f"{what} {path} is damaged ({why}). No adapter is served until it is mended: restore the file from a backup, "
-        "or move it away to go on with the bare base (the adapters' own folders stay)."
-    )
+def _share_of(session: str, adapter: str) -> float:
+    """A number in [0, 1) that is always the same for a session and an adapter, and spread evenly over sessions."""
+    return int.from_bytes(hashlib.sha256(f"{session} {adapter}".encode()).digest()[:8]) / 2**64
 
 
 def _suffixes() -> Iterator[str]:

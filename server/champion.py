@@ -1,7 +1,8 @@
-"""Watches which adapter is champion and makes the running engine serve it, without a restart.
+"""Watches which adapter this session gets and makes the running engine serve it, without a restart.
 
-A night or `inkling models promote` runs in another process and only changes the registry on disk; a look at its
-stamp every two seconds is cheap and works on every platform and file system.
+That is the champion, or the canary for its share of the sessions. A night or `inkling models promote` runs in another
+process and only changes the registry on disk; a look at its stamp every two seconds is cheap and works on every
+platform and file system.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from model.adapters import Registry
+from model.adapters import Adapter, Registry
 from model.engine import NOT_SWITCHED, Engine, EngineError
 
 log = logging.getLogger(__name__)
@@ -18,12 +19,18 @@ _LOOK_SECONDS = 2.0
 
 
 class ChampionWatch:
-    """Keeps the engine on the champion of its base."""
+    """Keeps the engine on what `serving` says, whenever the registry changed."""
 
-    def __init__(self, registry: Registry, engine: Engine, base: str, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        engine: Engine,
+        serving: Callable[[], Adapter | None],
+        report: Callable[[str], None],
+    ) -> None:
         self._registry = registry
         self._engine = engine
-        self._base = base
+        self._serving = serving
         self._report = report
         self._stamp: object = None
         self._task: asyncio.Task[None] | None = None
@@ -57,7 +64,7 @@ class ChampionWatch:
         if stamp == self._stamp:
             return
         self._stamp = stamp
-        champion = self._registry.champion(self._base)
+        champion = self._serving()
         name, folder = (champion.name, champion.folder) if champion else (None, None)
         if name != self._engine.adapter:
             await self._engine.use_adapter(folder, name)

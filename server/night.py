@@ -60,7 +60,8 @@ class NightError(UserError):
 class Plan:
     """What a night is asked for.
 
-    `mode` is the one in which the gate is judged; `manners`: how the night gives way to whoever works at the machine,
+    `mode` is the one in which the gate is judged; `canary_share`: how many of the sessions get what is promoted first
+    (0 or 1: it is served everywhere at once); `manners`: how the night gives way to whoever works at the machine,
     None: only by its low priority.
     """
 
@@ -70,6 +71,7 @@ class Plan:
     stages: "tuple[Stage, ...]" = ("gate", "sft")
     mode: "Mode" = "balanced"
     dry_run: bool = False
+    canary_share: float = 0.0
     manners: Manners | None = None
 
 
@@ -157,12 +159,12 @@ def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress]
     from model.training.night import run_night
     from model.training.night_data import NightOptions
 
-    examples, now = allowed_examples(database), time.time()
+    examples, now, registry = allowed_examples(database), time.time(), Registry(adapters_folder())
     verdict = run_night(
         [example for example in examples if example.at <= until],
         base=plan.base,
         base_folder=resolve(plan.base),
-        registry=Registry(adapters_folder()),
+        registry=registry,
         options=NightOptions(
             budget_seconds=plan.budget_seconds,
             minimum_regions=plan.minimum_regions,
@@ -173,7 +175,11 @@ def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress]
         progress=report,
         cancelled=pauses.ended,
         clock=pauses.clock,
+        promote=lambda name: registry.introduce(name, plan.canary_share),
     )
+    if verdict.status == "promoted" and 0 < plan.canary_share < 1:
+        first = f"It is served to {plan.canary_share:.0%} of the sessions until live figures decide."
+        verdict = replace(verdict, reason=f"{verdict.reason} {first}")
     if gate is not None:
         figures = {**verdict.figures, "gate": gate.plain}
         verdict = replace(verdict, reason=f"{verdict.reason} Gate {gate.status}: {gate.reason}", figures=figures)

@@ -7,6 +7,7 @@ Parts that cannot start (weights missing, a database that cannot be opened) are 
 import asyncio
 import logging
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from lsprotocol import types as lsp
 
 from inkling import folders
 from inkling.errors import UserError
-from model.adapters import Registry
+from model.adapters import Adapter, Registry
 from model.completer import Completer
 from model.engine import Engine
 from model.gate import FittedGate, Gate
@@ -37,6 +38,7 @@ from server.linters.command import CommandLinter, command_linter
 from server.linters.settings import LinterSettings
 from server.loop_delay import LoopDelay
 from server.nights.activity import Activity
+from server.nights.live import LiveWatch
 from server.nights.scheduler import Nights
 from server.nights.state import NightState
 from server.offers import Offers
@@ -79,12 +81,16 @@ class Session:
         self.activity = Activity()
         self.documents = Documents(client.encoding)
         self.workspaces = Workspaces(settings.index, embedding, client.on_index_progress)
-        registry = Registry(folders.adapters_folder())
+        registry, self._id = Registry(folders.adapters_folder()), uuid.uuid4().hex
+
+        def serving() -> Adapter | None:
+            return registry.serving(settings.model.base, self._id)
+
         self.engine = Engine(
             base,
             name=settings.model.base,
             shipped=shipped(settings.model.base),
-            champion=lambda: registry.champion(settings.model.base),
+            champion=serving,
             options=engine_options(settings),
             report=self._report_from_afar,
         )
@@ -107,7 +113,8 @@ class Session:
         self.chat = client.chat(lambda: self.settings.agent)
         self.fixer = Fixer(self.diagnostics, self.completer, self.chat, self.report)
         self.episodes = Episodes(self.learning, self.chat)
-        self._champion = ChampionWatch(registry, self.engine, settings.model.base, self.report)
+        self._champion = ChampionWatch(registry, self.engine, serving, self.report)
+        self._live = LiveWatch(registry, feedback_place(), settings.model.base, self.report)
         self._gate_watch = GateWatch(gate_file(), self._renew_gate)
         self.nights = Nights(lambda: self.settings, self.learning.consents, client.on_night, self.report)
         self._loop_delay = LoopDelay()
@@ -134,6 +141,7 @@ class Session:
         if self.settings.completion.enabled:
             self.engine.start()
         self._champion.start()
+        self._live.start()
         self._gate_watch.start()
         self.nights.start()
         self._status_file.start()
@@ -180,7 +188,7 @@ class Session:
             "uptimeSeconds": time.monotonic() - self._started,
             "trusted": self.settings.trusted,
             "activity": self.activity.status(workspaces),
-            "night": self.nights.status(),
+            "night": {**self.nights.status(), "trial": self._live.status()},
             "model": self.engine.status(),
             "gate": {"by": self.completer.gate.by, "mode": self.completer.gate.mode},
             "workspaces": [
@@ -200,6 +208,7 @@ class Session:
         if self._check is not None:
             self._check.cancel()
         self._champion.close()
+        self._live.close()
         self._gate_watch.close()
         self.nights.close()
         self._loop_delay.close()

@@ -112,7 +112,8 @@ class NightSettings:
     """When nights run and how. `schedule`: off, idle (once a day), or a time of day such as 03:00.
 
     A night that is due begins when nobody has typed for `idle_minutes` in any editor, and waits while somebody types
-    or, without `on_battery`, while the machine is unplugged.
+    or, without `on_battery`, while the machine is unplugged. What a night promotes is served to `canary_share` of the
+    sessions first, until live figures decide; 0 or 1: to all at once.
     """
 
     budget: str = "20m"
@@ -120,6 +121,7 @@ class NightSettings:
     schedule: str = "off"
     idle_minutes: int = 15
     on_battery: bool = False
+    canary_share: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -68,12 +68,14 @@ def run_night(
     progress: Report = lambda step: None,
     cancelled: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
+    promote: Callable[[str], object] | None = None,
 ) -> Verdict:
     """Run the night on the base weights in `base_folder`, named `base` in the registry.
 
     `anchor` is the adapter that every other one is served on, and so is trained on; by default the shipped one.
     `gate` is what the gate's stage came to, for the record (`model.training.gate`). `clock` counts the seconds that
-    are spent from the budget. One night at a time per registry: `server.night` holds the lock.
+    are spent from the budget. `promote` serves a candidate of this name; by default as champion, at once. One night at
+    a time per registry: `server.night` holds the lock.
 
     Raises RegistryError before any work if the registry is damaged, TrainingCancelledError if `cancelled()` became
     true (the same call goes on from the checkpoint), TrainingDivergedError if the loss is not a number any more.
@@ -169,7 +171,7 @@ def run_night(
     }
     candidate = _keep(tuned, run_folder, record, registry, base)
     if status == "promoted":
-        registry.promote(candidate.name)
+        (promote or registry.promote)(candidate.name)
     progress(Progress("judge", 1, 1, reason))
     return Verdict(status, code, reason, candidate.name, figures)
 

@@ -3,13 +3,16 @@
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
 
 from model.catalog import BASE, EMBEDDING
 from server.commands.printing import counting, err, out, print_json, print_table
+
+if TYPE_CHECKING:
+    from model.adapters import Registry
 
 DEFAULT_BASE = BASE.name
 DEFAULT_EMBEDDING = EMBEDDING.name
@@ -68,15 +71,95 @@ def list_models(as_json: AsJson = False) -> None:
     from model.adapters import Registry
     from model.weights import installed
 
-    weights, adapters = installed(), Registry(adapters_folder()).list()
+    registry = Registry(adapters_folder())
+    weights, adapters = installed(), registry.list()
+    told = {adapter.name: (registry.note(adapter.name), _verdict(registry, adapter.name)) for adapter in adapters}
     if as_json:
-        rows = [asdict(adapter) for adapter in adapters]
+        rows = [{**asdict(a), "note": told[a.name][0], "verdict": told[a.name][1]} for a in adapters]
         print_json({"weights": {name: str(folder) for name, folder in weights.items()}, "adapters": rows})
         return
     print_table("Weights", ("name", "folder"), list(weights.items()))
     print_table(
-        "Adapters", ("name", "state", "base", "made"), [(a.name, a.state, a.base, _when(a.at)) for a in adapters]
+        "Adapters",
+        ("name", "state", "base", "made", "verdict", "note"),
+        [(a.name, a.state, a.base, _when(a.at), told[a.name][1], told[a.name][0]) for a in adapters],
     )
+
+
+@models.command()
+def live(
+    base: Base = DEFAULT_BASE,
+    as_json: AsJson = False,
+) -> None:
+    """Say how what a night promoted does in use, against what was served before. Servers decide on it by themselves.
+
+    Example:
+
+      inkling models live
+    """
+    from inkling.folders import adapters_folder
+    from model.adapters import Registry
+    from server.nights.live import live_verdict
+    from server.settings import feedback_place
+
+    judged = live_verdict(Registry(adapters_folder()), feedback_place(), base)
+    if judged is None:
+        if as_json:
+            print_json(None)
+        else:
+            out.print(f"No adapter is on trial on {base}.")
+        return
+    trial, verdict = judged
+    if as_json:
+        print_json({"trial": asdict(trial), **verdict.values})
+        return
+    served = f"{trial.share:.0%} of the sessions" if trial.share < 1 else "all sessions"
+    out.print(
+        f"{trial.adapter} is served to {served} since {_when(trial.since)}, against {trial.against or 'the base'}.",
+        highlight=False,
+    )
+    out.print(f"{verdict.status}: {verdict.reason}.", highlight=False)
+    rows = [
+        (f.name, f"{f.new:.3g}{_unit(f.unit)}", f"{f.old:.3g}{_unit(f.unit)}", _change(f.difference, f.unit),
+         f"{_change(f.lower, f.unit)} to {_change(f.upper, f.unit)}")
+        for f in verdict.figures
+    ]  # fmt: skip
+    if rows:
+        print_table("In use", ("figure", "it", "before", "change", "99% interval"), rows)
+
+
+@models.command()
+def note(
+    name: Annotated[str, typer.Argument(help="An adapter from `inkling models list`.")],
+    text: Annotated[str, typer.Argument(help='What to remember about it; "" takes the note away.')],
+) -> None:
+    """Keep a note about an adapter.
+
+    Example:
+
+      inkling models note night-2026-11-24-a "before the move to asyncio"
+    """
+    from inkling.folders import adapters_folder
+    from model.adapters import Registry
+
+    Registry(adapters_folder()).set_note(name, text)
+
+
+@models.command()
+def rename(
+    name: Annotated[str, typer.Argument(help="An adapter from `inkling models list`.")],
+    new: Annotated[str, typer.Argument(help="Lower-case letters, digits, '.', '_' and '-'.")],
+) -> None:
+    """Give an adapter another name.
+
+    Example:
+
+      inkling models rename night-2026-11-24-a before-asyncio
+    """
+    from inkling.folders import adapters_folder
+    from model.adapters import Registry
+
+    out.print(f"{name} is called {Registry(adapters_folder()).rename(name, new).name} now.", highlight=False)
 
 
 @models.command()
@@ -96,7 +179,7 @@ def promote(name: Annotated[str, typer.Argument(help="An adapter from `inkling m
 
 @models.command()
 def rollback(base: Base = DEFAULT_BASE) -> None:
-    """Go back to the champion before this one, or to the bare base.
+    """Take back what was served last: the canary, else the champion, for the one before it or the bare base.
 
     Example:
 
@@ -196,6 +279,26 @@ def doctor(as_json: AsJson = False) -> None:
                 )
     if worst(found) == "fail":
         raise typer.Exit(1)
+
+
+def _verdict(registry: "Registry", name: str) -> str:
+    """What became of it, from its record: the live verdict, else that of its night."""
+    from model.adapters import RegistryError
+
+    try:
+        record = registry.record(name)
+    except RegistryError as error:
+        return str(error)
+    live = record.get("live", ())
+    return str(live[-1]["decision"] if live else record.get("status", ""))
+
+
+def _unit(unit: str) -> str:
+    return " s" if unit == "x" else unit
+
+
+def _change(value: float, unit: str) -> str:
+    return f"{value:.2f}x" if unit == "x" else f"{value:+.3g}{unit}"
 
 
 def _when(at: float) -> str:

@@ -44,6 +44,10 @@ def night(
             help="Wait while the machine is unplugged, and until nobody has typed in an editor for so long.",
         ),
     ] = None,
+    canary_share: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="The share of sessions that gets it first; night.canaryShare by default."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train an adapter on what you kept, measure it on what came later, and promote it only if it is better.
@@ -73,6 +77,7 @@ def night(
         stages=stages_of(stages),
         mode=_mode(mode),
         dry_run=dry_run,
+        canary_share=_settings().night.canary_share if canary_share is None else canary_share,
         manners=Manners.of(give_way, on_battery=_settings().night.on_battery) if give_way is not None else None,
     )
     code = run_night(feedback_place(), plan, json=as_json)

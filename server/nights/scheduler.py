@@ -169,6 +169,8 @@ def night_options(settings: Settings) -> list[str]:
         str(settings.night.minimum_regions),
         "--mode",
         settings.completion.mode,
+        "--canary-share",
+        str(settings.night.canary_share),
     ]
 
 

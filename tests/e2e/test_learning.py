@@ -62,6 +62,30 @@ async def test_a_running_server_switches_to_a_promoted_adapter_and_back(
     assert after.insert_text == before.insert_text
 
 
+async def test_a_running_server_takes_a_canary_and_gives_it_back(connect: Connect, project: Path, tmp_path: Path):
+    source = await asyncio.to_thread(make_adapter, tmp_path / "adapter")
+    registry = Registry(adapters_folder())
+    adapter = registry.add_candidate(source, base=BASE)
+    client, uri = await connect(project, EAGER), (project / "new.py").as_uri()
+    await until(client, ready)
+    open_document(client, uri, LOOP)
+    (before,) = await complete(client, uri, 2, 12)
+
+    registry.introduce(adapter.name, 0.999999)
+    found = await until(client, lambda status: status["model"]["adapter"] == adapter.name)
+    assert registry.champion(BASE) is None
+    assert found["model"]["resident"]["tailTokens"] == 0  # nothing that another adapter computed is left
+    await complete(client, uri, 2, 12)
+
+    trial = registry.trial(BASE)
+    assert trial is not None
+    assert registry.settle(trial, keep=False)
+    await until(client, lambda status: status["model"]["adapter"] is None)
+    insert(client, uri, 2, 0, 0, "\n")
+    (after,) = await complete(client, uri, 3, 12)
+    assert after.insert_text == before.insert_text
+
+
 async def test_facts_that_were_written_outlive_a_server_that_is_killed(connect: Connect, project: Path):
     set_consent(project, Consent.LOCAL)
     client, uri = await connect(project, EAGER), (project / "new.py").as_uri()

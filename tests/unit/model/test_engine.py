@@ -184,6 +184,29 @@ async def test_another_adapter_never_meets_old_keys(
     assert (back.text, back.adapter, back.cost.reused_tokens) == (bare.text, None, 0)
 
 
+async def test_a_canary_that_comes_goes_and_comes_back_leaves_no_key_behind(
+    engine: Engine, tiny_base: Path, make_adapter: Callable[[int], Path]
+):
+    """Champion, canary, taken back, promoted after all, with documents and what was prefetched for each."""
+    document = Document("lib/shapes.py", "class Circle:\n    def area(self):\n        return self.radius\n" * 4)
+    prefix = "from shapes import Circle\n\ndef area(radius):\n    ret"
+    champion, canary = make_adapter(5), make_adapter(6)
+    expected: dict[str, tuple[int, ...]] = {}
+    for name, folder in (("champion", champion), ("canary", canary)):
+        fresh = Engine(tiny_base, name="tiny", options=OPTIONS)
+        fresh.start()
+        await fresh.ready()
+        await fresh.use_adapter(folder, name)
+        expected[name] = (await attended(fresh, prefix, document)).tokens
+        fresh.close()
+    for name in ("champion", "canary", "champion", "canary", "canary", "champion"):
+        await engine.use_adapter(champion if name == "champion" else canary, name)
+        first = await engine.complete(request(prefix, document))
+        assert isinstance(first, Completion)
+        assert (first.adapter, first.cost.reused_tokens, first.documents) == (name, 0, ())
+        assert (await attended(engine, prefix, document)).tokens == expected[name]
+
+
 async def test_an_adapter_that_cannot_be_read_leaves_the_engine_as_it_was(engine: Engine, tmp_path: Path):
     with pytest.raises(InklingError):
         await engine.use_adapter(tmp_path, "nothing")

@@ -188,3 +188,128 @@ def test_processes_that_add_at_once_lose_nothing(registry: Registry, finished: C
         child.join()
     assert [child.exitcode for child in children] == [0] * 6
     assert len(registry.list()) == 6
+
+
+def candidate(registry: Registry, finished: Callable[[str], Path], name: str) -> str:
+    return registry.add_candidate(finished(name), base=BASE, name=name).name
+
+
+def served(registry: Registry, session: str) -> str | None:
+    adapter = registry.serving(BASE, session)
+    return adapter.name if adapter is not None else None
+
+
+SESSIONS = [f"session-{number}" for number in range(400)]
+
+
+def test_a_canary_is_served_to_its_share_of_sessions_and_each_keeps_what_it_got(
+    registry: Registry, finished: Callable[[str], Path]
+) -> None:
+    registry.promote(candidate(registry, finished, "old"))
+    assert registry.introduce(candidate(registry, finished, "new"), 0.25).state == "canary"
+    first = [served(registry, session) for session in SESSIONS]
+    assert first == [served(registry, session) for session in SESSIONS]
+    assert 60 <= first.count("new") <= 140
+    assert first.count("old") == len(SESSIONS) - first.count("new")
+    champion = registry.champion(BASE)
+    assert champion is not None
+    assert champion.name == "old"
+
+
+def test_another_canary_gets_other_sessions(registry: Registry, finished: Callable[[str], Path]) -> None:
+    registry.introduce(candidate(registry, finished, "one"), 0.5)
+    ones = {session for session in SESSIONS if served(registry, session) == "one"}
+    registry.introduce(candidate(registry, finished, "two"), 0.5)
+    twos = {session for session in SESSIONS if served(registry, session) == "two"}
+    assert registry.get("one").state == "retired"
+    assert 0 < len(ones & twos) < len(ones)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_without_a_canary_stage_it_is_champion_at_once_and_watched(
+    registry: Registry, finished: Callable[[str], Path], share: float
+) -> None:
+    registry.introduce(candidate(registry, finished, "new"), share)
+    assert {served(registry, session) for session in SESSIONS} == {"new"}
+    trial = registry.trial(BASE)
+    assert trial is not None
+    assert (trial.adapter, trial.against, trial.share) == ("new", None, 1.0)
+
+
+def test_a_canary_that_proved_itself_becomes_champion_and_is_watched_on(
+    registry: Registry, finished: Callable[[str], Path]
+) -> None:
+    registry.promote(candidate(registry, finished, "old"))
+    registry.introduce(candidate(registry, finished, "new"), 0.5)
+    trial = registry.trial(BASE)
+    assert trial is not None
+    assert registry.settle(trial, keep=True)
+    assert {served(registry, session) for session in SESSIONS} == {"new"}
+    watched = registry.trial(BASE)
+    assert watched is not None
+    assert (watched.against, watched.share) == ("old", 1.0)
+    assert registry.settle(watched, keep=False)
+    assert {served(registry, session) for session in SESSIONS} == {"old"}
+    assert (registry.get("new").state, registry.trial(BASE)) == ("retired", None)
+
+
+def test_a_trial_is_settled_once_whoever_looks_first(registry: Registry, finished: Callable[[str], Path]) -> None:
+    registry.promote(candidate(registry, finished, "older"))
+    registry.promote(candidate(registry, finished, "old"))
+    registry.introduce(candidate(registry, finished, "new"), 1.0)
+    trial = registry.trial(BASE)
+    assert trial is not None
+    assert [registry.settle(trial, keep=False) for _ in range(2)] == [True, False]
+    assert {served(registry, session) for session in SESSIONS} == {"old"}
+
+
+def test_who_decides_by_hand_ends_the_trial(registry: Registry, finished: Callable[[str], Path]) -> None:
+    registry.promote(candidate(registry, finished, "old"))
+    registry.introduce(candidate(registry, finished, "new"), 0.5)
+    back = registry.rollback(BASE)
+    assert back is not None
+    assert (back.name, registry.get("new").state, registry.trial(BASE)) == ("old", "retired", None)
+    registry.promote("new")
+    assert registry.trial(BASE) is None
+    assert {served(registry, session) for session in SESSIONS} == {"new"}
+
+
+def test_a_damaged_canary_is_left_out(registry: Registry, finished: Callable[[str], Path]) -> None:
+    registry.promote(candidate(registry, finished, "old"))
+    folder = registry.introduce(candidate(registry, finished, "new"), 0.9).folder
+    (folder / "adapter_model.safetensors").write_bytes(b"other bytes")
+    assert {served(registry, session) for session in SESSIONS} == {"old"}
+
+
+def test_what_live_figures_led_to_stands_in_the_record(registry: Registry, finished: Callable[[str], Path]) -> None:
+    name = candidate(registry, finished, "new")
+    (registry.get(name).folder / "record.json").write_text('{"status": "promoted"}')
+    registry.note_live(name, {"decision": "promoted"})
+    registry.note_live(name, {"decision": "taken back"})
+    assert registry.record(name) == {
+        "status": "promoted",
+        "live": [{"decision": "promoted"}, {"decision": "taken back"}],
+    }
+
+
+def test_a_renamed_champion_is_served_under_its_new_name(registry: Registry, finished: Callable[[str], Path]) -> None:
+    registry.promote(candidate(registry, finished, "old"))
+    registry.promote(candidate(registry, finished, "new"))
+    folder = registry.get("new").folder
+    registry.rename("new", "better")
+    assert served(registry, "any") == "better"
+    assert registry.history(BASE) == (None, "old", "better")
+    assert not folder.exists()
+    with pytest.raises(RegistryError, match="already an adapter old"):
+        registry.rename("better", "old")
+    registry.introduce(candidate(registry, finished, "third"), 0.5)
+    with pytest.raises(RegistryError, match="on trial"):
+        registry.rename("third", "other")
+
+
+def test_a_registry_from_before_there_were_trials_is_read(registry: Registry, finished: Callable[[str], Path]) -> None:
+    registry.promote(candidate(registry, finished, "old"))
+    raw = json.loads(registry.path.read_text())
+    del raw["trials"]
+    registry.path.write_text(json.dumps(raw))
+    assert served(registry, "any") == "old"

@@ -32,7 +32,7 @@ class PretrainOptions:
 
     minutes: float = 120.0
     tokens: int = 0  # 0: only the time counts
-    rows: int = 4  # of one step
+    rows: int = 2  # of one step
     rank: int = 32
     alpha: int = 64
     learning_rate: float = 8e-4

@@ -40,8 +40,8 @@ VARIANTS: dict[str, tuple[PretrainOptions, Shape]] = {
     "rank 16": (replace(_USUAL, rank=16, alpha=32), Shape()),
     "rank 64": (replace(_USUAL, rank=64, alpha=128), Shape()),
     "attention alone": (replace(_USUAL, targets=_ATTENTION), Shape()),
-    "2 rows a step": (replace(_USUAL, rows=2), Shape()),
-    "6 tails a row": (replace(_USUAL, rows=2), Shape(tails_per_row=6)),
+    "4 rows a step": (replace(_USUAL, rows=4), Shape()),
+    "6 tails a row": (replace(_USUAL, rows=1), Shape(tails_per_row=6)),
     "not distilled": (replace(_USUAL, distilled_share=0.0), Shape()),
 }
 

@@ -23,6 +23,7 @@ export function handsOn({ page, workspace }) {
 			await box.fill(name);
 			await page.locator('.quick-input-list .monaco-list-row', { hasText: name }).first().waitFor();
 			await page.keyboard.press('Enter');
+			await box.waitFor({ state: 'hidden' }); // else the next key goes there
 			await page.locator('.tab.active', { hasText: name }).waitFor();
 		},
 		/** Put the cursor at the end of the file. */
@@ -47,13 +48,13 @@ export function handsOn({ page, workspace }) {
 				return still && now;
 			}, milliseconds);
 		},
-		/** Save, and return what the file holds then. */
-		async saved(name, holds) {
-			await page.keyboard.press('Control+s');
-			return until(`${name} with ${JSON.stringify(holds)}`, () => {
+		/** Save until the file holds it, and return the text. */
+		async saved(name, holds, milliseconds = 8000) {
+			return until(`${name} with ${JSON.stringify(holds)}`, async () => {
+				await page.keyboard.press('Control+s');
 				const text = readFileSync(path.join(workspace, name), 'utf8');
 				return text.includes(holds) && text;
-			}, 8000);
+			}, milliseconds);
 		},
 		/** The inside of the webview that holds `selector`. */
 		async inPage(selector) {

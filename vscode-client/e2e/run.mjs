@@ -7,10 +7,12 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
-import { cpus, loadavg } from 'node:os';
+import { mkdirSync, mkdtempSync } from 'node:fs';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
+import { agentSteps } from './agent.mjs';
 import { handsOn } from './hands.mjs';
+import { nightSteps } from './nights.mjs';
 import { pause, startWorkbench, until } from './workbench.mjs';
 
 const here = import.meta.dirname;
@@ -41,9 +43,17 @@ def describe(circle: Circle) -> str:
 `;
 const MAIN = 'import os\n\nvalues = [1, 2, 3]\n\n';
 
+/** The chat model that the agent's steps talk to, as an extension of its own. */
+function packed(folder) {
+	const file = path.join(mkdtempSync(path.join(tmpdir(), 'inkling-model-')), 'model.vsix');
+	const vsce = path.join(here, '..', 'node_modules', '.bin', 'vsce');
+	execFileSync(vsce, ['package', '--no-dependencies', '--allow-missing-repository', '--skip-license', '--out', file], { cwd: folder });
+	return file;
+}
+
 const bench = await startWorkbench({
-	vsix: path.join(here, '..', 'inkling.vsix'),
-	files: { 'main.py': MAIN, 'shapes.py': SHAPES },
+	vsix: [path.join(here, '..', 'inkling.vsix'), packed(path.join(here, 'model'))],
+	files: { 'main.py': MAIN, 'shapes.py': SHAPES, 'loose.py': 'values = [1, 2]\nprint(len(valeus))\n' },
 	settings: {
 		'inkling.path': inkling,
 		'inkling.completion.mode': 'eager',
@@ -260,6 +270,9 @@ try {
 		await shot('insights');
 		return `${await inside.locator('svg').count()} plots`;
 	});
+
+	await agentSteps({ bench, hands, step, shot });
+	await nightSteps({ bench, hands, step, shot, inkling });
 
 	await step('a snooze for today keeps ghost text away', async () => {
 		await hands.open('main.py');

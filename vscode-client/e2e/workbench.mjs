@@ -6,7 +6,7 @@
  */
 
 import { execFile, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -65,8 +65,8 @@ export async function until(what, probe, milliseconds = 30_000) {
 }
 
 /**
- * Start one. `files`: the workspace, the first one is opened. `host`: {extension, tests, log}, to run tests inside the
- * extension host instead of installing `vsix`.
+ * Start one. `files`: the workspace, the first one is opened. `vsix`: extensions to install. `host`: {extension, tests,
+ * log}, to run tests inside the extension host instead.
  */
 export async function startWorkbench({ files, settings = {}, vsix, host, environment = {} }) {
 	const root = mkdtempSync(path.join(tmpdir(), 'inkling-e2e-'));
@@ -94,8 +94,9 @@ export async function startWorkbench({ files, settings = {}, vsix, host, environ
 		...environment,
 	};
 	const options = ['--user-data-dir', data, '--extensions-dir', extensions, '--config', path.join(root, 'config.yaml')];
-	if (vsix) {
-		await run(node, [entry, ...options, '--install-extension', vsix], { env, timeout: 120_000 });
+	const install = (vsix ?? []).flatMap((file) => ['--install-extension', file]);
+	if (install.length > 0) {
+		await run(node, [entry, ...options, ...install], { env, timeout: 120_000 });
 	}
 	const port = await freePort();
 	const url = `http://127.0.0.1:${port}`;
@@ -137,7 +138,18 @@ export async function startWorkbench({ files, settings = {}, vsix, host, environ
 		const query = new URLSearchParams({ folder: workspace, payload: JSON.stringify(payload) });
 		await page.goto(`${url}/?${query}`, { waitUntil: 'domcontentloaded', timeout: 120_000 });
 		await page.waitForSelector('.editor-instance .monaco-editor .view-line', { timeout: 120_000 });
-		return { page, root, workspace, env, data, ended, strangers, said, stop, read: (name) => readFileSync(path.join(workspace, name), 'utf8') };
+		const inWorkspace = (name) => path.join(workspace, name);
+		/** Change a setting, as the user would in the settings file of the machine. */
+		const change = (name, value) => {
+			settings = { ...settings, [name]: value };
+			writeFileSync(path.join(data, 'User', 'settings.json'), JSON.stringify({ ...SETTINGS, ...settings }));
+			writeFileSync(path.join(data, 'Machine', 'settings.json'), JSON.stringify(settings));
+		};
+		return {
+			page, root, workspace, env, data, ended, strangers, said, stop, change,
+			read: (name) => readFileSync(inWorkspace(name), 'utf8'),
+			exists: (name) => existsSync(inWorkspace(name)),
+		}; // prettier-ignore
 	} catch (error) {
 		console.error(readFileSync(path.join(root, 'workbench.log'), 'utf8').slice(-3000));
 		await stop();

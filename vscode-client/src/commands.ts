@@ -6,6 +6,7 @@
  */
 
 import * as vscode from 'vscode';
+import type { AgentView } from './agent/view';
 import type { ConsentPage } from './consent/consent';
 import { eraseRecorded, exportRecorded, seeRecorded } from './consent/recorded';
 import { fixFinding } from './fixing';
@@ -14,6 +15,8 @@ import type { Snooze } from './ghost/snooze';
 import { showInsights } from './insights/view';
 import { t } from './l10n';
 import { showMenu } from './menu';
+import type { NightsView } from './nights/view';
+import type { Row } from './nights/words';
 import type { SearchView } from './search/view';
 import type { Session } from './start/session';
 
@@ -23,14 +26,16 @@ export interface Parts {
 	readonly snooze: Snooze;
 	readonly consent: ConsentPage;
 	readonly search: SearchView;
+	readonly agent: AgentView;
+	readonly nights: NightsView;
 	readonly output: vscode.LogOutputChannel;
 	readonly install: () => unknown;
 }
 
 /** Register all of them. What a fault looks like to the user is decided in one place: around every command. */
 export function registerCommands(parts: Parts): vscode.Disposable[] {
-	const { session, ghost, snooze, consent, search, output, install } = parts;
-	const commands: Record<string, () => unknown> = {
+	const { session, ghost, snooze, consent, search, agent, nights, output, install } = parts;
+	const commands: Record<string, (...args: never[]) => unknown> = {
 		status: () => showMenu(session, snooze),
 		restart: () => session.restart(),
 		install,
@@ -42,9 +47,19 @@ export function registerCommands(parts: Parts): vscode.Disposable[] {
 		erase: () => eraseRecorded(session),
 		search: () => search.show(),
 		insights: () => showInsights(session),
-		night: () => night(session),
+		night: () => nights.begin(),
+		stopNight: () => nights.stop(),
+		promote: (row?: Row) => nights.promote(row),
+		rollback: () => nights.rollBack(),
+		note: (row?: Row) => nights.note(row),
 		reindex: () => reindex(session),
-		fix: () => fixFinding(session),
+		fix: (finding?: vscode.Diagnostic) => fixFinding(session, agent, finding),
+		agent: () => agent.show(),
+		explain: (range?: vscode.Range) => agent.about('explain', range),
+		document: (range?: vscode.Range) => agent.about('document', range),
+		test: (range?: vscode.Range) => agent.about('test', range),
+		applyReviewed: () => agent.onReviewed('apply'),
+		denyReviewed: () => agent.onReviewed('deny'),
 		trigger: () => ghost.trigger(),
 		acceptWord: () => ghost.take('Word'),
 		acceptLine: () => ghost.take('Line'),
@@ -53,7 +68,7 @@ export function registerCommands(parts: Parts): vscode.Disposable[] {
 		previous: () => ghost.cycle(-1),
 	};
 	return Object.entries(commands).map(([name, run]) =>
-		vscode.commands.registerCommand(`inkling.client.${name}`, () => saying(output, run)),
+		vscode.commands.registerCommand(`inkling.client.${name}`, (...args: never[]) => saying(output, () => run(...args))),
 	);
 }
 
@@ -69,13 +84,6 @@ export async function saying(output: vscode.LogOutputChannel, run: () => unknown
 			output.show();
 		}
 	}
-}
-
-/** The server shows the progress and lets the user cancel; here only the verdict is said. */
-async function night(session: Session): Promise<void> {
-	const verdict = await session.execute<{ reason?: string; message?: string }>('inkling.night');
-	const reason = verdict.reason ?? verdict.message ?? t('it ended without a verdict; the output says why');
-	void vscode.window.showInformationMessage(t("Inkling's night: {0}", reason));
 }
 
 async function reindex(session: Session): Promise<void> {

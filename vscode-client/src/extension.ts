@@ -5,6 +5,8 @@
  */
 
 import * as vscode from 'vscode';
+import { AgentActions } from './agent/actions';
+import { AGENT_VIEW, AgentView } from './agent/view';
 import { Bar } from './bar';
 import { registerCommands, saying } from './commands';
 import { ConsentPage } from './consent/consent';
@@ -12,6 +14,8 @@ import { RecordedDocuments } from './consent/recorded';
 import { Ghost } from './ghost/ghost';
 import { Snooze } from './ghost/snooze';
 import { translateWith } from './l10n';
+import { offerMcp } from './mcp';
+import { NightsView } from './nights/view';
 import { SearchView, VIEW } from './search/view';
 import { onInterpreterChange } from './start/environment';
 import { installServer } from './start/install';
@@ -23,6 +27,7 @@ let session: Session | undefined;
 /** What tests inside the editor look at. */
 export interface Inkling {
 	readonly session: Session;
+	readonly agent: AgentView;
 }
 
 export function activate(context: vscode.ExtensionContext): Inkling {
@@ -38,6 +43,8 @@ export function activate(context: vscode.ExtensionContext): Inkling {
 	const careful = (run: () => unknown) => saying(output, run);
 	const consent = new ConsentPage(running, context.globalState, careful);
 	const search = new SearchView(running, context.extensionUri, context.workspaceState, careful);
+	const agent = new AgentView(running, context.extensionUri, careful);
+	const nights = new NightsView(running);
 	const install = async () => {
 		await running.stop();
 		const problem = await installServer(storage, output);
@@ -55,9 +62,14 @@ export function activate(context: vscode.ExtensionContext): Inkling {
 		ghost,
 		consent,
 		search,
+		agent,
+		nights,
 		vscode.window.registerWebviewViewProvider(VIEW, search, { webviewOptions: { retainContextWhenHidden: true } }),
+		vscode.window.registerWebviewViewProvider(AGENT_VIEW, agent, { webviewOptions: { retainContextWhenHidden: true } }),
+		AgentActions.register(),
+		...offerMcp(running, manifest.version),
 		RecordedDocuments.register(running),
-		...registerCommands({ session: running, ghost, snooze, consent, search, output, install }),
+		...registerCommands({ session: running, ghost, snooze, consent, search, agent, nights, output, install }),
 		running.onChange((state) => {
 			if (state.kind === 'failed') {
 				void sayProblem(state.problem, true, buttons);
@@ -76,7 +88,7 @@ export function activate(context: vscode.ExtensionContext): Inkling {
 		}),
 	);
 	void running.restart(); // not waited for: the editor must not wait for a server
-	return { session: running };
+	return { session: running, agent };
 }
 
 export async function deactivate(): Promise<void> {

@@ -91,6 +91,7 @@ function actions(session: Session): Row[] {
 		...(vscode.workspace.isTrusted ? [] : [{ label: `$(shield) ${t('Manage trust in this workspace')}`, run: trust }]),
 		...(session.state.kind === 'failed' ? [{ label: `$(cloud-download) ${t('Install the server')}`, run: command('install') }] : []),
 		{ label: `$(search) ${t('Search by meaning')}`, run: command('search') },
+		{ label: `$(comment-discussion) ${t('Ask the agent')}`, run: command('agent') },
 		{ label: `$(graph) ${t('Show insights')}`, run: command('insights') },
 		{ label: `$(record) ${t('Choose what is recorded')}`, run: command('consent') },
 		{ label: `$(debug-restart) ${t('Restart the server')}`, run: command('restart') },

@@ -14,6 +14,7 @@ import {
 	ProgressType,
 	State,
 } from 'vscode-languageclient/node';
+import { serveChat } from '../chat/serve';
 import { environment } from './run';
 import type { Launch } from './server';
 
@@ -60,6 +61,7 @@ export function makeClient(
 		},
 		options,
 	);
+	serveChat(client);
 	client.onDidChangeState(({ newState }) => {
 		if (newState !== State.Stopped && newState !== State.StartFailed) {
 			owner.entered(newState === State.Running ? 'running' : 'starting');

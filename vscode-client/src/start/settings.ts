@@ -6,10 +6,10 @@
  */
 
 /** The groups that the server has. */
-const GROUPS = new Set(['completion', 'model', 'cache', 'index', 'linters', 'feedback', 'night']);
+const GROUPS = new Set(['completion', 'model', 'cache', 'index', 'linters', 'feedback', 'night', 'agent']);
 
 /** The groups that a running server takes over; the others count from its next start. */
-const LIVE = new Set(['completion', 'night']);
+const LIVE = new Set(['completion', 'night', 'agent']);
 
 /** Chosen values by their name, such as `completion.maxTokens`. */
 export type Chosen = ReadonlyMap<string, unknown>;

@@ -1,26 +1,32 @@
-"""What other files say that helps at a cursor: definitions that are imported there, then chunks with the same words.
+"""What other files say that helps at a cursor: what is imported, defined, edited a moment ago, or similar.
 
-Words only, a few look-ups, no model: it runs on keystrokes. It never returns the active file.
+A few look-ups and no model: it runs on keystrokes. Candidates come from the imports of the file, from definitions of
+the names near the cursor, from recent edits and from chunks that share its rarest words; `index.relevance` says which
+of them are worth their place. It never returns the active file.
 """
 
 import json
 import re
 import sqlite3
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from index.languages import family_of, language_of
 from index.records import Hit, Match
-from index.store import Store, load_hits
-from index.words import match_expression, words
+from index.relevance import NAMES, WRITTEN, Cursor, Relevance, shared_folders
+from index.store import Store, load_candidates, load_hits
+from index.words import match_expression
 
-NEAR_BEFORE = 20  # lines before the cursor that say what it is about
-NEAR_AFTER = 5
 MOST_WORDS = 12
 MOST_PLACES = 2000  # occurrences that are looked at for one keystroke
 MOST_IMPORTS = 24
 IMPORTS_WITHIN = 40_000  # characters from the top of the file
 MOST_CANDIDATES = 400  # chunks of imported files that are looked at
+MOST_NAMES = 24  # near the cursor whose definitions are looked for
+MOST_DEFINITIONS = 6  # of one name; more, and it says nothing about which is meant
+MOST_COUNTS = 20_000  # words whose counts are kept
+MOST_READ = 32  # candidates whose text is looked at
 
 _PYTHON_FROM = re.compile(r"^[ \t]*from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(?:\(([^)]*)\)|([^\n#]+))", re.MULTILINE)
 _PYTHON_IMPORT = re.compile(r"^[ \t]*import[ \t]+([^\n#]+)", re.MULTILINE)
@@ -28,15 +34,15 @@ _SCRIPT = re.compile(
     r"""\b(?:import|export)\s{1,20}(?:type\s{1,20})?([^'"();]{0,400}?)\s{0,9}from\s*['"]([^'"\n]+)['"]|"""
     r"""\b(?:const|let|var)\s{1,20}([^=;\n]{1,200}?)=\s*(?:await\s+import|require)\(\s*['"]([^'"\n]+)['"]"""
 )
-_NAME = re.compile(r"[^\W\d]\w*")
 _SCRIPT_ENDINGS = ("", ".ts", ".tsx", ".js", ".jsx", ".mjs", ".mts", ".vue", ".svelte", "/index.ts", "/index.tsx",
                    "/index.js")  # fmt: skip
 
 
 @dataclass
 class Catalog:
-    """The paths in the index, by file name, kept between keystrokes.
+    """The paths in the index, by file name, and in how many chunks words stand, kept between keystrokes.
 
+    Counting a word that is everywhere takes a millisecond. Counts only say what is rare, so they may be a little old.
     `package` is the workspace folder's own name: inside an opened package, modules are imported by it.
     """
 
@@ -44,6 +50,7 @@ class Catalog:
     generation: object = None
     files: dict[str, int] = field(default_factory=dict)
     by_name: dict[str, list[str]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
     def refresh(self, store: Store) -> None:
         """Catch up with the store; costs one look-up if nothing changed."""
@@ -56,30 +63,69 @@ class Catalog:
         for path in self.files:
             self.by_name.setdefault(path.rpartition("/")[2], []).append(path)
 
+    def count(self, database: sqlite3.Connection, wanted: Collection[str]) -> dict[str, int]:
+        """In how many chunks these words stand, those in none left out."""
+        unknown = [word for word in wanted if word not in self.counts]
+        if len(self.counts) + len(unknown) > MOST_COUNTS:
+            self.counts.clear()
+            unknown = list(wanted)
+        rows = database.execute(
+            "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?))", (json.dumps(unknown),)
+        )
+        self.counts |= dict(rows.fetchall())
+        return {word: self.counts[word] for word in wanted if word in self.counts}
+
     def ending_with(self, tail: str, near: str) -> str | None:
         """The path that is `tail` or ends with it; of several, the one that shares most folders with `near`."""
         found = [
             path for path in self.by_name.get(tail.rpartition("/")[2], ()) if path == tail or path.endswith("/" + tail)
         ]
-        return min(found, key=lambda path: (-_shared(path, near), len(path), path), default=None)
+        return min(found, key=lambda path: (-shared_folders(path, near), len(path), path), default=None)
 
 
-def find_context(
-    database: sqlite3.Connection, catalog: Catalog, path: str, prefix: str, suffix: str, limit: int, max_chars: int
-) -> list[Hit]:
-    """At most `limit` chunks of other files, together at most `max_chars` characters; imported ones first."""
-    near = _near(prefix, suffix)
-    imported = imported_files(path, prefix, catalog)
-    scores = _imported(database, catalog, imported, near)
-    why: dict[int, tuple[Match, ...]] = dict.fromkeys(scores, ("symbol",))
-    for chunk, score in _similar(database, path, near, limit).items():
-        scores.setdefault(chunk, score)
-        why.setdefault(chunk, ("words",))
-    best = sorted(scores, key=lambda chunk: (-scores[chunk], chunk))[: 3 * limit]
+@dataclass(frozen=True)
+class Ask:
+    """A cursor of which context is wanted: at most `limit` chunks, together at most `max_chars` characters.
+
+    `recent` are places that were edited lately, (path, line), the newest first.
+    """
+
+    path: str
+    prefix: str
+    suffix: str
+    limit: int
+    max_chars: int
+    recent: Sequence[tuple[str, int]] = ()
+
+
+def find_context(database: sqlite3.Connection, catalog: Catalog, ask: Ask, relevance: Relevance = WRITTEN) -> list[Hit]:
+    """Chunks of other files, the most helpful first."""
+    imported = imported_files(ask.path, ask.prefix, catalog) or _recorded_imports(database, catalog, ask.path)
+    cursor = Cursor.at(ask.path, ask.prefix, ask.suffix, imported)
+    similar = _similar(database, catalog, ask.path, cursor.near, ask.limit)
+    recent = _recent(database, catalog, ask)
+    named = [*_defining(database, cursor), *_imported(database, catalog, cursor)]
+    why: dict[int, tuple[Match, ...]] = dict.fromkeys(recent, ())
+    why |= dict.fromkeys(similar, ("words",)) | dict.fromkeys(named, ("symbol",))
+    chosen = [*recent, *reversed(named), *similar][:MOST_READ]
+    candidates = load_candidates(database, dict.fromkeys(chosen))
+    scored: list[Hit] = []
+    for hit, (chunk, candidate) in zip(
+        load_hits(database, candidates, dict.fromkeys(candidates, 0.0), why), candidates.items(), strict=True
+    ):
+        figures = cursor.features(
+            hit.path,
+            candidate.names.split(),
+            hit.text,
+            similar=similar.get(chunk, 0.0),
+            recent=recent.get(chunk, 0.0),
+        )
+        scored.append(replace(hit, score=relevance.score(figures)))
+    scored.sort(key=lambda hit: (-hit.score, hit.path, hit.start_line))
     hits: list[Hit] = []
-    room = max_chars
-    for hit in load_hits(database, best, scores, why):
-        if len(hits) < limit and len(hit.text) <= room:
+    room = ask.max_chars
+    for hit in scored:
+        if hit.score > 0 and len(hits) < ask.limit and len(hit.text) <= room:
             hits.append(hit)
             room -= len(hit.text)
     return hits
@@ -145,7 +191,7 @@ def _script_imports(path: str, prefix: str, catalog: Catalog) -> list[tuple[str,
     found: list[tuple[str, set[str]]] = []
     for match in _SCRIPT.finditer(prefix):
         listed, module = (match[1], match[2]) if match[2] else (match[3], match[4])
-        names = {name for name in _NAME.findall(listed or "") if name not in ("as", "type")}
+        names = {name for name in NAMES.findall(listed or "") if name not in ("as", "type")}
         target = _script_module(module, path, catalog)
         if target:
             found.append((target, names))
@@ -169,26 +215,30 @@ def _script_module(module: str, path: str, catalog: Catalog) -> str | None:
     return None
 
 
-def _near(prefix: str, suffix: str) -> dict[str, float]:
-    """Words and whole names around the cursor with their weight: the nearer a line, the heavier."""
-    weights: dict[str, float] = {}
-    before = prefix[-4000:].split("\n")[-NEAR_BEFORE:]
-    after = suffix[:1000].split("\n")[:NEAR_AFTER]
-    for distance, line in [*enumerate(reversed(before)), *enumerate(after, start=1)]:
-        line = line[-400:]
-        for word in (*words(line), *(name.casefold() for name in _NAME.findall(line))):
-            if len(word) > 2:
-                weights[word] = max(weights.get(word, 0.0), 1.0 / (1 + distance))
-    return weights
+def _recorded_imports(database: sqlite3.Connection, catalog: Catalog, path: str) -> dict[str, set[str]]:
+    """Files that the saved version of this one imports, for languages whose imports are only known to the index: a
+    module's name is taken for the end of a path, with or without its last part."""
+    rows = database.execute(
+        "SELECT module FROM imports WHERE file = (SELECT id FROM files WHERE path = ?) ORDER BY line LIMIT ?",
+        (path, MOST_IMPORTS),
+    )
+    suffix = path.rpartition(".")[2]
+    found: dict[str, set[str]] = {}
+    for (module,) in rows:
+        parts = [part for part in re.split(r"::|[.\\\\/]", module) if part]
+        whole, outer = "/".join(parts), "/".join(parts[:-1])
+        tails = (module.removeprefix("./"), f"{whole}.{suffix}", f"{outer}.{suffix}")
+        target = next((there for tail in tails if (there := catalog.ending_with(tail, path))), None)
+        if target is not None and target != path:
+            found.setdefault(target, set()).update(parts[-1:])
+    return found
 
 
-def _imported(
-    database: sqlite3.Connection, catalog: Catalog, imported: dict[str, set[str]], near: dict[str, float]
-) -> dict[int, float]:
-    """Chunks of imported files with a score: they define what is imported, or what is named near the cursor."""
-    if not imported:
-        return {}
-    names_of = {catalog.files[path]: names for path, names in imported.items()}
+def _imported(database: sqlite3.Connection, catalog: Catalog, cursor: Cursor) -> list[int]:
+    """Chunks of imported files that define what is imported, or what is named near the cursor; the likeliest last."""
+    if not cursor.imported:
+        return []
+    names_of = {catalog.files[path]: names for path, names in cursor.imported.items()}
     rows = database.execute(
         "SELECT id, file, names FROM chunks WHERE file IN (SELECT value FROM json_each(?)) LIMIT ?",
         (json.dumps(list(names_of)), MOST_CANDIDATES),
@@ -196,19 +246,46 @@ def _imported(
     scores: dict[int, float] = {}
     for chunk, file, names in rows:
         defined = set(names.split())
-        score = sum(near.get(name.casefold(), 0.0) for name in defined) + 2.0 * len(names_of[file] & defined)
+        score = sum(cursor.near.get(name.casefold(), 0.0) for name in defined) + 2.0 * len(names_of[file] & defined)
         if score > 0:
-            scores[chunk] = 1.0 + score
-    return scores
+            scores[chunk] = score
+    return sorted(scores, key=lambda chunk: (scores[chunk], -chunk))
 
 
-def _similar(database: sqlite3.Connection, path: str, near: dict[str, float], limit: int) -> dict[int, float]:
-    """Chunks in the same kind of language that share the rarest words near the cursor, with a score below 1."""
-    counts = dict(
-        database.execute(
-            "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?))", (json.dumps(list(near)),)
-        ).fetchall()
-    )
+def _defining(database: sqlite3.Connection, cursor: Cursor) -> list[int]:
+    """Chunks that define names near the cursor, in any file of the language; the nearest name last."""
+    names = sorted(cursor.near, key=lambda name: (-cursor.near[name], name))[:MOST_NAMES]
+    languages = json.dumps(sorted(family_of(language_of(cursor.path))))
+    rows = database.execute(
+        "SELECT c.id, s.folded FROM symbols s JOIN files f ON f.id = s.file JOIN chunks c ON c.file = s.file "
+        "AND s.line BETWEEN c.start_line AND c.end_line WHERE s.folded IN (SELECT folded FROM symbols "
+        "WHERE folded IN (SELECT value FROM json_each(?)) GROUP BY folded HAVING count(*) <= ?) "
+        "AND f.path <> ? AND f.language IN (SELECT value FROM json_each(?))",
+        (json.dumps(names), MOST_DEFINITIONS, cursor.path, languages),
+    ).fetchall()
+    return [chunk for chunk, name in sorted(rows, key=lambda row: (cursor.near[row[1]], -row[0]))]
+
+
+def _recent(database: sqlite3.Connection, catalog: Catalog, ask: Ask) -> dict[int, float]:
+    """Chunks in which other files were edited lately, with 1 for the newest and less for those before."""
+    found: dict[int, float] = {}
+    for path, line in ask.recent:
+        file = catalog.files.get(path)
+        if file is None or path == ask.path:
+            continue
+        row = database.execute(
+            "SELECT id FROM chunks WHERE file = ? AND start_line <= ? ORDER BY start_line DESC LIMIT 1", (file, line)
+        ).fetchone()
+        if row is not None:
+            found.setdefault(row[0], 1.0 / (1 + len(found)))
+    return found
+
+
+def _similar(
+    database: sqlite3.Connection, catalog: Catalog, path: str, near: Mapping[str, float], limit: int
+) -> dict[int, float]:
+    """Chunks in the same kind of language that share the rarest words near the cursor, with a score from 0 to 1."""
+    counts = catalog.count(database, near)
     telling: list[str] = []
     places = 0
     for word in sorted(counts, key=lambda word: (counts[word] / (0.2 + near.get(word, 0.0)), word))[:MOST_WORDS]:
@@ -223,14 +300,4 @@ def _similar(database: sqlite3.Connection, path: str, near: dict[str, float], li
         "AND f.language IN (SELECT value FROM json_each(?)) ORDER BY score DESC, c.id LIMIT ?",
         (match_expression(telling), path, json.dumps(sorted(family_of(language_of(path)))), 2 * limit),
     )
-    return {chunk: score / (1.0 + abs(score)) for chunk, score in rows}
-
-
-def _shared(path: str, other: str) -> int:
-    """How many leading folders two paths have in common."""
-    count = 0
-    for one, two in zip(path.split("/")[:-1], other.split("/")[:-1], strict=False):
-        if one != two:
-            break
-        count += 1
-    return count
+    return {chunk: max(score, 0.0) / (1.0 + abs(score)) for chunk, score in rows}

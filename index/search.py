@@ -13,13 +13,14 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from index.context import Catalog, find_context
+from index.context import Ask, Catalog, find_context
 from index.database import database_path
 from index.embedding import Encoder, NoEmbeddingWeightsError
 from index.fusion import folded, fuse, rerank
 from index.names import best_symbols
 from index.rankings import Filter, Ranked, by_meaning, by_name, by_words, weights_of
 from index.records import Hit, Match, Symbol
+from index.relevance import installed
 from index.store import Store, load_candidates, load_hits
 from index.vectors import Vectors
 
@@ -42,6 +43,7 @@ class Search:
         self._embedder = embedder
         self._vectors: Vectors | None = None
         self._catalog = Catalog(root.resolve().name)
+        self._relevance = installed()
         self._store: Store | None = None
         self._lock = threading.Lock()
 
@@ -72,15 +74,13 @@ class Search:
         """Definitions whose name fits: exact, then by prefix, by a word's prefix, by substring, by letters in order."""
         return self._reading(lambda store: best_symbols(store.database, query[:200].strip(), limit), [])
 
-    def context(self, path: str, prefix: str, suffix: str, *, limit: int, max_chars: int) -> list[Hit]:
-        """Chunks of other files that may help to complete at a cursor: what is imported first, then what is similar.
-
-        `prefix` and `suffix` are the text before and after the cursor. Looks at words only: no embedding per keystroke.
-        """
+    def context(self, ask: Ask) -> list[Hit]:
+        """Chunks of other files that may help to complete at a cursor, the most helpful first. Looks at words and names
+        only: no embedding per keystroke."""
 
         def find(store: Store) -> list[Hit]:
             self._catalog.refresh(store)
-            return find_context(store.database, self._catalog, path, prefix, suffix, limit, max_chars)
+            return find_context(store.database, self._catalog, ask, self._relevance)
 
         return self._reading(find, [])
 

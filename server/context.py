@@ -1,8 +1,11 @@
 """Which documents a completion attends to: the parts of other files that the index points at, chosen whole.
 
 Files are read as the editor has them, else from disk, and cut into units; that happens on a thread of its own and is
-kept until the file changes, so that a keystroke rarely waits for it. What is not ready within the deadline is left
-out this time. Secret files and files that are no text never get here.
+kept until the file changes, so that a keystroke rarely waits for it. Secret files and files that are no text never get
+here.
+
+Always: `find` answers within the deadline. What is not there by then goes on being looked for, one search per document
+at a time, and serves the next request.
 """
 
 import asyncio
@@ -11,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from index.context import Ask
 from index.files import is_secret
 from index.records import Hit
 from model.document import Document
@@ -20,6 +24,7 @@ from server.documents import Documents, Snapshot, line_starts
 from server.settings import Settings
 from server.workspaces import Folder, Workspaces
 
+_FOUND = 64  # documents whose last search is remembered
 _KEPT = 256  # files whose units are remembered
 _WARMED = 24  # units of a file that are encoded when it is opened or saved
 _NAME = 80  # characters of a unit's first line that name it
@@ -35,28 +40,35 @@ class Context:
         self._documents = documents
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="units")
         self._units: dict[Path, tuple[object, tuple[Document, ...]]] = {}  # with the version that they were cut from
+        self._searches: dict[str, asyncio.Task[None]] = {}  # under way, by document
+        self._found: dict[str, tuple[Document, ...]] = {}  # what the last search of a document ended with
 
     async def find(self, snapshot: Snapshot, prefix: str, suffix: str) -> tuple[Document, ...]:
-        """The documents for a cursor, the most helpful first; () if nothing is known in time."""
+        """The documents for a cursor, the most helpful first; past the deadline those of an earlier one here."""
         settings, place = self.settings.completion, self._workspaces.of(snapshot.path)
         if place is None or settings.context_documents == 0 or self._engine.tokens is None:
             return ()
-        folder, path = place
-        hits = await self._workspaces.context(
-            folder,
-            path,
-            prefix,
-            suffix,
-            limit=settings.context_documents,
-            max_chars=settings.context_characters,
-            seconds=settings.context_milliseconds / 1000,
-        )
+        search = self._searches.get(snapshot.uri)
+        if search is None:
+            search = asyncio.create_task(self._search(snapshot.uri, *place, prefix, suffix), name="context")
+            self._searches[snapshot.uri] = search
+            search.add_done_callback(lambda _: self._searches.pop(snapshot.uri, None))
+        await asyncio.wait([search], timeout=settings.context_milliseconds / 1000)
+        return self._found.get(snapshot.uri, ())
+
+    async def _search(self, uri: str, folder: Folder, path: str, prefix: str, suffix: str) -> None:
+        settings = self.settings.completion
+        edited = [(folder.relative(file), line) for file, line in self._documents.edited()]
+        recent = tuple((file, line) for file, line in edited if file is not None)
+        limits = settings.context_documents, settings.context_characters
+        hits = await self._workspaces.context(folder, Ask(path, prefix, suffix, *limits, recent))
         open_texts = {path: self._text(folder, path) for path in {hit.path for hit in hits}}
         work = asyncio.get_running_loop().run_in_executor(self._executor, self._around, folder, hits, open_texts)
-        try:  # what is late is there for the next request
-            return await asyncio.wait_for(asyncio.shield(work), settings.context_milliseconds / 1000)
-        except TimeoutError:
-            return ()
+        found = await work
+        self._found.pop(uri, None)
+        self._found[uri] = found  # the newest last
+        if len(self._found) > _FOUND:
+            del self._found[next(iter(self._found))]
 
     def warm(self, path: Path | None) -> None:
         """This file was opened or saved: have its units encoded when nobody waits."""
@@ -68,6 +80,8 @@ class Context:
 
     def close(self) -> None:
         """Let the thread end."""
+        for search in self._searches.values():
+            search.cancel()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _text(self, folder: Folder, path: str) -> str | None:

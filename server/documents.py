@@ -17,6 +17,8 @@ from pygls.uris import to_fs_path
 from feedback.regions import Edit
 from server.positions import points, units
 
+EDITED = 8  # files whose last edit is remembered
+
 
 def line_starts(text: str) -> list[int]:
     """Offsets at which lines start. Lines end at CRLF, LF or CR, as the protocol has it, and at nothing else."""
@@ -129,6 +131,7 @@ class Documents:
         self.encoding = encoding
         self._open: dict[str, OpenDocument] = {}
         self._uris: dict[Path, str] = {}  # of the documents that are files
+        self._edited: dict[Path, int] = {}  # the line of the last edit, the newest file last
 
     def __len__(self) -> int:
         return len(self._open)
@@ -162,7 +165,16 @@ class Documents:
         document.version = version
         for change in changes:
             edit = document.apply(change)
+            if document.path is not None:
+                self._edited.pop(document.path, None)
+                self._edited[document.path] = bisect_right(document.starts, edit.start) - 1
+                if len(self._edited) > EDITED:
+                    del self._edited[next(iter(self._edited))]
             yield document, edit
+
+    def edited(self) -> list[tuple[Path, int]]:
+        """Files that were edited lately, with the line of the last edit; the newest first, closed ones included."""
+        return list(reversed(self._edited.items()))
 
     def close(self, uri: str) -> OpenDocument | None:
         """Let go of a document."""

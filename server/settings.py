@@ -27,7 +27,7 @@ class CompletionSettings:
     languages_off: tuple[str, ...] = ()
     context_documents: int = 8
     context_characters: int = 12_000
-    context_milliseconds: int = 50
+    context_milliseconds: int = 15
 
 
 @dataclass(frozen=True)

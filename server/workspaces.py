@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from index.context import Ask
 from index.embedding import Embedder
 from index.records import Hit, Match, Symbol
 from index.search import ALL, Search
@@ -154,15 +155,9 @@ class Workspaces:
             found += [(folder.named, s) for s in await self._run(partial(folder.search.symbols, query, limit))]
         return found[:limit]
 
-    async def context(
-        self, folder: Folder, path: str, prefix: str, suffix: str, *, limit: int, max_chars: int, seconds: float
-    ) -> list[Hit]:
-        """Chunks that may help a completion; nothing if they are not there in time."""
-        work = self._run(lambda: folder.search.context(path, prefix, suffix, limit=limit, max_chars=max_chars))
-        try:
-            return await asyncio.wait_for(work, seconds)
-        except TimeoutError:
-            return []
+    async def context(self, folder: Folder, ask: Ask) -> list[Hit]:
+        """Chunks that may help a completion. Whoever asks on a keystroke does not wait for the end of it."""
+        return await self._run(partial(folder.search.context, ask))
 
     def status(self) -> list[dict[str, Any]]:
         """One entry per folder."""

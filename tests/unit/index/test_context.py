@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from index.builder import Builder
-from index.context import Catalog, imported_files
+from index.context import Ask, Catalog, imported_files
+from index.relevance import WRITTEN, Features, Relevance, install, installed, relevance_file
 from index.search import Search
 from tests.unit.index.workspace import repository
 
@@ -19,6 +20,10 @@ FILES: dict[str, str | bytes] = {
     "web/motor.ts": "export class Motor {\n  start(): void {}\n}\n",
     "web/gear/index.ts": "export function shift(gear: number) {}\n",
     "notes.md": "# ignite\n\nThe engine and its spark.\n",
+    "src/pump.h": "int prime_pump(int strokes);\n",
+    "src/main.c": '#include "pump.h"\nint main(void) { return 0; }\n',
+    "java/shop/Basket.java": "package shop;\nclass Basket { int total() { return 0; } }\n",
+    "java/shop/app/Main.java": "package shop.app;\nimport shop.Basket;\nclass Main {}\n",
 }
 
 
@@ -30,7 +35,7 @@ def search(tmp_path: Path) -> Search:
 
 
 def found(search: Search, path: str, prefix: str, suffix: str = "", limit: int = 5, max_chars: int = 5000) -> list[str]:
-    return [hit.path for hit in search.context(path, prefix, suffix, limit=limit, max_chars=max_chars)]
+    return [hit.path for hit in search.context(Ask(path, prefix, suffix, limit, max_chars))]
 
 
 @pytest.mark.parametrize(
@@ -61,10 +66,44 @@ def test_the_active_file_is_never_offered(search: Search) -> None:
     assert "app/engine.py" not in found(search, "app/engine.py", ENGINE + "from app.engine import Engine\nignite spark")
 
 
+@pytest.mark.parametrize(
+    ("path", "prefix", "first"),
+    [
+        ("src/main.c", "prime_pump(", "src/pump.h"),
+        ("java/shop/app/Main.java", "new Basket().", "java/shop/Basket.java"),
+    ],
+)
+def test_what_the_index_knows_to_be_imported_comes_first(search: Search, path: str, prefix: str, first: str) -> None:
+    assert found(search, path, prefix)[0] == first
+
+
+def test_the_definition_of_a_name_near_the_cursor_comes_before_its_uses(search: Search) -> None:
+    assert found(search, "new.py", "def f(car):\n    car.ignite(")[0] == "app/engine.py"
+
+
+def test_what_was_edited_a_moment_ago_takes_part(search: Search) -> None:
+    ask = Ask("new.py", "nothing_known = ", "", 5, 5000, (("notes.md", 2), ("gone.py", 1), ("app/engine.py", 1)))
+    assert [hit.path for hit in search.context(ask)] == ["notes.md", "app/engine.py"]
+
+
+def test_weights_may_say_that_nothing_helps(tmp_path: Path) -> None:
+    root = repository(tmp_path / "workspace", FILES)
+    Builder(root, None).build()
+    install(Relevance(WRITTEN.weights._replace(always=-9.0), "night-1"))
+    assert found(Search(root, None), "app/main.py", "from app.engine import Engine\n\nEngine().") == []
+
+
+def test_weights_that_make_no_sense_are_not_used() -> None:
+    install(Relevance(Features(shared=0.5), "night-1"))
+    assert installed() == Relevance(Features(shared=0.5), "night-1")
+    relevance_file().write_text('{"name": "night-2", "weights": {"imported": 1}}')
+    assert installed() == WRITTEN
+
+
 def test_limits_hold(search: Search) -> None:
     prefix = "from app.engine import Engine\nEngine().ignite(spark, rotate(turns"
     assert len(found(search, "new.py", prefix, limit=1)) == 1
-    hits = search.context("new.py", prefix, "", limit=9, max_chars=100)
+    hits = search.context(Ask("new.py", prefix, "", 9, 100))
     assert hits
     assert sum(len(hit.text) for hit in hits) <= 100
 

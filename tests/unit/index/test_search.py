@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from index.builder import Builder
+from index.context import Ask
 from index.embedding import Embedder
 from index.rankings import BadFilterError
 from index.search import Search
@@ -40,7 +41,7 @@ def test_before_there_is_an_index_nothing_is_found(tmp_path: Path) -> None:
     search = Search(tmp_path, CountingEncoder())
     assert search.search("anything") == []
     assert search.symbols("anything", 5) == []
-    assert search.context("a.py", "x", "", limit=5, max_chars=100) == []
+    assert search.context(Ask("a.py", "x", "", 5, 100)) == []
     assert search.stats()["files"] == 0
 
 
@@ -107,7 +108,7 @@ QUERIES = st.one_of(
 def test_no_query_raises(search: Search, query: str) -> None:
     search.search(query)
     search.symbols(query, 5)
-    search.context("a.py", query, query, limit=3, max_chars=1000)
+    search.context(Ask("a.py", query, query, 3, 1000))
 
 
 def test_symbols_are_ranked_from_exact_to_loose(search: Search) -> None:

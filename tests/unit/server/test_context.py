@@ -1,0 +1,97 @@
+"""Documents for a cursor: the deadline holds whatever the search does, and what was late serves the next request."""
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from lsprotocol import types as lsp
+
+from index.builder import Builder
+from server.context import Context
+from server.documents import Documents
+from server.settings import CompletionSettings, IndexSettings, Settings
+from server.workspaces import Workspaces
+from tests.unit.index.workspace import repository
+
+ENGINE = "class Engine:\n    def ignite(self, spark: int) -> bool:\n        return spark > 3\n"
+MAIN = "from engine import Engine\n\nEngine().ignite("
+
+
+class _Characters:
+    """Counts every character as a token."""
+
+    def encode(self, text: str) -> list[int]:
+        return [0] * len(text)
+
+    def starts(self, text: str) -> list[int]:
+        return list(range(len(text)))
+
+
+class Desk:
+    """One folder, indexed, with one open document."""
+
+    def __init__(self, root: Path, milliseconds: int) -> None:
+        self.root = repository(root, {"engine.py": ENGINE, "main.py": MAIN, "other.py": "def fuel():\n    return 1\n"})
+        Builder(self.root, None).build()
+        self.workspaces = Workspaces(IndexSettings(enabled=False), None, lambda root, message: None)
+        self.workspaces.add(self.root)
+        self.documents = Documents()
+        self.documents.open(lsp.TextDocumentItem((self.root / "main.py").as_uri(), "python", 1, MAIN))
+        engine = SimpleNamespace(tokens=_Characters(), longest_document=2000)
+        settings = Settings(completion=CompletionSettings(context_milliseconds=milliseconds))
+        self.context = Context(engine, self.workspaces, self.documents, settings)  # type: ignore[arg-type]
+
+    async def find(self) -> list[str]:
+        document = self.documents.at(self.root / "main.py")
+        assert document is not None
+        return [found.path for found in await self.context.find(document.snapshot(), MAIN, "")]
+
+    async def close(self) -> None:
+        self.context.close()
+        await self.workspaces.close()
+
+
+async def test_what_is_imported_is_found_in_time(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "workspace", 60_000)
+    assert await desk.find() == ["engine.py"]
+    await desk.close()
+
+
+async def test_the_deadline_holds_and_what_is_late_serves_the_next_request(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "workspace", 1)
+    free = threading.Event()
+    desk.workspaces._executor.submit(free.wait)
+    assert await desk.find() == []  # the search has not even begun
+    (search,) = desk.context._searches.values()
+    assert await desk.find() == []
+    assert list(desk.context._searches.values()) == [search], "one search per document at a time"
+    free.set()
+    await search
+    free.clear()
+    desk.workspaces._executor.submit(free.wait)
+    assert await desk.find() == ["engine.py"]
+    free.set()
+    await desk.close()
+
+
+async def test_what_was_edited_in_another_file_takes_part(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "workspace", 60_000)
+    uri = (desk.root / "other.py").as_uri()
+    desk.documents.open(lsp.TextDocumentItem(uri, "python", 1, "def fuel():\n    return 1\n"))
+    place = lsp.Range(lsp.Position(1, 11), lsp.Position(1, 12))
+    list(desk.documents.change(uri, 2, [lsp.TextDocumentContentChangePartial(range=place, text="2")]))
+    assert desk.documents.edited() == [(desk.root / "other.py", 1)]
+    assert await desk.find() == ["engine.py", "other.py"]
+    await desk.close()
+
+
+@pytest.mark.parametrize("count", [3, 12])
+def test_only_the_newest_edits_are_remembered(tmp_path: Path, count: int) -> None:
+    documents = Documents()
+    for number in range(count):
+        uri = (tmp_path / f"{number}.py").as_uri()
+        documents.open(lsp.TextDocumentItem(uri, "python", 1, ""))
+        list(documents.change(uri, 2, [lsp.TextDocumentContentChangeWholeDocument("x")]))
+    expected = [tmp_path / f"{number}.py" for number in range(count)][::-1][:8]
+    assert [path for path, _ in documents.edited()] == expected

@@ -7,7 +7,7 @@ gigabytes applies. Contrib operators are those of ONNX Runtime (domain com.micro
 Inputs: ids, positions int64 (1, n); past_lengths int32 (1): slots that are filled afterwards, less one; total int32
 (): the same, not less one; rows int64 (m): of which tokens logits are wanted; keys.L, values.L (1, kv_heads, capacity,
 head_dim). Outputs: logits (1, m, vocabulary); new_keys.L, new_values.L: the same buffers; and the queries of each
-layer (see `queries_name`) for whoever wants them.
+layer (see `queries_name`) for whoever wants them. A second, narrow graph keeps keys and values in 8 bits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +23,8 @@ from model.shape import ModelShape
 
 LOGITS = {False: "logits", True: "logits.float"}  # the output, by whether activations are float16
 
+ATTENTION = "GroupQueryAttention"
+_KEY_SCALES = 12  # which input of it the scales of the keys are; those of the values come next
 _OPSET = 17
 _IR_VERSION = 9
 _CONTRIB = "com.microsoft"
@@ -103,11 +105,23 @@ class Graph:
         )
 
 
+@dataclass(frozen=True)
+class Built:
+    """The serialised graph, the same with keys and values in 8 bits, and the weights of both by name.
+
+    The narrow one has two more inputs per layer, float32 (1, kv_heads, 1, head_dim): key_scales.L and value_scales.L.
+    """
+
+    graph: bytes
+    narrow: bytes
+    weights: dict[str, NDArray[Any]]
+
+
 def build(
     shape: ModelShape, tensors: Mapping[str, NDArray[np.float32]], precision: Precision, *, half: bool = False
-) -> tuple[bytes, dict[str, NDArray[Any]]]:
-    """The serialised graph and its weights by name. `half`: float16 activations, keys and values (CUDA)."""
-    from onnx import TensorProto, helper
+) -> Built:
+    """Both graphs of a model. `half`: float16 activations, keys and values (CUDA)."""
+    from onnx import TensorProto
 
     graph = Graph(shape, precision, TensorProto.FLOAT16 if half else TensorProto.FLOAT)
     _rotations(graph)
@@ -122,8 +136,16 @@ def build(
     if half:
         graph.node("Cast", ["logits"], LOGITS[half], to=TensorProto.FLOAT)
 
+    return Built(_serialised(graph, half, narrow=False), _serialised(graph, half, narrow=True), graph.weights)
+
+
+def _serialised(graph: Graph, half: bool, *, narrow: bool) -> bytes:
+    """The nodes with their inputs and outputs. `narrow`: with keys and values in 8 bits, one scale per channel."""
+    from onnx import TensorProto, helper
+
+    shape, info = graph.shape, helper.make_tensor_value_info
     cache: list[str | int | None] = [1, shape.kv_heads, "capacity", shape.head_dim]
-    info = helper.make_tensor_value_info
+    kept = TensorProto.INT8 if narrow else graph.float_type
     inputs = [
         info("ids", TensorProto.INT64, [1, "n"]),
         info("positions", TensorProto.INT64, [1, "n"]),
@@ -133,15 +155,34 @@ def build(
     ]
     outputs = [info(LOGITS[half], TensorProto.FLOAT, [1, "m", shape.vocabulary])]
     for layer in range(shape.layers):
-        inputs += [info(f"{kind}.{layer}", graph.float_type, cache) for kind in ("keys", "values")]
-        outputs += [info(f"new_{kind}.{layer}", graph.float_type, cache) for kind in ("keys", "values")]
+        inputs += [info(f"{kind}.{layer}", kept, cache) for kind in ("keys", "values")]
+        if narrow:
+            scales = [1, shape.kv_heads, 1, shape.head_dim]
+            inputs += [info(f"{kind}.{layer}", TensorProto.FLOAT, scales) for kind in ("key_scales", "value_scales")]
+        outputs += [info(f"new_{kind}.{layer}", kept, cache) for kind in ("keys", "values")]
         outputs.append(info(queries_name(shape, layer), graph.float_type, [1, "n", None]))
+    nodes = [_narrow(node) if narrow and node.op_type == ATTENTION else node for node in graph.nodes]
     model = helper.make_model(
-        helper.make_graph(graph.nodes, shape.family, inputs, outputs, [*graph.constants, *declared(graph.weights)]),
+        helper.make_graph(nodes, shape.family, inputs, outputs, [*graph.constants, *declared(graph.weights)]),
         opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid(_CONTRIB, 1)],
         ir_version=_IR_VERSION,
     )
-    return model.SerializeToString(), graph.weights
+    serialised: bytes = model.SerializeToString()
+    return serialised
+
+
+def _narrow(attention: Any) -> Any:
+    """The same attention over keys and values in 8 bits."""
+    from onnx import NodeProto, helper
+
+    node = NodeProto()
+    node.CopyFrom(attention)
+    layer = attention.name.rsplit(".", 1)[-1]
+    missing = _KEY_SCALES - len(node.input)
+    node.input.extend([*[""] * missing, f"key_scales.{layer}", f"value_scales.{layer}"])
+    for name, value in (("kv_cache_bit_width", 8), ("k_quant_type", "PER_CHANNEL"), ("v_quant_type", "PER_CHANNEL")):
+        node.attribute.append(helper.make_attribute(name, value))
+    return node
 
 
 def queries_name(shape: ModelShape, layer: int) -> str:
@@ -227,7 +268,7 @@ def _attention(graph: Graph, tensors: Mapping[str, NDArray[np.float32]], layer: 
 
     graph.nodes.append(
         helper.make_node(
-            "GroupQueryAttention",
+            ATTENTION,
             [*projected, f"keys{at}", f"values{at}", "past_lengths", "total", "cos", "sin", "positions"],
             outputs,
             name=outputs[0],

@@ -1,9 +1,11 @@
 """ONNX Runtime: the fastest correct way to serve on a CPU, with weights as 8-bit blocks. Needs no torch there.
 
-Keys and values are float32 arrays of ours that the session appends to in place. On CUDA see `model.runtimes.onnx_cuda`.
+Keys and values are float32 arrays of ours that the session appends to in place; where weights are in 8 bits, a second
+session runs few tokens over keys and values in 8 bits (`model.runtimes.onnx_narrow`). On CUDA see
+`model.runtimes.onnx_cuda`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from inkling.errors import UserError
 from inkling.imports import heavy
 from model.checkpoint import load_tensors
 from model.rotation import turned
-from model.runtimes.onnx_graph import LOGITS, build, queries_name
+from model.runtimes.onnx_graph import LOGITS, Built, build, queries_name
+from model.runtimes.onnx_narrow import LEAST_SLOTS, MOST_TOKENS, NarrowBuffer
 from model.runtimes.onnx_quantise import Precision
 from model.runtimes.runtime import DType, KeysValues, Rows
 from model.shape import ModelShape, UnsupportedModelError, read_shape
@@ -65,16 +68,31 @@ class OnnxRuntime:
         self._threads = threads
         self._spin = spin
         self._session: Session
+        self._narrow: Session | None
         self.load_adapters(adapters)
 
     def load_adapters(self, folders: Sequence[Path]) -> None:
         """Merge, quantise, and make a new session; the old one serves until that is done."""
-        graph, arrays = build(self.shape, load_tensors(self._folder, folders), self.precision, half=self.half)
-        self._session = open_session(graph, arrays, threads=self._threads, providers=self.providers, spin=self._spin)
+        built = build(self.shape, load_tensors(self._folder, folders), self.precision, half=self.half)
+        session = self._opened(built.graph, built.weights)
+        self._narrow = self._opened_narrow(built) if self.device == "cpu" and self.precision == "int8" else None
+        self._session = session
+
+    def _opened_narrow(self, built: Built) -> Session | None:
+        """The session for few tokens; None where this ONNX Runtime reads keys and values in float32 alone."""
+        from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+        try:
+            return self._opened(built.narrow, built.weights)
+        except (state.NotImplemented, state.InvalidGraph, state.InvalidArgument, state.Fail):
+            return None
+
+    def _opened(self, graph: bytes, weights: Mapping[str, NDArray[Any]]) -> Session:
+        return open_session(graph, weights, threads=self._threads, providers=self.providers, spin=self._spin)
 
     def buffer(self, capacity: int) -> Any:
         """Zeroed arrays."""
-        return OnnxBuffer(self.shape, capacity)
+        return OnnxBuffer(self.shape, capacity, narrow=self._narrow is not None)
 
     def upload(self, stored: KeysValues) -> KeysValues:
         """Host memory is all there is."""
@@ -100,13 +118,16 @@ class OnnxRuntime:
     def queries(self, buffer: "OnnxBuffer", tokens: Sequence[int], slot: int, position: int) -> NDArray[np.float32]:
         """Run `tokens` and return their rotated queries, float32 (layers, n, heads, head_dim)."""
         names = [queries_name(self.shape, layer) for layer in range(self.shape.layers)]
+        if buffer.narrow is not None:
+            buffer.narrow.widen(slot)
+            buffer.narrow.wrote_wide(slot, slot + len(tokens))
         binding = buffer.binding_for(self._session.inference)
         binding.clear_binding_outputs()
         try:
             for name in names:
                 binding.bind_output(name)
             buffer.bind_outputs(binding)
-            self._run(binding, tokens, slot, position, np.array([len(tokens) - 1]))
+            self._run(self._session, binding, tokens, slot, position, np.array([len(tokens) - 1]))
             raw = [value.numpy()[0] for value in binding.get_outputs()[: len(names)]]
         finally:
             binding.clear_binding_outputs()
@@ -126,25 +147,46 @@ class OnnxRuntime:
         count = len(tokens)
         rows = np.arange(count, dtype=np.int64) if every else np.array([count - 1], dtype=np.int64)
         logits = np.empty((1, len(rows), self.shape.vocabulary), dtype=np.float32)
-        binding = buffer.binding_for(self._session.inference)
+        session, binding = self._bound(buffer, slot, count)
         binding.bind_output(LOGITS[self.half], "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
-        self._run(binding, tokens, slot, position, rows)
+        self._run(session, binding, tokens, slot, position, rows)
         return logits[0]
 
-    def _run(self, binding: Any, tokens: Sequence[int], slot: int, position: int, rows: NDArray[np.int64]) -> None:
+    def _bound(self, buffer: Any, slot: int, count: int) -> tuple[Session, Any]:
+        """The session for so many tokens at `slot`, and its binding to the buffer's side that it reads."""
+        if self._narrow is None:
+            return self._session, buffer.binding_for(self._session.inference)
+        side = buffer.narrow
+        if count <= MOST_TOKENS and slot >= LEAST_SLOTS:
+            side.narrow(slot)
+            side.wrote_narrow(slot, slot + count)
+            return self._narrow, side.binding_for(self._narrow.inference)
+        side.widen(slot)
+        side.wrote_wide(slot, slot + count)
+        return self._session, buffer.binding_for(self._session.inference)
+
+    def _run(
+        self,
+        session: Session,
+        binding: Any,
+        tokens: Sequence[int],
+        slot: int,
+        position: int,
+        rows: NDArray[np.int64],
+    ) -> None:
         count, filled = len(tokens), slot + len(tokens)
         binding.bind_cpu_input("ids", np.array([tokens], dtype=np.int64))
         binding.bind_cpu_input("positions", np.arange(position, position + count, dtype=np.int64)[None])
         binding.bind_cpu_input("past_lengths", np.array([filled - 1], dtype=np.int32))
         binding.bind_cpu_input("total", np.array(filled, dtype=np.int32))
         binding.bind_cpu_input("rows", rows)
-        self._session.inference.run_with_iobinding(binding)
+        session.inference.run_with_iobinding(binding)
 
 
 class OnnxBuffer:
     """Keys and values as two arrays (layers, 1, kv_heads, capacity, head_dim), each layer bound to the session."""
 
-    def __init__(self, shape: ModelShape, capacity: int) -> None:
+    def __init__(self, shape: ModelShape, capacity: int, *, narrow: bool = False) -> None:
         import onnxruntime
 
         self.capacity = capacity
@@ -152,6 +194,7 @@ class OnnxBuffer:
         size = (shape.layers, 1, shape.kv_heads, capacity, shape.head_dim)
         self.keys = np.zeros(size, dtype=np.float32)
         self.values = np.zeros(size, dtype=np.float32)
+        self.narrow = NarrowBuffer(shape, self.keys, self.values) if narrow else None
         self._bound: list[tuple[str, str, Any]] = []
         for kind, array in (("keys", self.keys), ("values", self.values)):
             for layer in range(shape.layers):
@@ -165,9 +208,13 @@ class OnnxBuffer:
         end = at + stored.tokens
         self.keys[:, 0, :, at:end] = turned(stored.keys, turn, self._shape)
         self.values[:, 0, :, at:end] = stored.values
+        if self.narrow is not None:
+            self.narrow.wrote_wide(at, end)
 
     def read(self, start: int, end: int) -> KeysValues:
         """See `Buffer.read`."""
+        if self.narrow is not None:
+            self.narrow.widen(end)
         return KeysValues(self.keys[:, 0, :, start:end].copy(), self.values[:, 0, :, start:end].copy())
 
     def binding_for(self, session: Any) -> Any:

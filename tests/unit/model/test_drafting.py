@@ -24,11 +24,11 @@ def test_the_longest_agreement_wins():
 
 def test_among_equals_recent_edits_come_before_the_text_and_that_before_documents():
     drafts = Drafts()
-    drafts.set_documents([(0, 1, 2, 30)])
-    assert drafts.propose([0, 1, 2], 1) == (30,)
-    assert drafts.propose([0, 1, 2, 40, 0, 1, 2], 1) == (40,)
-    drafts.note_edit([0, 1, 2, 50])
-    assert drafts.propose([0, 1, 2, 40, 0, 1, 2], 1) == (50,)
+    drafts.set_documents([(9, 0, 1, 2, 30)])
+    assert drafts.propose([9, 0, 1, 2], 1) == (30,)
+    assert drafts.propose([9, 0, 1, 2, 40, 9, 0, 1, 2], 1) == (40,)
+    drafts.note_edit([9, 0, 1, 2, 50])
+    assert drafts.propose([9, 0, 1, 2, 40, 9, 0, 1, 2], 1) == (50,)
 
 
 def test_no_draft_runs_from_one_document_into_the_next():
@@ -40,11 +40,11 @@ def test_no_draft_runs_from_one_document_into_the_next():
 
 def test_documents_can_be_exchanged():
     drafts = Drafts()
-    drafts.set_documents([(0, 1, 2, 3)])
-    drafts.set_documents([(0, 1, 2, 4)])
-    assert drafts.propose([0, 1, 2], 1) == (4,)
+    drafts.set_documents([(9, 0, 1, 2, 3)])
+    drafts.set_documents([(9, 0, 1, 2, 4)])
+    assert drafts.propose([9, 0, 1, 2], 1) == (4,)
     drafts.set_documents([])
-    assert drafts.propose([0, 1, 2], 1) == ()
+    assert drafts.propose([9, 0, 1, 2], 1) == ()
 
 
 def test_only_recent_edits_are_remembered():
@@ -52,7 +52,7 @@ def test_only_recent_edits_are_remembered():
     drafts.note_edit([0, 1, 2, 3])
     drafts.note_edit(list(range(100, 4200)))
     assert drafts.propose([0, 1, 2], 1) == ()
-    assert drafts.propose([3999, 4000, 4001], 1) == (4002,)
+    assert drafts.propose([3998, 3999, 4000, 4001], 1) == (4002,)
 
 
 def simulated(text: list[int], drafts: Drafts) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ import hashlib
 
 from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-REVISION = "0002"
+REVISION = "0003"
 
 metadata = MetaData()
 
@@ -53,6 +53,7 @@ suggestions = Table(
     _text_column("text"),
     Index("ix_suggestions_at", "at"),
     Index("ix_suggestions_workspace_at", "workspace", "at"),
+    Index("ix_suggestions_workspace_id", "workspace", "id", "at", "redacted"),  # all that is counted of a workspace
     Index("ix_suggestions_path", "path"),
     Index("ix_suggestions_redacted", "redacted"),
 )
@@ -83,7 +84,7 @@ decisions = Table(
     Column("propensity", Float, nullable=False),
     Column("rule", Text, nullable=False),
     Column("features", JSON, nullable=True),  # what the gate saw, by name
-    Index("ix_decisions_shown", "shown"),
+    Index("ix_decisions_suggestion_shown", "suggestion", "shown"),
     sqlite_with_rowid=False,
 )
 

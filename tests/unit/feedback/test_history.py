@@ -176,6 +176,10 @@ def test_statistics_hold_for_a_part(database: Engine) -> None:
     assert statistics(database, Selection(outcome="accepted")).characters == 10
 
 
+def test_a_part_that_is_the_whole_is_counted_alike(database: Engine) -> None:
+    assert statistics(database, Selection(since=0.0)) == statistics(database)
+
+
 def test_an_explanation_is_the_sum_then_the_advantage_then_what_was_written_instead(database: Engine) -> None:
     lines = explanation(database, "rejected")
     assert [line.split(":")[0] for line in lines[-4:]] == [

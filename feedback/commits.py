@@ -69,12 +69,12 @@ def _waiting(database: Engine, workspaces: tuple[str, ...], now: float) -> list[
 
 
 def _head_time(root: str) -> float:
-    answer = _git(root, "log", "-1", "--format=%ct")
+    answer = ask_git(root, "log", "-1", "--format=%ct")
     return float(answer.strip() or "-inf") if answer is not None else float("-inf")
 
 
 def _next_commit(root: str, path: str, after: float) -> str | None:
-    answer = _git(root, "log", "--format=%ct %H", f"--since={int(after)}", "--", path)
+    answer = ask_git(root, "log", "--format=%ct %H", f"--since={int(after)}", "--", path)
     later = [line.split() for line in (answer or "").splitlines()]
     later = [found for found in later if float(found[0]) >= int(after)]
     return later[-1][1] if later else None
@@ -82,7 +82,7 @@ def _next_commit(root: str, path: str, after: float) -> str | None:
 
 def _added(root: str, path: str, commit: str) -> str | None:
     """The lines that the commit added to the file."""
-    patch = _git(
+    patch = ask_git(
         root, "show", "--format=", "--unified=0", "--no-ext-diff", "--no-textconv", "--no-color", commit, "--", path
     )
     if patch is None:
@@ -91,7 +91,8 @@ def _added(root: str, path: str, commit: str) -> str | None:
     return "\n".join(line[1:] for line in lines if line.startswith("+") and not line.startswith("+++ "))
 
 
-def _git(root: str, *arguments: str) -> str | None:
+def ask_git(root: str, *arguments: str) -> str | None:
+    """What git answers about this folder; None where it is no repository, git is missing, fails or takes too long."""
     if not Path(root).is_dir():
         return None
     environment = {**os.environ, "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}

@@ -133,7 +133,26 @@ def context_guard(before: np.ndarray, after: np.ndarray, bound: float = 0.0) -> 
 
     A margin is the loss of somebody else's target minus the loss of the true one, after the same context. A model that
     only learned which targets are frequent lowers both losses alike and loses margin; so does one that was trained on
-    shuffled targets.
+    shuffled targets. Where there was no margin to lose, `knowledge_guard` decides.
     """
     change = float((after - before).mean())
     return Guard("use of context", change, bound, change >= bound, f"margin over wrong targets changes by >= {bound:g}")
+
+
+def knowledge_guard(margins: np.ndarray, gain: float, share: float) -> Guard:
+    """What was gained must be knowledge of the context: `margins` are those of the candidate (see `context_guard`).
+
+    Whoever learned only how often each target comes tells true and wrong ones apart no better than by chance, whatever
+    was gained: their margin ends at zero, also where it had been negative and so has grown. So the lower end of the 95%
+    interval of the candidate's margin has to reach a share of the gain.
+    """
+    held = improvement(margins, np.zeros(len(margins))) if len(margins) else None
+    lower = held.lower if held is not None else -np.inf
+    bound = share * max(gain, 0.0)
+    return Guard(
+        "knowledge of context",
+        float(lower) if np.isfinite(lower) else -1e9,
+        bound,
+        bool(lower > 0 and lower >= bound),
+        f"lower bound of the margin over wrong targets above 0 and at least {share:.0%} of the gain",
+    )

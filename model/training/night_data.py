@@ -1,21 +1,28 @@
-"""What a night may use and what it reads: options, the split by time, rows and pairs, and how much fits the budget.
+"""What a night may use and what it reads: options, the split by time, rows, pairs, sections, what fits the budget.
 
 Examples in, token sequences out; it measures speed, it trains nothing. What always holds: later examples that the
 champion was trained on are not measured on.
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from feedback.changes import Change
 from feedback.examples import Example
 from model.adapters import Adapter, Registry
 from model.evaluation.comparison import measure
 from model.shipped import Shipped
+from model.training.curriculum import balanced, windowed
 from model.training.dataset import TrainingSequence, encoded, shuffled_targets, split_by_time
+from model.training.kto import Judged, judged_of
 from model.training.preference import Pair, PreferenceOptions, pairs_of
+from model.training.section_tasks import Section, Sections, section_of, sections_of
+from model.training.section_training import SectionOptions
+from model.training.sentinel import Bounds
 from model.training.serving import serving_format
 from model.training.sft import SftOptions
 from model.training.verdict import Verdict
@@ -29,7 +36,9 @@ STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order in which they run
 
 @dataclass(frozen=True)
 class NightOptions:
-    """What a night may use. `window` and `most_later`: the newest so many examples are trained and measured on."""
+    """What a night may use. `window` and `most_later`: the newest so many examples are trained and measured on;
+    `replay_share` of the window is drawn from older ones. `context_share`: of the gain that must be knowledge of the
+    context."""
 
     budget_seconds: float = 1200.0
     minimum_regions: int = 300
@@ -37,25 +46,35 @@ class NightOptions:
     least_later: int = 4
     most_later: int = 200
     window: int = 4000
+    replay_share: float = 0.1
     maximum_tokens: int = 1024
     distance_bound: float = 1.0
     context_bound: float = -0.1
+    context_share: float = 0.25
     threads: int = 0  # 0: all cores but one
     dry_run: bool = False
     stages: tuple[Stage, ...] = ("sft",)
-    minimum_pairs: int = 100
+    minimum_pairs: int = 100  # or unpaired judgements, where pairs are fewer
+    minimum_sections: int = 8
+    held_sections: int = 4
     sft: SftOptions = field(default_factory=SftOptions)
     preference: PreferenceOptions = field(default_factory=PreferenceOptions)
+    section: SectionOptions = field(default_factory=SectionOptions)
+    drift: Bounds = field(default_factory=Bounds)
 
 
 @dataclass(frozen=True)
 class Data:
-    """Token sequences of both sides. `wrong` are the later contexts with somebody else's target."""
+    """Token sequences of both sides. `wrong` are the later contexts with somebody else's target, `watched` the same
+    cursors as texts."""
 
     training: list[TrainingSequence]
     later: list[TrainingSequence]
     wrong: list[TrainingSequence]
+    watched: list[Section]
     pairs: list[Pair]
+    judged: list[Judged]
+    sections: Sections
     figures: dict[str, Any]
 
 
@@ -66,18 +85,34 @@ def prepare(
     champion: Adapter | None,
     registry: Registry,
     options: NightOptions,
+    changes: Sequence[Change] = (),
 ) -> Data:
-    """Split, clean and tokenise. Later examples that the champion was trained on would flatter it: they are dropped."""
-    newest = sorted(examples, key=lambda example: (example.at, example.id))[-options.window :]
-    split = split_by_time(newest, later_share=options.later_share, least_later=options.least_later)
+    """Split, clean and tokenise. Later examples that the champion was trained on would flatter it: they are dropped.
+
+    `changes` are those of commits, for the section stage.
+    """
+    chosen = windowed(examples, options.window, options.replay_share, options.sft.seed)
+    split = split_by_time(chosen, later_share=options.later_share, least_later=options.least_later)
     known = set(registry.record(champion.name).get("training_examples", ())) if champion is not None else set()
     fresh = [example for example in split.later if example.id not in known]
     encode = serving_format(base_folder, anchor)
-    training, unused = encoded(split.training, encode, maximum_tokens=options.maximum_tokens)
+    once, unused = encoded(split.training, encode, maximum_tokens=options.maximum_tokens)
+    languages = {example.id: example.language for example in split.training}
+    training, repeated = balanced(once, [languages[sequence.example] for sequence in once])
     later, unmeasured = encoded(fresh[-options.most_later :], encode, maximum_tokens=options.maximum_tokens)
     measured = {sequence.example for sequence in later}
-    others = shuffled_targets([example for example in fresh if example.id in measured], options.sft.seed)
-    wrong = encoded(others, encode, maximum_tokens=10**9)[0]
+    left = [example for example in fresh if example.id in measured]
+    wrong = encoded(shuffled_targets(left, options.sft.seed), encode, maximum_tokens=10**9)[0]
+    wanted = split.training if "preference" in options.stages else ()
+    pairs, unpaired = pairs_of(wanted, encode, maximum_tokens=options.maximum_tokens)
+    few = len(pairs) < options.minimum_pairs
+    judged = judged_of(wanted, encode, maximum_tokens=options.maximum_tokens) if few else []
+    sections = Sections((), {})
+    if "section" in options.stages:
+        until = min((example.at for example in split.later), default=0.0)
+        sections = sections_of(
+            split.training, changes, until=until, measured=[example.target for example in split.later]
+        )
     figures = {
         "examples": len(examples),
         "usable": split.usable,
@@ -85,17 +120,34 @@ def prepare(
         "later": len(later),
         "training_tokens": sum(len(sequence.row) for sequence in training),
         "training_targets": sum(sequence.targets for sequence in training),
-        "dropped": dict(split.dropped),
+        "replayed": sum(sequence.example in known for sequence in once),
+        "languages": dict(Counter(languages[sequence.example] for sequence in once)),
+        "repeated_for_balance": dict(repeated),
+        "dropped": {**split.dropped, "beyond_window": len(examples) - len(chosen)},
         "dropped_training": dict(unused),
         "dropped_later": {**unmeasured, "known_to_champion": len(split.later) - len(fresh)},
+        "dropped_pairs": dict(unpaired),
+        "pairs": len(pairs),
+        "judged": {"wanted": sum(one.wanted for one in judged), "unwanted": sum(not one.wanted for one in judged)},
     }
-    wanted = split.training if "preference" in options.stages else ()
-    pairs = pairs_of(wanted, encode, maximum_tokens=options.maximum_tokens)
-    return Data(training, later, wrong, pairs, {**figures, "pairs": len(pairs)})
+    watched = [section_of(example) for example in left]
+    return Data(training, later, wrong, watched, pairs, judged, sections, figures)
 
 
-def prefers(data: Data, options: NightOptions) -> bool:
-    return "preference" in options.stages and len(data.pairs) >= options.minimum_pairs
+def how_preferred(data: Data, options: NightOptions) -> tuple[Literal["dpo", "kto"] | None, str]:
+    """By pairs, else by single judgements, else not at all; and why."""
+    if "preference" not in options.stages:
+        return None, "not asked for"
+    if len(data.pairs) >= options.minimum_pairs:
+        return "dpo", ""
+    wanted = sum(one.wanted for one in data.judged)
+    unwanted = len(data.judged) - wanted
+    if len(data.judged) >= options.minimum_pairs and min(wanted, unwanted) >= options.minimum_pairs // 5:
+        return "kto", ""
+    return None, (
+        f"{len(data.pairs)} pairs, {options.minimum_pairs} are needed; without pairs as many judged texts, a fifth of "
+        f"them of each kind: {wanted} were wanted, {unwanted} were not"
+    )
 
 
 def lacking(data: Data, options: NightOptions) -> Verdict | None:
@@ -135,4 +187,6 @@ def affordable(model: Any, data: Data, device: str, options: NightOptions) -> Da
     fitting = int(_MEASURED_SHARE * options.budget_seconds / (_PASSES * seconds / len(data.later)))
     most = max(options.least_later, min(fitting, len(data.later)))
     figures = {**data.figures, "later": min(most, len(data.later)), "later_unmeasured": max(0, len(data.later) - most)}
-    return replace(data, later=data.later[-most:], wrong=data.wrong[-most:], figures=figures)
+    return replace(
+        data, later=data.later[-most:], wrong=data.wrong[-most:], watched=data.watched[-most:], figures=figures
+    )

@@ -77,4 +77,29 @@ def page(record: dict[str, Any]) -> str:
         f"| {guard['name']} | {guard['value']:.3g} | {guard['rule']} | {'yes' if guard['passed'] else 'no'} |"
         for guard in figures["guards"]
     ]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", *_stages(figures), ""])
+
+
+def _stages(figures: dict[str, Any]) -> list[str]:
+    """What each stage besides sft came to, and both behaviours side by side."""
+    lines = ["| stage | what it came to |", "| --- | --- |"]
+    for name in ("gate", "preference", "section"):
+        stage = figures.get(name, {})
+        told = (stage.get("skipped") and f"skipped: {stage['skipped']}") or stage.get("reason")
+        if name == "section" and "held_after" in stage:
+            before, after = stage["held_before"], stage["held_after"]
+            told = f"{len(stage['steps'])} steps, reward on held-out sections {before['total']:.3f} to "
+            told += f"{after['total']:.3f} (likeness {before['likeness']:.3f} to {after['likeness']:.3f})"
+        if name == "preference" and "method" in stage:
+            told = f"{stage['method']}, {stage['steps']} of {stage['planned']} steps, agreement "
+            told += f"{stage['agreement_before']:.0%} to {stage['agreement_after']:.0%}"
+        lines.append(f"| {name} | {told or 'nothing'} |")
+    behaviour = figures.get("behaviour")
+    if behaviour:
+        served, candidate = behaviour["champion"], behaviour["candidate"]
+        lines += ["", f"| at {served['cursors']} later cursors | served | candidate |", "| --- | --- | --- |"]
+        for name in ("shown", "shown_right", "shown_wrong", "characters", "doublings", "edits"):
+            lines.append(f"| {name.replace('_', ' ')} | {served[name]:.3f} | {candidate[name]:.3f} |")
+        for name, value in served["components"].items():
+            lines.append(f"| reward: {name} | {value:.3f} | {candidate['components'][name]:.3f} |")
+    return lines

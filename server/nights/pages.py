@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from server.nights.state import StateWriter
 
 if TYPE_CHECKING:
-    from model.training.night import Progress
+    from model.training.progress import Progress
     from model.training.verdict import Verdict
 
 

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from model.adapters import Registry, RegistryError
+from feedback.examples import Example
+from model.adapters import RUNS_FOLDER, Registry, RegistryError
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.training.dataset import shuffled_targets, split_by_time
-from model.training.night import RUNS_FOLDER, Progress, run_night
+from model.training.night import run_night
 from model.training.night_data import NightOptions
+from model.training.preference import PreferenceOptions
+from model.training.progress import Progress
 from model.training.sft import SftOptions, TrainingCancelledError
 from model.training.verdict import Verdict
 from tests.unit.training.tiny_language import HABITS, OTHER_HABITS, written
@@ -88,21 +91,48 @@ def test_a_night_must_beat_the_champion_and_not_only_the_base(registry: Registry
     assert champion.name == first.adapter
 
 
-def test_preference_goes_on_where_sft_left_and_says_why_it_did_not(registry: Registry, tiny_base: Path) -> None:
+def offered_otherwise(count: int) -> list[Example]:
+    """The base's own habit was offered, and the user wrote another colour."""
     letters = sorted(OTHER_HABITS)
-    examples = [
+    return [
         replace(example, offered=HABITS[letters[number % len(letters)]])
-        for number, example in enumerate(written(OTHER_HABITS, 60))
+        for number, example in enumerate(written(OTHER_HABITS, count))
     ]
-    little = replace(OPTIONS, sft=replace(OPTIONS.sft, epochs=1), stages=("sft", "preference"), minimum_pairs=40)
-    verdict = night(registry, tiny_base, examples, options=little)
+
+
+def test_preference_goes_on_where_sft_left_and_says_why_it_did_not(registry: Registry, tiny_base: Path) -> None:
+    little = replace(OPTIONS, sft=replace(OPTIONS.sft, epochs=4), stages=("sft", "preference"), minimum_pairs=40)
+    verdict = night(registry, tiny_base, offered_otherwise(60), options=little)
     assert verdict.status == "promoted", verdict.reason
     stage = verdict.figures["preference"]
+    assert stage["method"] == "dpo"
     assert stage["steps"] == stage["planned"] > 0
     assert stage["agreement_after"] >= stage["agreement_before"]
-    few = night(registry, tiny_base, written(OTHER_HABITS, 40, start=500), options=little)
-    assert few.figures["preference"] == {"skipped": "0 pairs, 40 are needed"}
     assert verdict.figures["pairs"] == 42
+    least = replace(little, sft=replace(OPTIONS.sft, epochs=1))
+    few = night(registry, tiny_base, written(OTHER_HABITS, 40, start=500), options=least)
+    assert "0 pairs, 40 are needed" in few.figures["preference"]["skipped"]
+    assert few.figures["dropped_pairs"] == {"no_contrast": 28}
+
+
+def test_too_few_pairs_but_enough_judgements_are_learned_from_without_pairs(
+    registry: Registry, tiny_base: Path
+) -> None:
+    examples = [
+        replace(example, offered=example.target, outcome="accepted") if number % 2 else example
+        for number, example in enumerate(offered_otherwise(60))
+    ]
+    little = replace(
+        OPTIONS, sft=replace(OPTIONS.sft, epochs=1), stages=("sft", "preference"), minimum_pairs=40,
+        preference=PreferenceOptions(learning_rate=2e-3),
+    )  # fmt: skip
+    verdict = night(registry, tiny_base, examples, options=little)
+    assert verdict.figures["judged"] == {"wanted": 21, "unwanted": 21}
+    stage = verdict.figures["preference"]
+    assert (stage["method"], stage["steps"]) == ("kto", stage["planned"])
+    assert verdict.adapter is not None
+    page = (registry.get(verdict.adapter).folder / "record.md").read_text()
+    assert "| preference | kto, 11 of 11 steps" in page
 
 
 def test_the_same_night_is_not_tried_until_it_is_lucky(registry: Registry, tiny_base: Path) -> None:

@@ -9,9 +9,10 @@ import torch
 
 from feedback.examples import Example
 from model.training.network import load_network
-from model.training.preference import Pair, PreferenceOptions, pairs_of, prefer
+from model.training.preference import Pair, PreferenceOptions, Preferred, pairs_of, prefer
 from model.training.serving import serving_format
 from model.training.sft import SftOptions, TrainingCancelledError, with_fresh_adapter
+from model.training.tuning import Pace
 from tests.unit.training.tiny_language import HABITS, OTHER_HABITS, written
 
 OPTIONS = PreferenceOptions(learning_rate=5e-3, beta=0.5, checkpoint_seconds=0.0)
@@ -27,7 +28,25 @@ def rejected_offers(count: int = 24) -> list[Example]:
 
 
 def pairs(base: Path, examples: list[Example] | None = None) -> list[Pair]:
-    return pairs_of(examples or rejected_offers(), serving_format(base), maximum_tokens=1024)
+    return pairs_of(examples or rejected_offers(), serving_format(base), maximum_tokens=1024)[0]
+
+
+def preferred(
+    base: Path,
+    found: list[Pair],
+    folder: Path,
+    options: PreferenceOptions = OPTIONS,
+    seconds: float = 600.0,
+    steps: list[int] | None = None,
+    stop: int = 0,
+) -> Preferred:
+    """The stage on a fresh adapter; it is cancelled after `stop` steps, which are noted in `steps`."""
+    seen: list[int] = [] if steps is None else steps
+    pace = Pace(
+        "preference", options.learning_rate, options.clip, options.checkpoint_seconds, seconds,
+        lambda done, planned, loss: seen.append(done), lambda: 0 < stop == len(seen),
+    )  # fmt: skip
+    return prefer(adapted(base), found, options=options, pace=pace, run_folder=folder)
 
 
 def adapted(base: Path) -> Any:
@@ -49,44 +68,53 @@ def test_an_offer_contrasts_with_what_was_written_instead(tiny_base: Path) -> No
     ):
         assert pairs(tiny_base, [silent]) == []
     assert len(pairs(tiny_base, [replace(kept, offered="grey, I think")])) == 1
-    assert pairs_of(offered, serving_format(tiny_base), maximum_tokens=5) == []
+    assert pairs_of(offered, serving_format(tiny_base), maximum_tokens=5) == ([], {"too_long": 4})
+
+
+def test_only_texts_that_are_near_but_not_right_make_a_pair(tiny_base: Path) -> None:
+    one = rejected_offers(1)[0]
+    kinds = [
+        replace(one, offered="return total * price", target="return total * price "),
+        replace(one, offered="zzzzzzzzzzzzzzzzzzzzzz", target="return total * price"),
+        replace(one, offered="return total + price", target="return total * price"),
+        replace(one, offered=""),
+    ]
+    found, dropped = pairs_of(kinds, serving_format(tiny_base), maximum_tokens=1024)
+    assert len(found) == 1
+    assert dropped == {"no_contrast": 2, "too_far": 1}
 
 
 def test_what_was_preferred_becomes_likelier(tiny_base: Path, tmp_path: Path) -> None:
-    found = pairs(tiny_base)
-    done = prefer(
-        adapted(tiny_base), found, options=replace(OPTIONS, epochs=3), budget_seconds=600, run_folder=tmp_path
-    )
+    done = preferred(tiny_base, pairs(tiny_base), tmp_path, replace(OPTIONS, epochs=3))
     assert done.agreement_before < 0.2  # the base prefers its own habits
     assert done.agreement_after > done.agreement_before + 0.5
     assert done.steps == done.planned == 18
     assert done.losses[-1] < done.losses[0]
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_killed_stage_goes_on_with_the_same_reference(tiny_base: Path, tmp_path: Path) -> None:
     found = pairs(tiny_base)
-    whole = prefer(adapted(tiny_base), found, options=OPTIONS, budget_seconds=600, run_folder=tmp_path / "whole")
-    steps: list[int] = []
-    (tmp_path / "cut").mkdir()
+    whole = preferred(tiny_base, found, tmp_path / "whole")
     with pytest.raises(TrainingCancelledError):
-        prefer(
-            adapted(tiny_base),
-            found,
-            options=OPTIONS,
-            budget_seconds=600,
-            run_folder=tmp_path / "cut",
-            progress=lambda done, planned, loss: steps.append(done),
-            cancelled=lambda: len(steps) == 3,
-        )
-    again = prefer(adapted(tiny_base), found, options=OPTIONS, budget_seconds=600, run_folder=tmp_path / "cut")
+        preferred(tiny_base, found, tmp_path / "cut", stop=3)
+    again = preferred(tiny_base, found, tmp_path / "cut")
     assert again.losses == pytest.approx(whole.losses, abs=1e-4)
     assert again.agreement_before == whole.agreement_before
-    other = prefer(adapted(tiny_base), found[:8], options=OPTIONS, budget_seconds=600, run_folder=tmp_path / "cut")
+    other = preferred(tiny_base, found[:8], tmp_path / "cut")
     assert other.planned == 2
 
 
+def test_a_stage_that_is_over_is_not_begun_again(tiny_base: Path, tmp_path: Path) -> None:
+    """A night that is killed in a later stage comes through this one once more."""
+    done = preferred(tiny_base, pairs(tiny_base), tmp_path)
+    steps: list[int] = []
+    again = preferred(tiny_base, pairs(tiny_base), tmp_path, steps=steps)
+    assert steps == []
+    assert again.losses == done.losses
+    assert again.agreement_after == pytest.approx(done.agreement_after)
+
+
 def test_the_budget_ends_the_stage(tiny_base: Path, tmp_path: Path) -> None:
-    done = prefer(adapted(tiny_base), pairs(tiny_base), options=OPTIONS, budget_seconds=0.0, run_folder=tmp_path)
+    done = preferred(tiny_base, pairs(tiny_base), tmp_path, seconds=0.0)
     assert done.steps == 0
     assert done.agreement_after == done.agreement_before

@@ -1,0 +1,148 @@
+"""What is kept of a night: its run folder while it goes on, its record, the candidate in the registry.
+
+What always holds: adapter and record come into the registry together, as one candidate; the same night, that is the
+same base, anchor, champion, data and training, is never run twice.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inkling import __version__
+from model.adapters import CONFIG_FILE, RECORD_FILE, RUNS_FOLDER, Adapter, Registry, check_folder, write_atomically
+from model.evaluation.comparison import Improvement, Measured
+from model.shipped import Shipped
+from model.training.dataset import data_hash
+from model.training.night_data import Data, NightOptions, how_preferred
+from model.training.section_training import save_adapter
+from model.training.sft import Trained
+from model.training.verdict import page
+
+
+@dataclass(frozen=True)
+class Run:
+    """One night under way."""
+
+    base: str
+    key: str
+    folder: Path
+    champion: Adapter | None
+    anchor: Shipped | None
+    options: NightOptions
+    started: float  # Unix seconds
+
+    @property
+    def adapter(self) -> Path:
+        """Where the finished adapter is written, before it is moved into the registry."""
+        return self.folder / "adapter"
+
+
+def run_key(base: str, anchor: Shipped | None, champion: Adapter | None, data: Data, options: NightOptions) -> str:
+    """What makes two nights the same: base, anchor, champion, data and training; not how long it may take."""
+    below = check_folder(anchor.folder) if anchor is not None else None
+    parts: list[Any] = [base, below, name_of(champion), data_hash(data.training), data_hash(data.later)]
+    method, _ = how_preferred(data, options)
+    parts += [asdict(options.sft)]
+    parts += [method, asdict(options.preference), len(data.pairs), len(data.judged)] if method is not None else []
+    parts += [asdict(options.section), len(data.sections.usable)] if data.sections.usable else []
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def run_folder(registry: Registry, key: str) -> Path:
+    """Where this night keeps its checkpoint. What earlier nights left that were never finished is removed."""
+    runs, mine = registry.folder / RUNS_FOLDER, key[:16]
+    for other in runs.iterdir() if runs.exists() else ():
+        if other.name != mine:
+            shutil.rmtree(other)
+    return runs / mine
+
+
+def same_night(registry: Registry, key: str) -> str | None:
+    """The adapter whose night was this one. Measuring the same data again and again would promote luck one day."""
+    return next((each.name for each in registry.list() if registry.record(each.name).get("key") == key), None)
+
+
+def figures_of(
+    data: Data,
+    gain: Improvement,
+    trained: Trained,
+    before: Measured,
+    after: Measured,
+    margins: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+    """The figures of data, training and measuring. `margins` over wrong targets, before and after."""
+    return {
+        **data.figures,
+        "steps": trained.steps,
+        "planned_steps": trained.planned,
+        "resumed_at": trained.resumed_at,
+        "first_loss": trained.losses[0],
+        "last_loss": float(np.mean(trained.losses[-3:])),
+        "losses": [round(loss, 4) for loss in trained.losses],
+        "training_seconds": trained.seconds,
+        "tokens_per_second": trained.tokens_per_second,
+        "later_before": gain.before,
+        "later_after": gain.after,
+        "gain": gain.mean,
+        "gain_lower": _finite(gain.lower),
+        "gain_upper": _finite(gain.upper),
+        "exact_before": int(before.exact.sum()),
+        "exact_after": int(after.exact.sum()),
+        **{f"margin_{when}": float(found.mean()) if len(found) else None for when, found in margins.items()},
+    }
+
+
+def keep(tuned: Any, run: Run, data: Data, said: Mapping[str, Any], seconds: float, registry: Registry) -> Adapter:
+    """Write adapter and record into the run folder, then move them into the registry as one candidate.
+
+    `said`: status, code, reason and figures.
+    """
+    record = {
+        "base": run.base,
+        "key": run.key,
+        **{name: said[name] for name in ("status", "code", "reason")},
+        "champion": name_of(run.champion),
+        "anchor": check_folder(run.anchor.folder) if run.anchor is not None else None,
+        "started": datetime.fromtimestamp(run.started, UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "data_hash": data_hash(data.training),
+        "training_examples": list(dict.fromkeys(sequence.example for sequence in data.training)),
+        "later_examples": [sequence.example for sequence in data.later],
+        "options": asdict(run.options),
+        "versions": {"inkling": __version__, **{name: version(name) for name in ("torch", "transformers", "peft")}},
+        "figures": said["figures"],
+    }
+    write_adapter(tuned, run)
+    write_atomically(run.adapter / "record.md", page(record).encode())
+    write_atomically(run.adapter / RECORD_FILE, (json.dumps(record, indent=2) + "\n").encode())
+    candidate = registry.add_candidate(run.adapter, base=run.base)
+    shutil.rmtree(run.folder)
+    return candidate
+
+
+def write_adapter(tuned: Any, run: Run) -> None:
+    """The adapter as it is, in the run folder."""
+    finished = run.adapter
+    shutil.rmtree(finished, ignore_errors=True)  # a night that was killed here left a part of it
+    save_adapter(tuned, finished)
+    config = json.loads((finished / CONFIG_FILE).read_text())
+    config["base_model_name_or_path"] = run.base  # a name, where peft wrote this machine's folder
+    write_atomically(finished / CONFIG_FILE, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
+    (finished / "README.md").unlink(missing_ok=True)  # peft's form for a model hub; record.md takes its place
+
+
+def name_of(adapter: Adapter | None) -> str | None:
+    """Its name; None for the base as it came."""
+    return adapter.name if adapter is not None else None
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

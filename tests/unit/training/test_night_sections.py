@@ -1,0 +1,98 @@
+"""The section stage within a night: on commits and settled texts, or left out with the reason."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from feedback.changes import Change
+from model.adapters import RUNS_FOLDER, Registry
+from model.training.night import run_night
+from model.training.night_data import NightOptions
+from model.training.progress import Progress
+from model.training.section_training import CHECKPOINT_FILE, SectionOptions
+from model.training.sections import Checks
+from model.training.sft import SftOptions, TrainingCancelledError
+from model.training.verdict import Verdict
+from tests.unit.training.tiny_language import OTHER_HABITS, written
+
+OPTIONS = NightOptions(
+    minimum_regions=20,
+    distance_bound=20.0,
+    stages=("sft", "section"),
+    sft=SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=6, batch=4),
+    section=SectionOptions(samples=2, sections=2, most_tokens=6, middle=(0.0, 1.0), checkpoint_seconds=0.0),
+)
+
+
+def commits(count: int, at: float = -1.0) -> list[Change]:
+    """Each adds a function to a file of its own."""
+    return [
+        Change("/home/somebody/project", f"c{number}", at, f"module_{number}.py", "",
+               f"def colour_{number}(letter):\n    return letter + {number!r} * {number}\n")
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def night(folder: Path, base: Path, changes: list[Change], **more: object) -> Verdict:
+    options = {"options": OPTIONS, "changes": changes, **more}
+    return run_night(
+        written(OTHER_HABITS, 60),
+        base="tiny",
+        base_folder=base,
+        registry=Registry(folder),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def test_sections_are_written_rewarded_and_measured_on_what_was_held_back(tiny_base: Path, tmp_path: Path) -> None:
+    looked: list[str] = []
+
+    def lint(section: object, text: str) -> int:
+        looked.append(text)
+        return 0
+
+    verdict = night(tmp_path, tiny_base, [*commits(10), *commits(2, at=1e9)], checks=Checks(lint=lint))
+    assert verdict.status == "promoted", verdict.reason
+    stage = verdict.figures["section"]
+    assert (stage["sections"], stage["dropped"], stage["held_sections"]) == (10, {"newer": 2}, 2)
+    assert 3 <= len(stage["steps"]) <= 12
+    assert set(stage["steps"][0]["components"]) == {"likeness", "syntax", "tests", "lint", "length"}
+    assert set(stage["held_after"]) == {"total", *stage["steps"][0]["components"]}
+    assert looked
+    assert verdict.adapter is not None
+    page = (Registry(tmp_path).get(verdict.adapter).folder / "record.md").read_text()
+    assert "reward on held-out sections" in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "reason"),
+    [
+        (commits(3), OPTIONS, "3 sections, 8 are needed"),
+        (commits(10), replace(OPTIONS, stages=("sft",)), "not asked for"),
+        (commits(10), replace(OPTIONS, budget_seconds=4.0), "steps have to fit"),
+    ],
+)
+def test_a_stage_that_cannot_run_says_why(
+    tiny_base: Path, tmp_path: Path, changes: list[Change], options: NightOptions, reason: str
+) -> None:
+    little = replace(options, sft=replace(OPTIONS.sft, epochs=1))
+    if options.budget_seconds < 10:
+        little = replace(little, section=replace(OPTIONS.section, samples=64, sections=16, most_tokens=96))
+    verdict = night(tmp_path, tiny_base, changes, options=little)
+    assert reason in verdict.figures["section"]["skipped"]
+
+
+def test_a_night_that_ends_in_this_stage_goes_on_in_it(tiny_base: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+
+    def asked() -> bool:
+        return sum("Sections" in step.message for step in seen) == 2
+
+    with pytest.raises(TrainingCancelledError):
+        night(tmp_path, tiny_base, commits(10), progress=seen.append, cancelled=asked)
+    assert len(list((tmp_path / RUNS_FOLDER).glob(f"*/{CHECKPOINT_FILE}"))) == 1
+    verdict = night(tmp_path, tiny_base, commits(10))
+    assert verdict.figures["resumed_at"] == verdict.figures["planned_steps"]
+    assert verdict.figures["section"]["resumed_at"] == 2
+    assert not list((tmp_path / RUNS_FOLDER).iterdir())

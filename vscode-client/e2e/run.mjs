@@ -11,6 +11,7 @@ import { mkdirSync, mkdtempSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
 import { agentSteps } from './agent.mjs';
+import { ghostSteps, SNIPPET_KEY } from './ghost.mjs';
 import { handsOn } from './hands.mjs';
 import { nightSteps } from './nights.mjs';
 import { pause, startWorkbench, until } from './workbench.mjs';
@@ -60,6 +61,7 @@ const bench = await startWorkbench({
 		'inkling.completion.maxTokens': 16,
 		'inkling.linters.pyright': false,
 	},
+	keys: [SNIPPET_KEY],
 });
 const { page } = bench;
 page.setDefaultTimeout(15_000);
@@ -224,6 +226,8 @@ try {
 		assert.equal(outcome.kind, 'rejected');
 		return `by the rule ${outcome.rule}`;
 	});
+
+	await ghostSteps({ bench, hands, step, shot });
 
 	await step('search by meaning: typed, walked through and opened by keyboard', async () => {
 		await hands.command('Inkling: Search by Meaning');

@@ -65,10 +65,10 @@ export async function until(what, probe, milliseconds = 30_000) {
 }
 
 /**
- * Start one. `files`: the workspace, the first one is opened. `vsix`: extensions to install. `host`: {extension, tests,
- * log}, to run tests inside the extension host instead.
+ * Start one. `files`: the workspace, the first one is opened. `keys`: the user's own bindings. `vsix`: extensions to
+ * install. `host`: {extension, tests, log}, to run tests inside the extension host instead.
  */
-export async function startWorkbench({ files, settings = {}, vsix, host, environment = {} }) {
+export async function startWorkbench({ files, settings = {}, keys = [], vsix, host, environment = {} }) {
 	const root = mkdtempSync(path.join(tmpdir(), 'inkling-e2e-'));
 	const folder = (name) => {
 		mkdirSync(path.join(root, name), { recursive: true });
@@ -79,6 +79,7 @@ export async function startWorkbench({ files, settings = {}, vsix, host, environ
 	folder('data/Machine'); // settings that belong to a machine count only here, as the workbench is a remote one
 	writeFileSync(path.join(data, 'User', 'settings.json'), JSON.stringify({ ...SETTINGS, ...settings }));
 	writeFileSync(path.join(data, 'Machine', 'settings.json'), JSON.stringify(settings));
+	writeFileSync(path.join(data, 'User', 'keybindings.json'), JSON.stringify(keys));
 	for (const [name, text] of Object.entries(files)) {
 		mkdirSync(path.dirname(path.join(workspace, name)), { recursive: true });
 		writeFileSync(path.join(workspace, name), text);

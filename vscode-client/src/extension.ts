@@ -14,7 +14,7 @@ import { RecordedDocuments } from './consent/recorded';
 import { Ghost } from './ghost/ghost';
 import { Snooze } from './ghost/snooze';
 import { translateWith } from './l10n';
-import { offerMcp } from './mcp';
+import { definitions, offerMcp } from './mcp';
 import { NightsView } from './nights/view';
 import { SearchView, VIEW } from './search/view';
 import { onInterpreterChange } from './start/environment';
@@ -28,6 +28,8 @@ let session: Session | undefined;
 export interface Inkling {
 	readonly session: Session;
 	readonly agent: AgentView;
+	/** The MCP servers that the editor is offered. */
+	readonly mcp: () => vscode.McpStdioServerDefinition[];
 }
 
 export function activate(context: vscode.ExtensionContext): Inkling {
@@ -88,7 +90,7 @@ export function activate(context: vscode.ExtensionContext): Inkling {
 		}),
 	);
 	void running.restart(); // not waited for: the editor must not wait for a server
-	return { session: running, agent };
+	return { session: running, agent, mcp: () => definitions(running, manifest.version) };
 }
 
 export async function deactivate(): Promise<void> {

@@ -47,3 +47,32 @@ test('every command of the manifest is registered, and every key is bound to one
 test('no telemetry is declared, because none is sent', () => {
 	assert.deepEqual(JSON.parse(read('telemetry.json')), { events: {}, commonProperties: {} });
 });
+
+/** Whether a `when` of names, `!` and `&&` holds where exactly these names are true. */
+function holds(when: string, names: readonly string[]): boolean {
+	return when.split('&&').every((part) => {
+		const term = part.trim();
+		return term.startsWith('!') ? !names.includes(term.slice(1)) : names.includes(term);
+	});
+}
+
+test('keys that others need more are left to them', () => {
+	const { contributes } = JSON.parse(manifest) as {
+		contributes: { keybindings: { command: string; when: string }[] };
+	};
+	const ours = (...more: string[]) =>
+		contributes.keybindings
+			.filter(({ when }) => holds(when, ['editorTextFocus', 'inlineSuggestionVisible', 'inkling.offering', ...more]))
+			.map(({ command }) => command.replace('inkling.client.', ''));
+	const all = ['acceptWord', 'acceptLine', 'dismiss', 'next', 'previous'];
+	assert.deepEqual(ours(), all);
+	const withoutDismiss = all.filter((name) => name !== 'dismiss');
+	assert.deepEqual(ours('vim.active'), withoutDismiss); // Escape leaves the insert mode
+	assert.deepEqual(ours('neovim.init'), withoutDismiss);
+	assert.deepEqual(ours('suggestWidgetVisible'), withoutDismiss);
+	assert.deepEqual(ours('editorHasSelection'), withoutDismiss);
+	assert.deepEqual(ours('accessibilityModeEnabled'), all.filter((name) => name !== 'acceptWord'));
+	assert.deepEqual(ours('editorReadonly'), ['dismiss']);
+	assert.deepEqual(ours('inSnippetMode', 'hasNextTabstop'), [...withoutDismiss, 'jumpToNextSnippetPlaceholder']);
+	assert.deepEqual(ours('inSnippetMode', 'hasNextTabstop', 'suggestWidgetVisible'), withoutDismiss);
+});

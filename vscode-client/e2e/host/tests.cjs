@@ -5,6 +5,7 @@
  */
 
 const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
 const vscode = require('vscode');
 
 const ID = 'inkling.inkling';
@@ -20,8 +21,33 @@ async function until(what, probe, milliseconds = 60_000) {
 	throw new Error(`no ${what} within ${milliseconds / 1000} s`);
 }
 
+const inkling = () => vscode.extensions.getExtension(ID).activate();
+
 async function session() {
-	return (await vscode.extensions.getExtension(ID).activate()).session;
+	return (await inkling()).session;
+}
+
+/** Start a server as the editor would, send it messages of one line each, and return its answers by their ids. */
+function talk({ command, args, env }, messages, count) {
+	const variables = Object.fromEntries(Object.entries({ ...process.env, ...env }).filter(([, value]) => value !== null));
+	const child = spawn(command, args, { env: variables, stdio: ['pipe', 'pipe', 'ignore'] });
+	const answers = new Map();
+	let rest = '';
+	return new Promise((resolve, reject) => {
+		child.on('error', reject);
+		child.on('close', () => reject(new Error('the server ended')));
+		child.stdout.setEncoding('utf8').on('data', (text) => {
+			const lines = (rest + text).split('\n');
+			rest = lines.pop();
+			for (const message of lines.filter(Boolean).map((line) => JSON.parse(line))) {
+				answers.set(message.id, message.result);
+			}
+			if (answers.size === count) {
+				resolve(answers);
+			}
+		});
+		child.stdin.write(messages.map((message) => `${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`).join(''));
+	}).finally(() => child.kill());
 }
 
 const tests = {
@@ -70,6 +96,51 @@ const tests = {
 			return all.length > 0 && all;
 		});
 		assert.match(found[0].message, /imported but unused/);
+	},
+
+	async 'the MCP server that the editor is offered starts, and its tools only read'() {
+		const { mcp } = await inkling();
+		const [definition, ...others] = mcp();
+		assert.equal(others.length, 0);
+		assert.equal(definition.env.PYTHONPATH ?? null, null);
+		const hello = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'test', version: '1' } };
+		const answers = await talk(definition, [
+			{ id: 1, method: 'initialize', params: hello },
+			{ method: 'notifications/initialized' },
+			{ id: 2, method: 'tools/list' },
+			{ id: 3, method: 'tools/call', params: { name: 'diagnostics', arguments: { path: 'main.py' } } },
+		], 3);
+		assert.equal(answers.get(1).serverInfo.name, 'inkling');
+		assert.ok(answers.get(2).tools.every(({ annotations }) => annotations.readOnlyHint));
+		assert.match(answers.get(3).content[0].text, /F401/);
+	},
+
+	async 'without leave the agent asks no model, with leave and without a model it says what to install'() {
+		const { agent, session: running } = await inkling();
+		const off = await agent.run({ kind: 'ask', text: 'go' });
+		assert.deepEqual([off.state, off.reason], ['refused', 'off']);
+		const setting = vscode.workspace.getConfiguration('inkling.agent');
+		await setting.update('model', 'editor', vscode.ConfigurationTarget.Global);
+		const none = await until('refusal of another kind', async () => {
+			const run = await agent.run({ kind: 'ask', text: 'go' });
+			return run.reason !== 'off' && run;
+		});
+		assert.deepEqual([none.state, none.reason], ['refused', 'no_model']);
+		assert.match(none.note, /install an extension/);
+		assert.equal(running.state.kind, 'running'); // taken over without a restart
+	},
+
+	async 'code actions: a fix where there is a finding, the others when they are asked for'() {
+		const folder = vscode.workspace.workspaceFolders[0].uri;
+		const document = await vscode.workspace.openTextDocument(vscode.Uri.joinPath(folder, 'main.py'));
+		const titles = async (line) => {
+			const range = new vscode.Range(line, 0, line, 6);
+			const actions = await vscode.commands.executeCommand('vscode.executeCodeActionProvider', document.uri, range);
+			return actions.map(({ title }) => title).filter((title) => title.startsWith('Inkling'));
+		};
+		const others = ['Inkling: explain', 'Inkling: document', 'Inkling: write a test'];
+		assert.deepEqual(await titles(0), ['Inkling: fix this', ...others]);
+		assert.deepEqual(await titles(2), others);
 	},
 
 	async 'a language that is off gets nothing, and the status says why'() {

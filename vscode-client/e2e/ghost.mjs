@@ -1,0 +1,81 @@
+/** Ghost text where other things want the same keys: steps for `run.mjs`. */
+
+import assert from 'node:assert/strict';
+import { pause, until } from './workbench.mjs';
+
+/** Keys that put a snippet in, as a user may have them. */
+export const SNIPPET_KEY = {
+	key: 'ctrl+alt+s',
+	command: 'editor.action.insertSnippet',
+	args: { snippet: 'def ${1:name}(${2:items}):\n    for item in ran$0' },
+	when: 'editorTextFocus',
+};
+
+export async function ghostSteps({ bench, hands, step, shot }) {
+	const { page } = bench;
+	const freshLine = async () => {
+		await hands.open('main.py');
+		await hands.goToEnd();
+		await page.keyboard.press('Enter');
+		await page.keyboard.press('Home');
+	};
+	const column = async () => /Col (\d+)/.exec(await page.locator('.statusbar-item', { hasText: 'Ln ' }).first().innerText())?.[1];
+	const inserted = (before) => {
+		const text = bench.read('main.py');
+		return text.slice(before.trimEnd().length);
+	};
+
+	await step('Ctrl+Alt+Right takes a line', async () => {
+		await freshLine();
+		await page.keyboard.press('Control+s');
+		await pause(300);
+		const before = bench.read('main.py');
+		await hands.type('for key in ran');
+		const ghost = await hands.someGhost();
+		await page.keyboard.press('Control+Alt+ArrowRight');
+		const first = ghost.split('\n')[0];
+		await hands.saved('main.py', `for key in ran${first}`);
+		return JSON.stringify(inserted(before));
+	});
+
+	await step('next and previous with one suggestion leave it as it is, and Tab still takes it', async () => {
+		await freshLine();
+		await hands.type('for row in ran');
+		const ghost = await hands.someGhost();
+		for (const key of ['Alt+]', 'Alt+[']) {
+			await page.keyboard.press(key);
+			await until('the same ghost text', async () => (await hands.ghost()) === ghost, 10_000);
+		}
+		await page.keyboard.press('Tab');
+		await hands.saved('main.py', `for row in ran${ghost}`);
+	});
+
+	await step('inside a snippet Tab goes to its next place, whatever ghost text stands there', async () => {
+		await freshLine();
+		await page.keyboard.press('Control+Alt+s');
+		await hands.type('to');
+		await pause(2500); // whether there is ghost text here is the model's choice
+		const shown = await hands.ghost();
+		await shot('snippet');
+		await page.keyboard.press('Tab');
+		await hands.type('rows');
+		const saved = await hands.saved('main.py', 'def to(rows)');
+		assert.ok(saved.includes('for item in ran'));
+		await page.keyboard.press('Escape');
+		return shown ? `with ${JSON.stringify(shown)} shown` : 'nothing was shown';
+	});
+
+	await step('with a screen reader Ctrl+Right stays the editor\'s own', async () => {
+		bench.change('editor.accessibilitySupport', 'on');
+		await freshLine();
+		await hands.type('for one in ran');
+		await hands.someGhost();
+		const [before, at] = [bench.read('main.py'), await column()];
+		await page.keyboard.press('Control+ArrowRight');
+		await pause(700);
+		assert.equal(await column(), at); // at the end of the line there is nothing to go to, and nothing was taken
+		await page.keyboard.press('Escape');
+		bench.change('editor.accessibilitySupport', 'off');
+		assert.equal(bench.read('main.py'), before);
+	});
+}

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from detect_secrets.plugins.keyword import KeywordDetector
 
 _LONGEST = 2000  # a longer line is looked at in pieces: some patterns backtrack
+_MOST = 20_000  # a line beyond that is nobody's writing, and would take long to look at
 _OVERLAP = 200  # longer than any token that is searched for by its shape
 
 
 def holds_secret(texts: Iterable[str], path: str = "") -> bool:
-    """True if one of the texts contains something that looks like a secret.
+    """True if one of the texts contains something that looks like a secret, or a line that is too long to tell.
 
     `path` only tells how assignments look: configuration files have unquoted values.
     """
@@ -29,6 +30,8 @@ def holds_secret(texts: Iterable[str], path: str = "") -> bool:
 
 @lru_cache(maxsize=16_384)
 def _line_holds_secret(line: str, suffix: str) -> bool:
+    if len(line) > _MOST:
+        return True
     pieces = (
         [line]
         if len(line) <= _LONGEST

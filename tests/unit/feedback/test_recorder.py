@@ -347,3 +347,27 @@ def test_a_full_disk_costs_facts_and_is_told_once(tiny_disk: Path, suggestion: M
     assert recorder.status().dropped == fates.count(False)
     assert len(told) == 1
     assert stored(place) == {str(number) for number, kept in enumerate(fates) if kept}
+
+
+def test_on_a_read_only_disk_consent_cannot_be_read_so_nothing_is_written(
+    tiny_disk: Path, tmp_path: Path, suggestion: Make
+) -> None:
+    place = tiny_disk / "feedback.sqlite"
+    book = Consents(place)
+    book.set(WORKSPACE, Consent.LOCAL)
+    book.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+    told: list[str] = []
+    consents = Consents(place)
+    recorder = Recorder(place, consents, lambda path: False, told.append, journal=tmp_path / "waiting")
+    for number in range(3):
+        recorder.record(suggestion(str(number)))
+    assert recorder.close(20)
+    consents.close()
+    assert [sentence.partition(":")[0] for sentence in told] == [
+        "Consent cannot be read, so that no feedback is written"
+    ]
+    assert "INKLING_HOME" in told[0]
+    assert not (tmp_path / "waiting").exists()
+    subprocess.run(["mount", "-o", "remount,rw", str(tiny_disk)], check=True)
+    assert stored(place) == set()

@@ -34,3 +34,8 @@ def test_a_secret_is_found(text: str, path: str) -> None:
 )
 def test_ordinary_code_is_not(text: str) -> None:
     assert not holds_secret((text,), "a.py")
+
+
+def test_a_line_that_is_too_long_to_look_at_is_not_trusted() -> None:
+    assert not holds_secret(("x + " * 4000,), "a.py")
+    assert holds_secret(("x + " * 8000,), "a.py")

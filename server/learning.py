@@ -96,6 +96,7 @@ class Learning:
         self._offers: dict[str, _Open] = {}
         self._expected: dict[str, str] = {}  # document -> its text once the agent's edit has been made
         self._agent_edits = AgentEdits()
+        self._agent_edited: dict[str, float] = {}  # document -> when the agent last edited it
         self._counts: Counter[str] = Counter()
         self._compared: Counter[str] = Counter()  # client reports, by whether the edits alone said the same
         self._tasks: list[asyncio.Task[None]] = []
@@ -139,6 +140,7 @@ class Learning:
         author: Author | None = "agent" if self._expected.get(document) == content else None
         if author is not None:
             del self._expected[document]
+            self._agent_edited[document] = self.clock.now()
         elif (fate := self._agent_edits.changed(document, content)) is not None:
             self._fate(fate)
         self._take(self._tracker.changed(document, edits, self.clock.now(), version, author))
@@ -148,6 +150,10 @@ class Learning:
         becomes of it is told by signals. `reference` is the signal that offered it, `place` workspace and path."""
         self._expected[document] = after
         self._agent_edits.made(document, (before, after), reference, place, self.clock.now())
+
+    def agent_edited(self, document: str) -> float:
+        """When the agent last edited the document; minus infinity if it never did."""
+        return self._agent_edited.get(document, float("-inf"))
 
     def agent_edit_refused(self, document: str) -> None:
         """The editor did not apply it."""
@@ -173,6 +179,7 @@ class Learning:
         """The document was closed: whatever is open about it ends now."""
         self._take(self._tracker.closed(document, self.clock.now()))
         self._workspaces.pop(document, None)
+        self._agent_edited.pop(document, None)
 
     def accepted(self, suggestion: str, length: int | None = None) -> None:
         """The client says that the suggestion, or its first `length` characters, was taken."""

@@ -37,6 +37,7 @@ from server.learning import Learning
 from server.linters.command import CommandLinter, command_linter
 from server.linters.settings import LinterSettings
 from server.loop_delay import LoopDelay
+from server.mended import Mended
 from server.nights.activity import Activity
 from server.nights.live import LiveWatch
 from server.nights.scheduler import Nights
@@ -110,6 +111,7 @@ class Session:
             self.report,
             None if client.pulls_diagnostics else client.publish,
         )
+        self.mended = Mended(self.diagnostics, self.learning, self.place_of)
         self.chat = client.chat(lambda: self.settings.agent)
         self.fixer = Fixer(self.diagnostics, self.completer, self.chat, self.report)
         self.episodes = Episodes(self.learning, self.chat)
@@ -212,6 +214,7 @@ class Session:
         self._gate_watch.close()
         self.nights.close()
         self._loop_delay.close()
+        await self.mended.close()
         await asyncio.gather(self.diagnostics.close(), self.workspaces.close())
         self.close_at_once()
 

@@ -17,6 +17,7 @@ def register(server: InklingServer) -> None:
         document = server.session.documents.open(params.text_document)
         server.session.diagnostics.refresh(document)
         server.session.context.warm(document.path)
+        server.session.mended.look(document)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CHANGE)
     def did_change(params: lsp.DidChangeTextDocumentParams) -> None:
@@ -33,11 +34,14 @@ def register(server: InklingServer) -> None:
         if (path := path_of(params.text_document.uri)) is not None:
             server.session.workspaces.changed([path])
             server.session.context.warm(path)
+        if (document := server.session.documents.get(params.text_document.uri)) is not None:
+            server.session.mended.look(document)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CLOSE)
     async def did_close(params: lsp.DidCloseTextDocumentParams) -> None:
         uri = params.text_document.uri
         server.session.learning.closed(uri)
+        server.session.mended.forget(uri)
         server.session.offers.forget(uri)
         server.session.documents.close(uri)
         await server.session.diagnostics.forget(uri)

@@ -12,6 +12,7 @@ from agent.findings import Finding
 from agent.project import ToolError
 from index.builder import Builder
 from index.embedding import Embedder
+from index.files import is_secret
 from index.languages import language_of
 from index.records import Hit
 from index.search import Search
@@ -58,6 +59,8 @@ def read_inside(root: Path, path: str) -> str | None:
     file = (root / path).resolve()
     if not file.is_relative_to(root):
         raise ToolError(f"{path} leads out of the project.")
+    if is_secret(file.relative_to(root)):
+        raise ToolError(f"{path} leads to a file that may hold secrets.")
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise ToolError(f"{path} is larger than {_MOST_BYTES // 1_000_000} MB.")

@@ -21,7 +21,7 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="links need rights there")]
 
 PLANTED_PACKAGES = ("server", "model", "index", "feedback", "agent")
-PLANTED_MODULES = ("sitecustomize", "usercustomize", "torch", "typer", "rich", "pygls", "numpy")
+PLANTED_MODULES = ("sitecustomize", "usercustomize", "torch", "typer", "rich", "pygls", "numpy", "mcp")
 
 # Never a top-level name of ours: an editable install's own traces, and what the new environment has itself.
 NOT_LENT = ("inkling", "_inkling", "__editable__", "_editable_impl", "pip", "__pycache__")
@@ -171,6 +171,28 @@ def test_the_command_imports_nothing_from_a_workspace(
 ) -> None:
     answer = installation.run(installation.command, *arguments, cwd=hostile)
     assert "Traceback" not in answer.stderr
+    assert _markers(hostile) == []
+
+
+HELLO = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
+}
+
+
+def test_the_mcp_server_imports_nothing_from_a_workspace(installation: Installation, hostile: Path) -> None:
+    answer = subprocess.run(
+        [installation.command, "mcp"],
+        cwd=hostile,
+        env={**os.environ, "PYTHONPATH": str(hostile)},
+        input=json.dumps(HELLO) + "\n",
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout.splitlines()[0])["result"]["serverInfo"]["name"] == "inkling"
     assert _markers(hostile) == []
 
 

@@ -58,6 +58,7 @@ REFUSED = {
     "/etc/passwd": "no path inside the project",
     "outside.txt": "leads out of the project",
     ".env": "may hold secrets",
+    "notes.txt": "leads to a file that may hold secrets",
     "missing.py": "There is no file missing.py",
 }
 
@@ -66,6 +67,7 @@ async def test_nothing_outside_and_nothing_secret_is_read(project: Path, tmp_pat
     (tmp_path / "secret.txt").write_text("a secret")
     (project / "outside.txt").symlink_to(tmp_path / "secret.txt")
     (project / ".env").write_text("TOKEN=a secret")
+    (project / "notes.txt").symlink_to(".env")
     async with connected(project) as session:
         for path, why in REFUSED.items():
             for tool in ("read_file", "diagnostics"):

@@ -30,7 +30,7 @@ from inkling.folders import adapters_folder, data_folder
 from model.adapters import RUNS_FOLDER, Registry
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.weights import resolve
-from server.night_sources import allowed_decisions, allowed_examples
+from server.night_sources import allowed_changes, allowed_decisions, allowed_examples
 from server.nights.pages import Bar, JsonLines, Page, Told
 from server.nights.pauses import Manners, Pauses
 from server.nights.state import NightState, StateWriter, read_state
@@ -40,8 +40,9 @@ from server.settings import gate_file
 if TYPE_CHECKING:
     from model.gate import Mode
     from model.training.gate import GateVerdict
-    from model.training.night import Progress
     from model.training.night_data import Stage
+    from model.training.progress import Progress
+    from model.training.sections import Checks
     from model.training.verdict import Verdict
 
 DONE, FAILED, NOT_ENOUGH, CANCELLED = 0, 2, 3, 130
@@ -61,7 +62,8 @@ class Plan:
     """What a night is asked for.
 
     `mode` is the one in which the gate is judged; `canary_share`: how many of the sessions get what is promoted first
-    (0 or 1: it is served everywhere at once); `manners`: how the night gives way to whoever works at the machine,
+    (0 or 1: it is served everywhere at once); `tests`: a command whose end with 0 says that a section that was written
+    into a copy of its commit is right, "" for none; `manners`: how the night gives way to whoever works at the machine,
     None: only by its low priority.
     """
 
@@ -72,6 +74,7 @@ class Plan:
     mode: "Mode" = "balanced"
     dry_run: bool = False
     canary_share: float = 0.0
+    tests: str = ""
     manners: Manners | None = None
 
 
@@ -160,23 +163,26 @@ def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress]
     from model.training.night_data import NightOptions
 
     examples, now, registry = allowed_examples(database), time.time(), Registry(adapters_folder())
-    verdict = run_night(
-        [example for example in examples if example.at <= until],
-        base=plan.base,
-        base_folder=resolve(plan.base),
-        registry=registry,
-        options=NightOptions(
-            budget_seconds=plan.budget_seconds,
-            minimum_regions=plan.minimum_regions,
-            stages=plan.stages,
-            dry_run=plan.dry_run,
-        ),
-        gate=gate.plain if gate is not None else None,
-        progress=report,
-        cancelled=pauses.ended,
-        clock=pauses.clock,
-        promote=lambda name: registry.introduce(name, plan.canary_share),
-    )
+    with _checks(plan) as checks:
+        verdict = run_night(
+            [example for example in examples if example.at <= until],
+            base=plan.base,
+            base_folder=resolve(plan.base),
+            registry=registry,
+            options=NightOptions(
+                budget_seconds=plan.budget_seconds,
+                minimum_regions=plan.minimum_regions,
+                stages=plan.stages,
+                dry_run=plan.dry_run,
+            ),
+            gate=gate.plain if gate is not None else None,
+            changes=allowed_changes(examples, until) if "section" in plan.stages else (),
+            checks=checks,
+            progress=report,
+            cancelled=pauses.ended,
+            clock=pauses.clock,
+            promote=lambda name: registry.introduce(name, plan.canary_share),
+        )
     if verdict.status == "promoted" and 0 < plan.canary_share < 1:
         first = f"It is served to {plan.canary_share:.0%} of the sessions until live figures decide."
         verdict = replace(verdict, reason=f"{verdict.reason} {first}")
@@ -188,6 +194,19 @@ def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress]
         return verdict
     told = f"{ahead} regions settled later than this machine's clock says and are left until then: is it right?"
     return replace(verdict, reason=f"{verdict.reason} {told}")
+
+
+@contextmanager
+def _checks(plan: Plan) -> "Iterator[Checks | None]":
+    """What rewards sections besides likeness and syntax, where sections are written."""
+    if "section" not in plan.stages:
+        yield None
+        return
+    from model.training.sections import Checks
+    from server.section_checks import CommandTests, RuffLint
+
+    with CommandTests(plan.tests) if plan.tests else contextlib.nullcontext() as tests:
+        yield Checks(RuffLint(), tests)
 
 
 def _goes_on(before: NightState, base: str, now: float) -> bool:
@@ -203,7 +222,7 @@ def _full(error: OSError) -> str:
 
 def _renew_gate(database: Place, plan: Plan, report: "Callable[[Progress], None]") -> "GateVerdict":
     from model.training.gate import GateOptions, renew_gate
-    from model.training.night import Progress
+    from model.training.progress import Progress
 
     report(Progress("gate", 0, 1, "Fitting the gate on decisions"))
     made = renew_gate(allowed_decisions(database), gate_file(), GateOptions(mode=plan.mode), dry_run=plan.dry_run)

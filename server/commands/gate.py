@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from feedback.decisions import Decided
     from feedback.offline import Estimate
     from model.gate import Mode
+    from model.training.gate import GateVerdict
 
 _DECISIONS = 20_000  # the newest so many are looked at
 
@@ -27,7 +28,8 @@ def gate(
 ) -> None:
     """Say how well the gate's promises hold, and what each mode would have earned on the decisions that were made.
 
-    Ends with 3 if `--fit` finds too little data, or nothing better than the written rule.
+    `--fit` does what a night does in its stage `gate`: a gate is fitted on earlier decisions and used only if later
+    ones say that it tells them better and earns more than what decides now. Ends with 3 if it is not.
 
     Examples:
 
@@ -37,47 +39,37 @@ def gate(
     """
     from feedback.database import find_database
     from feedback.decisions import calibration, calibration_error, decided
+    from inkling.folders import config_folder
     from model.gate import FittedGate, Mode
-    from model.gate import fit as fit_gate
-    from server.settings import feedback_place, gate_file
+    from model.training.gate import GateOptions, renew_gate
+    from server.night_sources import allowed_decisions
+    from server.settings import feedback_place, gate_file, load_user_settings
 
     database = find_database(feedback_place())
     if database is None:
         raise UserError("Nothing was recorded yet. `inkling consent local` allows it for the current folder.")
     decisions = decided(database, _DECISIONS)
-    made: FittedGate | str | None = None
+    made: GateVerdict | None = None
     if fit:
-        made = fit_gate(seen_of(decisions))
-        if isinstance(made, FittedGate):
-            made.save(gate_file())
+        mode = load_user_settings(config_folder() / "settings.toml")[0].completion.mode
+        made = renew_gate(allowed_decisions(feedback_place()), gate_file(), GateOptions(mode=mode))
     bins = calibration(decisions)
     fitted = FittedGate.load(gate_file())
-    estimates = {mode: judged(database, decisions, cast("Mode", mode), fitted) for mode in get_args(Mode)}
+    estimates = {each: judged(database, decisions, cast("Mode", each), fitted) for each in get_args(Mode)}
     found: dict[str, Any] = {
         "decisions": len(decisions),
         "calibration": [asdict(one) for one in bins],
         "calibrationError": calibration_error(bins),
         "modes": {mode: asdict(estimate) for mode, estimate in estimates.items()},
         "fitted": asdict(fitted) if fitted else None,
-        "refused": made if isinstance(made, str) else None,
+        "fit": made.plain if made is not None else None,
     }
     if as_json:
         print_json(found)
     else:
         _print(found, bins, estimates, made)
-    if isinstance(made, str):
+    if made is not None and made.status != "installed":
         raise typer.Exit(3)
-
-
-def seen_of(decisions: "Sequence[Decided]") -> "list[Any]":
-    """What a gate can be fitted on: decisions with features that were shown and have an outcome."""
-    from model.gate import Seen
-
-    return [
-        Seen(one.decision.at, one.decision.features, one.decision.propensity, one.taken)
-        for one in decisions
-        if one.decision.shown and one.taken is not None and one.decision.features
-    ]
 
 
 def judged(database: "Engine", decisions: "Sequence[Decided]", mode: "Mode", fitted: Any) -> "Estimate":
@@ -100,7 +92,7 @@ def judged(database: "Engine", decisions: "Sequence[Decided]", mode: "Mode", fit
     return evaluate(logged)
 
 
-def _print(found: dict[str, Any], bins: Any, estimates: "dict[str, Estimate]", made: Any) -> None:
+def _print(found: dict[str, Any], bins: Any, estimates: "dict[str, Estimate]", made: "GateVerdict | None") -> None:
     rows = [(f"{one.promised:.0%}", f"{one.taken:.0%}", one.count) for one in bins]
     print_table("What the gate promised, and what was taken", ("promised", "taken", "decisions"), rows)
     if found["calibrationError"] is not None:
@@ -112,10 +104,7 @@ def _print(found: dict[str, Any], bins: Any, estimates: "dict[str, Estimate]", m
     print_table(
         "What each mode would have earned", ("mode", "decisions", "IPS", "SNIPS", "effective", "verdict"), table
     )
-    if isinstance(made, str):
-        out.print(made, markup=False)
-    elif made is not None:
-        out.print(
-            f"Fitted on {made.decisions} decisions: loss {made.loss:.3f} against {made.rule_loss:.3f} of the written "
-            "rule on later ones. Running servers use it within seconds."
-        )
+    if made is not None:
+        out.print(made.reason, highlight=False, markup=False)
+    if made is not None and made.status == "installed":
+        out.print("Running servers use it within seconds.")

@@ -13,6 +13,7 @@ from inkling import folders
 from inkling.process import command, environment
 from model.completion import Completion, Cost
 from model.gate import FittedGate, Gate, Situation
+from model.training.gate import RECORD_FILE
 from server.settings import gate_file
 
 WORKSPACE = "/home/me/project"
@@ -56,16 +57,34 @@ def gate(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_it_fits_a_gate_and_judges_every_mode():
-    use(400)
+    use(640)
     done = gate("--fit", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["fitted"]["loss"] < found["fitted"]["rule_loss"]
     assert FittedGate.load(gate_file()) is not None
-    assert found["decisions"] == 400
+    assert found["fit"]["status"] == "installed"
+    assert found["fit"]["reward_low"] > 0
+    assert found["decisions"] == 640
     assert set(found["modes"]) == {"eager", "balanced", "quiet"}
-    assert all(one["decisions"] > 350 for one in found["modes"].values())
+    assert all(one["decisions"] > 560 for one in found["modes"].values())
     assert 0 < found["calibrationError"] < 1
+
+
+def test_a_night_of_the_gate_alone_says_what_it_came_to_and_keeps_it():
+    use(640)
+    done = subprocess.run(
+        command("night", "--stages", "gate", "--json"), env=environment(), capture_output=True, text=True, check=False
+    )
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, last["status"], last["code"]) == (0, "promoted", "gate_installed"), done.stderr
+    assert FittedGate.load(gate_file()) is not None
+    assert json.loads(gate_file().with_name(RECORD_FILE).read_text()) == last["figures"]["gate"]
+    again = subprocess.run(
+        command("night", "--stages", "gate"), env=environment(), capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 3
+    assert "newer than the gate that serves" in again.stdout
 
 
 def test_too_little_is_refused_and_the_written_rule_stays():

@@ -30,7 +30,6 @@ from model.tokens import Tokens
 from model.typing_trail import TypingTrail
 from model.working_set import WorkingSet
 
-_ITEMSIZE = {"float32": 4, "bfloat16": 2}
 _SPARE = 384  # slots for what is decoded and drafted, for paths, and for the slack of the budget
 
 
@@ -188,7 +187,7 @@ class Generator:
                 "tailTokens": len(self.resident.tail),
                 "staleTokens": self.resident.stale_tokens,
                 "slots": self.resident.capacity,
-                "bytes": self._bytes(self.resident.capacity),
+                "bytes": self.runtime.slot_bytes * self.resident.capacity,
             },
         }
 
@@ -216,13 +215,10 @@ class Generator:
         """The budget within the model's positions and the bytes of the accelerator's tier."""
         positions = self.runtime.shape.positions
         within = budget.within(positions - _SPARE)
-        slots = self.options.cache.accelerator_bytes // self._bytes(1)
+        slots = self.options.cache.accelerator_bytes // self.runtime.slot_bytes
         most = max(0, slots - within.tail - within.suffix - _SPARE)
         longest = min(within.document, longest_unit(positions))
         return replace(within, attended=min(within.attended, most), document=longest)
-
-    def _bytes(self, tokens: int) -> int:
-        return self.runtime.shape.kv_bytes(tokens, _ITEMSIZE[self.runtime.dtype])
 
     def _lineage_of(self, repository: str) -> Lineage:
         sink = self.layout.sink(repository)

@@ -106,7 +106,7 @@ class Served:
 
     def buffer_bytes(self) -> int:
         """Bytes of the keys and values of one resident buffer."""
-        return self.kv_bytes(self.capacity)
+        return self.runtime.slot_bytes * self.capacity
 
     def kv_bytes(self, tokens: int) -> int:
         """Bytes of the keys and values of so many tokens in memory."""

@@ -23,6 +23,11 @@ class OnnxCudaRuntime(OnnxRuntime):
     half = True
     providers = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
+    @property
+    def slot_bytes(self) -> int:
+        """Bytes that one slot of a buffer takes."""
+        return self.shape.kv_bytes(1, 2)
+
     def buffer(self, capacity: int) -> Any:
         """Zeroed tensors on the device."""
         return OnnxCudaBuffer(self.shape, capacity)

@@ -90,6 +90,11 @@ class OnnxRuntime:
     def _opened(self, graph: bytes, weights: Mapping[str, NDArray[Any]]) -> Session:
         return open_session(graph, weights, threads=self._threads, providers=self.providers, spin=self._spin)
 
+    @property
+    def slot_bytes(self) -> int:
+        """Bytes that one slot of a buffer takes, both sides of it."""
+        return self.shape.kv_bytes(1, 4 if self._narrow is None else 4 + 1)
+
     def buffer(self, capacity: int) -> Any:
         """Zeroed arrays."""
         return OnnxBuffer(self.shape, capacity, narrow=self._narrow is not None)

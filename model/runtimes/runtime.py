@@ -78,6 +78,11 @@ class Runtime(Protocol):
     dtype: DType
     shape: ModelShape
 
+    @property
+    def slot_bytes(self) -> int:
+        """Bytes that one slot of a buffer takes."""
+        ...
+
     def buffer(self, capacity: int) -> Buffer:
         """A new, empty buffer. Raises OutOfMemoryError."""
         ...

@@ -65,6 +65,11 @@ class TorchRuntime:
         self.dtype: DType = dtype or ("bfloat16" if self.device == "cuda" else "float32")
         self.name = f"torch-{self.device}-{self.dtype}"
 
+    @property
+    def slot_bytes(self) -> int:
+        """Bytes that one slot of a buffer takes."""
+        return self.shape.kv_bytes(1, _DTYPES[self.dtype].itemsize)
+
     def _merged(self, folder: Path, adapters: Sequence[Path]) -> Parameters:
         try:
             return fused(self.shape, load_tensors(folder, adapters))

@@ -32,7 +32,10 @@ class NoOnnxRuntimeError(UserError):
 
 
 class OnnxRuntime:
-    """See `model.runtimes.runtime.Runtime`. `threads` and `spin` as in `index.onnx_session.open_session`."""
+    """See `model.runtimes.runtime.Runtime`. `threads` and `spin` as in `index.onnx_session.open_session`.
+
+    `narrow`: with weights in 8 bits, run few tokens over keys and values in 8 bits, where ONNX Runtime can.
+    """
 
     device = "cpu"
     dtype: DType = "float32"
@@ -47,6 +50,7 @@ class OnnxRuntime:
         precision: Precision = "int8",
         threads: int = 0,
         spin: int | None = SPIN_MICROSECONDS,
+        narrow: bool = True,
     ) -> None:
         with heavy:
             try:
@@ -67,6 +71,7 @@ class OnnxRuntime:
         self._folder = folder
         self._threads = threads
         self._spin = spin
+        self._narrows = narrow and self.device == "cpu" and precision == "int8"
         self._session: Session
         self._narrow: Session | None
         self.load_adapters(adapters)
@@ -75,7 +80,7 @@ class OnnxRuntime:
         """Merge, quantise, and make a new session; the old one serves until that is done."""
         built = build(self.shape, load_tensors(self._folder, folders), self.precision, half=self.half)
         session = self._opened(built.graph, built.weights)
-        self._narrow = self._opened_narrow(built) if self.device == "cpu" and self.precision == "int8" else None
+        self._narrow = self._opened_narrow(built) if self._narrows else None
         self._session = session
 
     def _opened_narrow(self, built: Built) -> Session | None:

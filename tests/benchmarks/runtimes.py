@@ -28,6 +28,7 @@ def run() -> None:
         "torch float32": lambda: TorchRuntime(folder, threads=threads, device="cpu"),
         "onnx float32": lambda: OnnxRuntime(folder, precision="float32"),
         "onnx int8": lambda: OnnxRuntime(folder, precision="int8"),
+        "onnx int8, keys and values in float32": lambda: OnnxRuntime(folder, precision="int8", narrow=False),
         "onnx int4": lambda: OnnxRuntime(folder, precision="int4"),
     }
     windows = _windows(Tokens(folder))
@@ -35,7 +36,8 @@ def run() -> None:
         started = time.perf_counter()
         runtime = make()
         loaded = time.perf_counter() - started
-        print(f"{name}: loss {_loss(runtime, windows):.4f}, loads in {loaded:.1f} s, {_speeds(runtime)}", flush=True)
+        losses = f"loss {_loss(runtime, windows):.4f}, token by token {_loss(runtime, windows, 1):.4f}"
+        print(f"{name}: {losses}, loads in {loaded:.1f} s, {_speeds(runtime)}", flush=True)
 
 
 def _windows(tokens: Tokens) -> list[list[int]]:
@@ -44,13 +46,19 @@ def _windows(tokens: Tokens) -> list[list[int]]:
     return [[0, *tokens.encode(file.read_text())[:_LENGTH]] for file in files]
 
 
-def _loss(runtime: Runtime, windows: list[list[int]]) -> float:
-    """Mean nats per token."""
+def _loss(runtime: Runtime, windows: list[list[int]], step: int = 128) -> float:
+    """Mean nats per token, `step` tokens at a time; one by one only behind the first half."""
     total, count = 0.0, 0
     buffer = runtime.buffer(_LENGTH + 1)
     for window in windows:
         rows = [runtime.forward(buffer, window[:1], 0, 0, "all")]
-        rows += [runtime.forward(buffer, window[at : at + 128], at, at, "all") for at in range(1, len(window), 128)]
+        if step == 1:
+            half = len(window) // 2
+            rows.append(runtime.forward(buffer, window[1:half], 1, 1, "all"))
+        at = sum(map(len, rows))
+        while at < len(window):
+            rows.append(runtime.forward(buffer, window[at : at + step], at, at, "all"))
+            at += len(rows[-1])
         logits = np.concatenate(rows)[:-1]
         top = logits.max(axis=1)
         normal = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))

@@ -32,10 +32,13 @@ export async function agentSteps({ bench, hands, step, shot }) {
 	await step("with leave, the editor's model explains, and what it looked up is folded", async () => {
 		bench.change('inkling.agent.model', 'editor');
 		await inMethod();
-		await hands.command('Inkling: Explain This Code');
 		const inside = await hands.inPage('#runs');
+		await until('a run with leave', async () => {
+			await hands.command('Inkling: Explain This Code'); // the server hears of the setting a moment later
+			await until('an answer', async () => (await inside.locator('article.running').count()) === 0);
+			return (await last(inside, '.done').count()) > 0;
+		}, 60_000);
 		const done = last(inside, '.done');
-		await done.waitFor({ timeout: 30_000 });
 		assert.match(await done.innerText(), /It measures the area of a circle/);
 		assert.equal(await done.locator('details').count(), 1);
 		assert.equal(await done.locator('details[open]').count(), 0);

@@ -140,11 +140,13 @@ export async function startWorkbench({ files, settings = {}, keys = [], vsix, ho
 		await page.goto(`${url}/?${query}`, { waitUntil: 'domcontentloaded', timeout: 120_000 });
 		await page.waitForSelector('.editor-instance .monaco-editor .view-line', { timeout: 120_000 });
 		const inWorkspace = (name) => path.join(workspace, name);
-		/** Change a setting, as the user would in the settings file of the machine. */
+		/** Change a setting, as the user would in the settings files. */
 		const change = (name, value) => {
-			settings = { ...settings, [name]: value };
-			writeFileSync(path.join(data, 'User', 'settings.json'), JSON.stringify({ ...SETTINGS, ...settings }));
-			writeFileSync(path.join(data, 'Machine', 'settings.json'), JSON.stringify(settings));
+			for (const place of ['User', 'Machine']) {
+				const file = path.join(data, place, 'settings.json');
+				const before = JSON.parse(readFileSync(file, 'utf8')); // the extension may have changed it, too
+				writeFileSync(file, JSON.stringify({ ...before, [name]: value }));
+			}
 		};
 		return {
 			page, root, workspace, env, data, ended, strangers, said, stop, change,

@@ -116,8 +116,11 @@ export type Said =
 	| { readonly type: 'stop' | 'apply' | 'deny' | 'undo' | 'cure'; readonly id: string }
 	| { readonly type: 'review'; readonly id: string; readonly path: string };
 
-/** To the page: all runs, oldest first, or one that changed. */
-export type Told = { readonly type: 'runs'; readonly runs: readonly Run[] } | { readonly type: 'run'; readonly run: Run };
+/** To the page: all runs, oldest first, one that changed, or that the user wants to type. */
+export type Told =
+	| { readonly type: 'runs'; readonly runs: readonly Run[] }
+	| { readonly type: 'run'; readonly run: Run }
+	| { readonly type: 'focus' };
 
 /** The page's own words, in the user's language. */
 export interface Words {

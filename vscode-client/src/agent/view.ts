@@ -26,6 +26,8 @@ interface Question {
 export class AgentView implements vscode.WebviewViewProvider, vscode.Disposable {
 	private view: vscode.WebviewView | undefined;
 	private runs: Run[] = [];
+	/** The user asked for the view; else it may be shown only because another one of its container is. */
+	private isWanted = false;
 	private readonly stops = new Map<string, vscode.CancellationTokenSource>();
 	private readonly proposals = new Proposals();
 
@@ -54,7 +56,9 @@ export class AgentView implements vscode.WebviewViewProvider, vscode.Disposable 
 
 	/** Show the view with the cursor in its box. */
 	async show(): Promise<void> {
+		this.isWanted = true;
 		await vscode.commands.executeCommand(`${AGENT_VIEW}.focus`);
+		this.tell({ type: 'focus' });
 	}
 
 	/** Let the agent explain, document or test the code at the cursor. */
@@ -165,7 +169,8 @@ export class AgentView implements vscode.WebviewViewProvider, vscode.Disposable 
 	private hear(said: Said): unknown {
 		switch (said.type) {
 			case 'ready':
-				return this.tell({ type: 'runs', runs: this.runs });
+				this.tell({ type: 'runs', runs: this.runs });
+				return this.isWanted && this.tell({ type: 'focus' });
 			case 'ask': {
 				const editor = vscode.window.activeTextEditor;
 				const range = editor?.selection.isEmpty ? undefined : editor?.selection;

@@ -48,7 +48,8 @@ export type Said =
 
 /** To the page. `number` is that of the question, so that a late answer to an older one is not shown. */
 export type Told =
-	| { readonly type: 'start'; readonly query: string; readonly history: readonly string[] }
+	/** `focus`: the user wants to type here; else another view of the container may have been opened. */
+	| { readonly type: 'start'; readonly query: string; readonly history: readonly string[]; readonly focus: boolean }
 	| {
 			readonly type: 'rows';
 			readonly number: number;

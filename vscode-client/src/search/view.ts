@@ -19,6 +19,7 @@ export class SearchView implements vscode.WebviewViewProvider, vscode.Disposable
 	private searched: string | undefined;
 	private asking: vscode.CancellationTokenSource | undefined;
 	private wanted = '';
+	private isWanted = false;
 	private readonly mark = vscode.window.createTextEditorDecorationType({
 		isWholeLine: true,
 		backgroundColor: new vscode.ThemeColor('editor.rangeHighlightBackground'),
@@ -35,6 +36,7 @@ export class SearchView implements vscode.WebviewViewProvider, vscode.Disposable
 	async show(): Promise<void> {
 		const editor = vscode.window.activeTextEditor;
 		this.wanted = editor?.document.getText(editor.selection).trim().slice(0, 500) ?? '';
+		this.isWanted = true;
 		await vscode.commands.executeCommand(`${VIEW}.focus`);
 		this.start();
 	}
@@ -69,7 +71,7 @@ export class SearchView implements vscode.WebviewViewProvider, vscode.Disposable
 	}
 
 	private start(): void {
-		this.tell({ type: 'start', query: this.wanted, history: this.memory.get(HISTORY, []) });
+		this.tell({ type: 'start', query: this.wanted, history: this.memory.get(HISTORY, []), focus: this.isWanted });
 	}
 
 	private async ask(number: number, query: string, filters: Filters): Promise<void> {

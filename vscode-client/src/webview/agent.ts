@@ -128,10 +128,13 @@ window.addEventListener('message', ({ data }: MessageEvent<Told>) => {
 		show(data.run);
 		return;
 	}
+	if (data.type === 'focus') {
+		question.focus();
+		return;
+	}
 	list.replaceChildren();
 	empty.hidden = data.runs.length > 0;
 	data.runs.forEach(show);
-	question.focus();
 });
 
 editor.postMessage({ type: 'ready' });

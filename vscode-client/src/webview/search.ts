@@ -178,8 +178,10 @@ window.addEventListener('message', ({ data }: MessageEvent<Told>) => {
 			query.value = data.query;
 			ask();
 		}
-		query.focus();
-		query.select();
+		if (data.focus) {
+			query.focus();
+			query.select();
+		}
 	} else if (data.number === number) {
 		show(data.rows);
 		const count = list.childElementCount;

@@ -15,6 +15,7 @@ from agent.fix import LintIncompleteError, silences
 from agent.novelty import new_findings
 from agent.project import Project, ToolError, checked, existing
 from agent.shadow import Shadow, edits_between, line_end_of
+from inkling.errors import InklingError
 
 _HITS, _MOST_HITS = 6, 20
 _TEXT = {"type": "string"}
@@ -80,7 +81,7 @@ class Toolbox:
             return f"There is no tool {call.name}; there are {', '.join(self._run)}."
         try:
             return await run(call.input)
-        except (ToolError, LintIncompleteError) as error:
+        except InklingError as error:
             return f"Not done: {error}"
 
     def proposals(self) -> tuple[Proposal, ...]:
@@ -92,12 +93,13 @@ class Toolbox:
         )
 
     async def _search(self, asked: Mapping[str, Any]) -> str:
-        limit = min(int(asked.get("limit") or _HITS), _MOST_HITS)
-        return hits_in_words(await self._project.find(_text(asked, "query"), limit, asked.get("path") or None))
+        limit = min(_number(asked, "limit") or _HITS, _MOST_HITS)
+        path = _text(asked, "path") if asked.get("path") else None
+        return hits_in_words(await self._project.find(_text(asked, "query"), limit, path))
 
     async def _read(self, asked: Mapping[str, Any]) -> str:
         text = await self._text_of(_text(asked, "path"))
-        return lines_in_words(text, int(asked.get("first") or 1), int(asked["last"]) if asked.get("last") else None)
+        return lines_in_words(text, _number(asked, "first") or 1, _number(asked, "last"))
 
     async def _diagnostics(self, asked: Mapping[str, Any]) -> str:
         path = _text(asked, "path")
@@ -138,6 +140,13 @@ def _text(asked: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise ToolError(f"`{name}` has to be a text.")
     return value
+
+
+def _number(asked: Mapping[str, Any], name: str) -> int | None:
+    value = asked.get(name)
+    if value is not None and (not isinstance(value, int | float) or value < 1):
+        raise ToolError(f"`{name}` has to be a number from 1 up.")
+    return None if value is None else int(value)
 
 
 def _replaced(text: str, old: str, new: str, path: str) -> str:

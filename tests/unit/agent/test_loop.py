@@ -1,0 +1,99 @@
+"""The agent's loop over a project in memory and a scripted model."""
+
+from collections.abc import Callable, Sequence
+
+from agent.conversation import Message, Reply, Tool, ToolCall
+from agent.findings import Finding
+from agent.loop import MOST_TURNS, Step, run
+from agent.toolbox import Toolbox
+from index.records import Hit
+
+
+class Files:
+    """A project that is a dictionary; its linter finds a tab wherever there is one."""
+
+    def __init__(self, **texts: str) -> None:
+        self.texts = {name.replace("_py", ".py"): text for name, text in texts.items()}
+
+    async def find(self, query: str, limit: int, path: str | None) -> Sequence[Hit]:
+        return [Hit(name, "python", "text", "", "", 0, 0, text, 1.0, ("words",)) for name, text in self.texts.items()]
+
+    async def read(self, path: str) -> str | None:
+        return self.texts.get(path)
+
+    async def lint(self, path: str, text: str) -> list[Finding]:
+        return []
+
+
+class Script:
+    """Gives these replies in turn, the last one for ever."""
+
+    def __init__(self, *replies: Reply) -> None:
+        self.replies = list(replies)
+        self.heard: list[list[Message]] = []
+
+    async def __call__(self, messages: Sequence[Message], tools: Sequence[Tool], heard: Callable[[str], None]) -> Reply:
+        self.heard.append(list(messages))
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+
+def calls(*named: tuple[str, dict[str, object]]) -> Reply:
+    return Reply("", tuple(ToolCall(str(number), name, input) for number, (name, input) in enumerate(named)))
+
+
+async def answers(project: Files, *named: tuple[str, dict[str, object]]) -> list[str]:
+    """What the tools answer to these calls of one turn."""
+    model = Script(calls(*named), Reply("done"))
+    await run("task", Toolbox(project), model, lambda step: None)
+    return [result.text for result in model.heard[1][-1].results]
+
+
+async def test_a_model_that_never_stops_calling_is_stopped_and_the_run_says_so():
+    steps: list[Step] = []
+    model = Script(calls(("read_file", {"path": "a.py"})))
+    episode = await run("task", Toolbox(Files(a_py="x = 1\n")), model, steps.append)
+    assert (episode.finished, episode.turns) == (False, MOST_TURNS)
+    assert len([step for step in steps if step.kind == "call"]) == MOST_TURNS
+
+
+async def test_several_calls_of_one_turn_are_answered_together_and_see_each_other():
+    first, second = await answers(
+        Files(a_py="x = 1\n"),
+        ("edit_file", {"path": "a.py", "old": "x = 1", "new": "x = 2"}),
+        ("read_file", {"path": "a.py"}),
+    )
+    assert first == "Done, no new findings."
+    assert "x = 2" in second
+
+
+async def test_what_a_model_does_wrong_is_an_answer_to_it():
+    wrong = await answers(
+        Files(a_py="x = 1\nx = 1\n"),
+        ("fly", {}),
+        ("read_file", {"path": 7}),
+        ("read_file", {"path": "a.py", "first": "one"}),
+        ("read_file", {"path": "b.py"}),
+        ("read_file", {"path": "C:/b.py"}),
+        ("edit_file", {"path": "a.py", "old": "x = 1", "new": "y"}),
+        ("edit_file", {"path": "a.py", "old": "", "new": "y"}),
+        ("edit_file", {"path": "b.py", "old": "x", "new": "y"}),
+        ("edit_file", {"path": "keys/.env", "old": "", "new": "y"}),
+    )
+    reasons = [
+        "no tool fly", "has to be a text", "has to be a number", "no file b.py", "no path inside", "occurs 2 times", "not empty",
+        "to make it, leave `old` empty", "may hold secrets",
+    ]  # fmt: skip
+    assert all(reason in answer for reason, answer in zip(reasons, wrong, strict=True)), wrong
+
+
+async def test_line_ends_of_the_file_are_kept_and_an_edit_that_changes_nothing_proposes_nothing():
+    toolbox = Toolbox(Files(a_py="x = 1\r\ny = 2\r\n", b_py="z\n"))
+    model = Script(
+        calls(
+            ("edit_file", {"path": "a.py", "old": "x = 1\ny = 2\n", "new": "x = 1\ny = 3\n"}),
+            ("edit_file", {"path": "b.py", "old": "z", "new": "z"}),
+        ),
+        Reply("done"),
+    )
+    episode = await run("task", toolbox, model, lambda step: None)
+    assert [(one.path, one.after) for one in episode.proposals] == [("a.py", "x = 1\r\ny = 3\r\n")]

@@ -80,8 +80,8 @@ async def test_what_a_model_does_wrong_is_an_answer_to_it():
         ("edit_file", {"path": "keys/.env", "old": "", "new": "y"}),
     )
     reasons = [
-        "no tool fly", "has to be a text", "has to be a number", "no file b.py", "no path inside", "occurs 2 times", "not empty",
-        "to make it, leave `old` empty", "may hold secrets",
+        "no tool fly", "has to be a text", "has to be a number", "no file b.py", "no path inside", "occurs 2 times",
+        "not empty", "to make it, leave `old` empty", "may hold secrets",
     ]  # fmt: skip
     assert all(reason in answer for reason, answer in zip(reasons, wrong, strict=True)), wrong
 

@@ -58,9 +58,12 @@ class Catalog:
         if generation == self.generation:
             return
         self.generation = generation
-        self.files = dict(store.database.execute("SELECT path, id FROM files"))
-        self.by_name = {}
-        for path in self.files:
+        self.fill(dict(store.database.execute("SELECT path, id FROM files")))
+
+    def fill(self, files: dict[str, int]) -> None:
+        """Take over these files, by their path."""
+        self.files, self.by_name = files, {}
+        for path in files:
             self.by_name.setdefault(path.rpartition("/")[2], []).append(path)
 
     def count(self, database: sqlite3.Connection, wanted: Collection[str]) -> dict[str, int]:

@@ -33,6 +33,8 @@ from model.training.night_data import Data, NightOptions, affordable, lacking, p
 from model.training.night_record import Run, figures_of, keep, name_of, run_folder, run_key, same_night, write_adapter
 from model.training.night_stages import Machine, train_stages
 from model.training.progress import Progress, Report
+from model.training.relevance import night_relevance
+from model.training.runners import Cluster
 from model.training.sections import Checks
 from model.training.sentinel import Sentinel
 from model.training.serving import NIGHT_BUDGET
@@ -40,6 +42,7 @@ from model.training.sft import TrainingCancelledError
 from model.training.verdict import Verdict, guard_figures, judged
 
 _DISTANCE_EXAMPLES = 32  # enough for a mean over some hundred tokens; each costs two passes
+_RELEVANCE_SHARE = 0.05  # of the budget, for reading the context that was offered
 _WATCHED_SHARE = 0.04  # of the budget, for the sentinel to let either adapter write
 
 
@@ -58,6 +61,7 @@ def run_night(
     cancelled: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
     promote: Callable[[str], object] | None = None,
+    cluster: Cluster | None = None,
 ) -> Verdict:
     """Run the night on the base weights in `base_folder`, named `base` in the registry.
 
@@ -106,9 +110,9 @@ def run_night(
     before, before_wrong = _before(model, champion, data, device, watch(_called(champion)))
     measuring = clock() - began
     # The candidate is measured as the champion was, and once more for its distance to the base.
-    left = max(1.0, (1 - 2 * _WATCHED_SHARE) * options.budget_seconds - measuring - 1.5 * measuring)
+    left = max(1.0, (1 - 2 * _WATCHED_SHARE - _RELEVANCE_SHARE) * options.budget_seconds - measuring - 1.5 * measuring)
     run = Run(base, key, run_folder(registry, key), champion, anchor, options, started)
-    machine = Machine(base_folder, anchor, device, run.folder, progress, cancelled, clock)
+    machine = Machine(base_folder, anchor, device, run.folder, progress, cancelled, clock, base, cluster)
     tuned, trained, stages = train_stages(model, data, options, machine, left, checks)
     after = measure(tuned, data.later, device, watch("the candidate"))
     after_wrong = measure(tuned, data.wrong, device, watch("the candidate on wrong targets"))
@@ -124,6 +128,7 @@ def run_night(
     drifted, behaviour = _watched(data, run, base_folder, watch("what would be offered"))
     guards += drifted
     progress(Progress("judge", 0, 1, "Comparing with what is served"))
+    seconds = _RELEVANCE_SHARE * options.budget_seconds
     status, code, reason = judged(gain, guards, least_later=options.least_later, against=_called(champion))
     served = registry.champion(base)
     if status == "promoted" and name_of(served) != name_of(champion):
@@ -134,6 +139,9 @@ def run_night(
         "guards": guard_figures(guards),
         "behaviour": behaviour,
         "gate": dict(gate) if gate is not None else {"skipped": "not asked for"},
+        "relevance": night_relevance(
+            examples, tuned, base_folder, anchor, device, f"night-{int(started)}", seconds, cancelled
+        ),
         **stages,
     }
     said = {"status": status, "code": code, "reason": reason, "figures": figures}

@@ -83,7 +83,7 @@ def page(record: dict[str, Any]) -> str:
 def _stages(figures: dict[str, Any]) -> list[str]:
     """What each stage besides sft came to, and both behaviours side by side."""
     lines = ["| stage | what it came to |", "| --- | --- |"]
-    for name in ("gate", "preference", "section"):
+    for name in ("gate", "relevance", "preference", "section"):
         stage = figures.get(name, {})
         told = (stage.get("skipped") and f"skipped: {stage['skipped']}") or stage.get("reason")
         if name == "section" and "held_after" in stage:

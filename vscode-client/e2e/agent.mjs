@@ -36,9 +36,9 @@ export async function agentSteps({ bench, hands, step, shot }) {
 		await until('a run with leave', async () => {
 			await hands.command('Inkling: Explain This Code'); // the server hears of the setting a moment later
 			await until('an answer', async () => (await inside.locator('article.running').count()) === 0);
-			return (await last(inside, '.done').count()) > 0;
+			return ((await last(inside).getAttribute('class')) ?? '').includes('done');
 		}, 60_000);
-		const done = last(inside, '.done');
+		const done = last(inside);
 		assert.match(await done.innerText(), /It measures the area of a circle/);
 		assert.equal(await done.locator('details').count(), 1);
 		assert.equal(await done.locator('details[open]').count(), 0);
@@ -62,6 +62,7 @@ export async function agentSteps({ bench, hands, step, shot }) {
 		await until('one place less', async () =>
 			(await page.locator('.monaco-diff-editor .editor.modified .view-line', { hasText: 'A circle of this radius' }).count()) === 0);
 		await hands.command('Inkling: Apply What Was Reviewed');
+		await until('end of the review', async () => (await page.locator('.tab', { hasText: 'what the agent proposes' }).count()) === 0);
 		await hands.open('shapes.py');
 		const saved = await hands.saved('shapes.py', '"""Its area."""');
 		assert.ok(!saved.includes('A circle of this radius'));

@@ -134,10 +134,11 @@ const tests = {
 		const folder = vscode.workspace.workspaceFolders[0].uri;
 		const document = await vscode.workspace.openTextDocument(vscode.Uri.joinPath(folder, 'main.py'));
 		const titles = async (line) => {
-			const range = new vscode.Range(line, 0, line, 6);
+			const range = new vscode.Range(line, 0, line, 9);
 			const actions = await vscode.commands.executeCommand('vscode.executeCodeActionProvider', document.uri, range);
 			return actions.map(({ title }) => title).filter((title) => title.startsWith('Inkling'));
 		};
+		await until('findings', () => vscode.languages.getDiagnostics(document.uri).length > 0);
 		const others = ['Inkling: explain', 'Inkling: document', 'Inkling: write a test'];
 		assert.deepEqual(await titles(0), ['Inkling: fix this', ...others]);
 		assert.deepEqual(await titles(2), others);

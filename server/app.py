@@ -11,7 +11,7 @@ from lsprotocol import types as lsp
 from inkling import folders
 from inkling.errors import UserError
 from server.editor_chat import EditorChat
-from server.features import agent, completion, diagnostics, nights, search, status, sync
+from server.features import adapters, agent, completion, diagnostics, nights, search, status, sync
 from server.progress import IndexProgress, NightProgress
 from server.protocol import InklingServer, plain
 from server.session import Client, Session
@@ -43,7 +43,7 @@ def create_server() -> InklingServer:
     async def shutdown(params: None) -> None:
         await server.session.close()
 
-    for feature in (sync, completion, diagnostics, search, status, nights, agent):
+    for feature in (sync, completion, diagnostics, search, status, nights, adapters, agent):
         feature.register(server)
     return server
 

@@ -1,4 +1,5 @@
-"""Which examples a night reads, and how often: the newest, some older ones again, rare languages more than once.
+"""Which examples a night reads, and how often: the newest, some older ones again, rare languages more than once; and
+how near the model was that made an offer.
 
 Pure. What always holds: the same examples, options and seed give the same choice; what is left out or repeated is
 counted.
@@ -6,15 +7,32 @@ counted.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
+from rapidfuzz.distance import Levenshtein
 
 from feedback.examples import Example
 
 _EXPONENT = 0.7  # of a language's share (Conneau et al. 2020, "Unsupervised Cross-lingual Representation Learning")
 _MOST_TIMES = 3
+_RIGHT = 0.98  # normalised similarity from which two texts are the same wish
+_FAR = 0.1  # and below which the model was nowhere near, in texts of some length
+_SOME_LENGTH = 12
+
+Difficulty = Literal["right", "near", "far", "not offered"]
 T = TypeVar("T")
+
+
+def difficulty_of(example: Example) -> Difficulty:
+    """How near the offer was to what the user wrote. One that was near but not right has the most to teach."""
+    offered, written = example.offered.rstrip(), example.target.rstrip()
+    if not offered:
+        return "not offered"
+    likeness = Levenshtein.normalized_similarity(offered, written)
+    if likeness >= _RIGHT or written.startswith(offered):
+        return "right"
+    return "far" if likeness < _FAR and min(len(offered), len(written)) >= _SOME_LENGTH else "near"
 
 
 def windowed(examples: Sequence[Example], window: int, replay_share: float, seed: int) -> list[Example]:

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rapidfuzz.distance import Levenshtein
 
 from feedback.examples import Example
 from model.training.checkpoints import Checkpoint
+from model.training.curriculum import difficulty_of
 from model.training.dataset import Encode
-from model.training.preference import TOO_ALIKE, PreferenceOptions, Preferred, log_probability
+from model.training.preference import PreferenceOptions, Preferred, log_probability
 from model.training.rows import Row
 from model.training.tuning import Pace, Reference, shuffled_batches, tune
 
@@ -118,13 +118,11 @@ def _weights(judged: Sequence[Judged]) -> dict[bool, float]:
 
 
 def _kept(example: Example) -> bool:
-    taken = example.outcome in ("accepted", "typed_through")
-    return taken and example.target.rstrip().startswith(example.offered.rstrip())
+    return example.outcome in ("accepted", "typed_through") and difficulty_of(example) == "right"
 
 
 def _refused(example: Example) -> bool:
-    alike = Levenshtein.normalized_similarity(example.offered.rstrip(), example.target.rstrip())
-    return example.outcome == "rejected" and alike < TOO_ALIKE
+    return example.outcome == "rejected" and difficulty_of(example) != "right"
 
 
 def _key(judged: Sequence[Judged], options: PreferenceOptions) -> str:

@@ -16,7 +16,7 @@ from feedback.examples import Example
 from model.adapters import Adapter, Registry
 from model.evaluation.comparison import measure
 from model.shipped import Shipped
-from model.training.curriculum import balanced, windowed
+from model.training.curriculum import balanced, difficulty_of, windowed
 from model.training.dataset import TrainingSequence, encoded, shuffled_targets, split_by_time
 from model.training.kto import Judged, judged_of
 from model.training.preference import Pair, PreferenceOptions, pairs_of
@@ -123,6 +123,7 @@ def prepare(
         "replayed": sum(sequence.example in known for sequence in once),
         "languages": dict(Counter(languages[sequence.example] for sequence in once)),
         "repeated_for_balance": dict(repeated),
+        "difficulty": dict(Counter(difficulty_of(example) for example in split.training)),
         "dropped": {**split.dropped, "beyond_window": len(examples) - len(chosen)},
         "dropped_training": dict(unused),
         "dropped_later": {**unmeasured, "known_to_champion": len(split.later) - len(fresh)},

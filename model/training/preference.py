@@ -14,19 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rapidfuzz.distance import Levenshtein
 
 from feedback.examples import Example
 from model.training.batches import token_losses
 from model.training.checkpoints import Checkpoint
+from model.training.curriculum import difficulty_of
 from model.training.dataset import Encode
 from model.training.rows import Row
 from model.training.tuning import Pace, Reference, shuffled_batches, tune
 
 CHECKPOINT_FILE = "preference.pt"
-TOO_ALIKE = 0.98  # normalised similarity from which two texts are the same wish
-_TOO_FAR = 0.1  # and below which the model was nowhere near, in texts of some length
-_SOME_LENGTH = 12
 
 
 @dataclass(frozen=True)
@@ -72,19 +69,16 @@ def pairs_of(
 ) -> tuple[list[Pair], Mapping[str, int]]:
     """Contrastive pairs: what was offered and rejected, or kept only after changes, against what the user then had.
 
-    The second value counts the examples that made none, by reason. no_contrast: nothing was offered, or it was typed
-    through or kept as it was; too_alike and too_far: only a model that is near but not right learns; too_long.
+    The second value counts the examples that made none, by reason. no_contrast: nothing was offered, or its outcome
+    says nothing; right and far: only a model that is near but not right learns; too_long.
     """
     found, dropped = [], Counter[str]()
     for example in examples:
-        offered, written = example.offered.rstrip(), example.target.rstrip()
-        likeness = Levenshtein.normalized_similarity(offered, written)
-        if not offered or not written or written.startswith(offered) or example.outcome not in ("rejected", "accepted"):
+        difficulty = difficulty_of(example)
+        if difficulty == "not offered" or not example.target.strip() or example.outcome not in ("rejected", "accepted"):
             dropped["no_contrast"] += 1
-        elif likeness >= TOO_ALIKE:
-            dropped["too_alike"] += 1
-        elif likeness < _TOO_FAR and min(len(offered), len(written)) >= _SOME_LENGTH:
-            dropped["too_far"] += 1
+        elif difficulty != "near":
+            dropped[difficulty] += 1
         else:
             chosen, rejected = encode(example).row, encode(replace(example, target=example.offered)).row
             if max(len(chosen), len(rejected)) <= maximum_tokens and chosen.targets and rejected.targets:

@@ -1,8 +1,11 @@
 """The newest examples, some old ones again, rare languages more often; nothing silently."""
 
 from collections import Counter
+from dataclasses import replace
 
-from model.training.curriculum import balanced, windowed
+import pytest
+
+from model.training.curriculum import balanced, difficulty_of, windowed
 from tests.unit.training.tiny_language import HABITS, written
 
 
@@ -39,3 +42,19 @@ def test_none_is_read_more_than_three_times() -> None:
 def test_one_language_alone_is_left_as_it_is() -> None:
     assert balanced([1, 2], ["python", "python"]) == ([1, 2], {})
     assert balanced([], []) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("offered", "difficulty"),
+    [
+        ("", "not offered"),
+        ("return total", "right"),  # the user typed on behind it
+        ("return total * price  ", "right"),
+        ("return total + price", "near"),
+        ("zzzzzzzzzzzzzzzzzzzzz", "far"),
+        ("pass", "near"),  # too short to be far from anything
+    ],
+)
+def test_how_near_an_offer_was(offered: str, difficulty: str) -> None:
+    example = replace(written(HABITS, 1)[0], offered=offered, target="return total * price")
+    assert difficulty_of(example) == difficulty

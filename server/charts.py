@@ -11,6 +11,7 @@ WIDTH, HEIGHT = 640, 180
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 10, 26
 
 Point = tuple[str, float | None]  # its label, and a value or a gap
+Interval = tuple[str, float | None, float, float | None]  # its label, lower end, value, upper end; None: without end
 
 
 def bars(points: Sequence[Point], label: str, unit: str = "") -> str:
@@ -47,6 +48,30 @@ def line(points: Sequence[Point], label: str, unit: str = "", top: float | None 
     return _frame([*marks, _polyline(run)], label, top, unit, points)
 
 
+def intervals(points: Sequence[Interval], label: str, unit: str = "") -> str:
+    """A dot with its interval for each point, around a line at zero."""
+    ends = [abs(end) for _, lower, value, upper in points for end in (lower, value, upper) if end is not None]
+    top = _round_up(max(ends, default=1.0)) or 1.0
+    middle, half = (_TOP + HEIGHT - _BOTTOM) / 2, (HEIGHT - _TOP - _BOTTOM) / 2
+    step = (WIDTH - _LEFT - _RIGHT) / max(len(points), 1)
+    marks = [
+        f'<line x1="{_LEFT}" y1="{middle:.0f}" x2="{WIDTH - _RIGHT}" y2="{middle:.0f}" stroke="var(--faint)" '
+        'stroke-dasharray="4 3"/>'
+    ]
+    for number, (name, lower, value, upper) in enumerate(points):
+        x = _LEFT + (number + 0.5) * step
+        low, high = (middle - half * max(-1.0, min(end / top, 1.0)) for end in (_or(lower, -top), _or(upper, top)))
+        told = " to ".join("no end" if end is None else _signed(end) for end in (lower, upper))
+        title = escape(f"{name}: {_signed(value)}{unit}, from {told}")
+        y = middle - half * value / top
+        marks.append(
+            f'<g><title>{title}</title><line x1="{x:.1f}" y1="{low:.1f}" x2="{x:.1f}" y2="{high:.1f}" '
+            f'stroke="var(--mark)" stroke-width="2"/><circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="var(--mark)"/></g>'
+        )
+    names: list[Point] = [(name, value) for name, _, value, _ in points]
+    return _frame(marks, label, top, "", names, bottom=_signed(-top))
+
+
 def calibration(points: Sequence[tuple[float, float, int]], label: str) -> str:
     """Promised against taken shares, from 0 to 1, with the diagonal of a perfect gate; dots grow with their count."""
     most = max((count for _, _, count in points), default=1)
@@ -67,7 +92,13 @@ def calibration(points: Sequence[tuple[float, float, int]], label: str) -> str:
 
 
 def _frame(
-    marks: Sequence[str], label: str, top: float, unit: str, points: Sequence[Point], right: float = WIDTH - _RIGHT
+    marks: Sequence[str],
+    label: str,
+    top: float,
+    unit: str,
+    points: Sequence[Point],
+    right: float = WIDTH - _RIGHT,
+    bottom: str = "0",
 ) -> str:
     """Axis, two labels at its ends, the first, middle and last name below."""
     low = HEIGHT - _BOTTOM
@@ -82,7 +113,7 @@ def _frame(
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
         f'<line x1="{_LEFT}" y1="{low}" x2="{right:.0f}" y2="{low}" stroke="var(--faint)"/>'
         f'<text x="{_LEFT - 6}" y="{_TOP + 8}" text-anchor="end">{_number(top)}{escape(unit)}</text>'
-        f'<text x="{_LEFT - 6}" y="{low}" text-anchor="end">0</text>'
+        f'<text x="{_LEFT - 6}" y="{low}" text-anchor="end">{escape(bottom)}</text>'
         f"{''.join(marks)}{''.join(names)}</svg>"
     )
 
@@ -103,6 +134,14 @@ def _title(name: str, value: float, unit: str) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3g}"
+
+
+def _or(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value
 
 
 def _round_up(value: float) -> float:

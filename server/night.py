@@ -27,12 +27,13 @@ from filelock import FileLock, Timeout
 from feedback.database import Place
 from inkling.errors import UserError
 from inkling.folders import adapters_folder, data_folder
-from model.adapters import RUNS_FOLDER, Registry
+from model.adapters import RUNS_FOLDER, Registry, write_atomically
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.weights import resolve
 from server.night_sources import allowed_changes, allowed_decisions, allowed_examples
 from server.nights.pages import Bar, JsonLines, Page, Told
 from server.nights.pauses import Manners, Pauses
+from server.nights.record_page import PAGE_FILE, record_page
 from server.nights.state import NightState, StateWriter, read_state
 from server.nights.timers import PAUSED_CODE
 from server.settings import gate_file
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from model.training.gate import GateVerdict
     from model.training.night_data import Stage
     from model.training.progress import Progress
+    from model.training.runners import Cluster
     from model.training.sections import Checks
     from model.training.verdict import Verdict
 
@@ -64,7 +66,7 @@ class Plan:
     `mode` is the one in which the gate is judged; `canary_share`: how many of the sessions get what is promoted first
     (0 or 1: it is served everywhere at once); `tests`: a command whose end with 0 says that a section that was written
     into a copy of its commit is right, "" for none; `manners`: how the night gives way to whoever works at the machine,
-    None: only by its low priority.
+    None: only by its low priority; `cluster`: who trains, None: this process.
     """
 
     base: str
@@ -76,6 +78,7 @@ class Plan:
     canary_share: float = 0.0
     tests: str = ""
     manners: Manners | None = None
+    cluster: "Cluster | None" = None
 
 
 def night(database: Place, plan: Plan, *, json: bool = False) -> int:
@@ -86,7 +89,7 @@ def night(database: Place, plan: Plan, *, json: bool = False) -> int:
     `adapter`, `figures`.
     """
     _stay_offline()
-    with JsonLines() if json else Bar() as page, _signals() as asked:
+    with JsonLines() if json else Bar(plan.budget_seconds) as page, _signals() as asked:
         try:
             with _alone():
                 _be_nice()
@@ -123,6 +126,8 @@ def _night(database: Place, plan: Plan, page: Page, asked: Callable[[], bool]) -
             raise
         told.end("failed", "disk_full", f"{_full(error)} Start the night again then: it goes on where it stands.")
         return FAILED
+    if verdict.adapter is not None:
+        _keep_page(verdict.adapter)
     told.end(verdict.status, verdict.code, verdict.reason, verdict)
     nothing = verdict.status == "skipped" and verdict.figures.get("gate", {}).get("status") in (None, "skipped")
     return NOT_ENOUGH if nothing else DONE
@@ -148,7 +153,8 @@ def stages_of(text: str) -> "tuple[Stage, ...]":
         raise NightError(f"Stages are {', '.join(STAGES)}, each at most once, not {text!r} (--stages).")
     later = [name for name in named if name in STAGES[STAGES.index("sft") + 1 :]]
     if later and "sft" not in named:
-        raise NightError(f"{' and '.join(later)} go on from what sft made: add it (--stages sft,{','.join(later)}).")
+        first = f"--stages sft,{','.join(later)}"
+        raise NightError(f"Without sft there is nothing for {' and '.join(later)} to go on from: add it ({first}).")
     return tuple(stage for stage in STAGES if stage in named)
 
 
@@ -182,6 +188,7 @@ def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress]
             cancelled=pauses.ended,
             clock=pauses.clock,
             promote=lambda name: registry.introduce(name, plan.canary_share),
+            cluster=plan.cluster,
         )
     if verdict.status == "promoted" and 0 < plan.canary_share < 1:
         first = f"It is served to {plan.canary_share:.0%} of the sessions until live figures decide."
@@ -207,6 +214,14 @@ def _checks(plan: Plan) -> "Iterator[Checks | None]":
 
     with CommandTests(plan.tests) if plan.tests else contextlib.nullcontext() as tests:
         yield Checks(RuffLint(), tests)
+
+
+def _keep_page(adapter: str) -> None:
+    """The record as a page beside it; a disk that is full by now costs the page only, and `models show` makes it."""
+    registry = Registry(adapters_folder())
+    with contextlib.suppress(OSError):
+        text = record_page(registry.record(adapter), adapter)
+        write_atomically(registry.get(adapter).folder / PAGE_FILE, text.encode())
 
 
 def _goes_on(before: NightState, base: str, now: float) -> bool:

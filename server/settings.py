@@ -113,7 +113,8 @@ class NightSettings:
 
     A night that is due begins when nobody has typed for `idle_minutes` in any editor, and waits while somebody types
     or, without `on_battery`, while the machine is unplugged. What a night promotes is served to `canary_share` of the
-    sessions first, until live figures decide; 0 or 1: to all at once.
+    sessions first, until live figures decide; 0 or 1: to all at once. Only in the user's own file: `runner` (local,
+    accelerate, ray), its `workers` (processes in all), `machines` and `address`; docs/cluster.md says more.
     """
 
     budget: str = "20m"
@@ -122,6 +123,10 @@ class NightSettings:
     idle_minutes: int = 15
     on_battery: bool = False
     canary_share: float = 0.5
+    runner: Literal["local", "accelerate", "ray"] = "local"
+    workers: int = 2
+    machines: int = 1
+    address: str = ""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from model.threads import set_threads
 from model.training.network import load_network
 from model.training.night_data import Data, NightOptions, affordable, lacking, prepare
 from model.training.night_record import Run, figures_of, keep, name_of, run_folder, run_key, same_night, write_adapter
-from model.training.night_stages import Machine, train_stages
+from model.training.night_stages import Machine, outlook, train_stages
 from model.training.progress import Progress, Report
 from model.training.relevance import night_relevance
 from model.training.runners import Cluster
@@ -89,7 +89,7 @@ def run_night(
         f"{len(data.later)} later ones against {_called(champion)}, within {options.budget_seconds:.0f} s"
     )
     if options.dry_run:
-        return Verdict("planned", "dry_run", f"Would {plan}.", None, data.figures)
+        return Verdict("planned", "dry_run", f"Would {plan}.", None, {**data.figures, "stages": outlook(data, options)})
     key = run_key(base, anchor, champion, data, options)
     known = same_night(registry, key)
     if known is not None:

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from model.shipped import Shipped
+from model.training.jobs import Job
 from model.training.kto import judge
 from model.training.night_data import Data, NightOptions, how_preferred
 from model.training.preference import prefer
 from model.training.progress import Progress, Report
+from model.training.runners import Cluster
 from model.training.section_training import SectionStep, mean_rewards, save_adapter, train_sections
 from model.training.sections import Checks
 from model.training.serving import night_layout
@@ -32,7 +34,11 @@ _MOST_STEPS = {"cpu": 12, "cuda": 400}
 
 @dataclass(frozen=True)
 class Machine:
-    """What a night runs on and for. `cancelled` may take its time, as long as `clock` stands still then."""
+    """What a night runs on and for. `cancelled` may take its time, as long as `clock` stands still then.
+
+    `cluster`: workers that do the training of sft on the base of this name; without them, or where it is local, this
+    process does.
+    """
 
     base_folder: Path
     anchor: Shipped | None
@@ -41,6 +47,8 @@ class Machine:
     progress: Report
     cancelled: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.monotonic
+    base: str = ""
+    cluster: Cluster | None = None
 
 
 def train_stages(
@@ -56,6 +64,9 @@ def train_stages(
         message = f"Training: step {done.done} of {done.planned}, loss {done.loss:.3f}"
         machine.progress(Progress("train", done.done, done.planned, message, done.loss, done.seconds_left))
 
+    if machine.cluster is not None and machine.cluster.runner != "local":  # what follows goes on from their checkpoint
+        job = Job(machine.base, tuple(data.training), options.sft, share["sft"])
+        machine.cluster.train(job, machine.run_folder, step, machine.cancelled)
     tuned, trained = train(
         model,
         data.training,
@@ -72,6 +83,18 @@ def train_stages(
         preferred = _preference(tuned, data, options, machine, share["preference"], method)
     sections = _section(tuned, data, options, machine, share.get("section", 0.0), checks)
     return tuned, trained, {"preference": preferred, "section": sections}
+
+
+def outlook(data: Data, options: NightOptions) -> dict[str, str]:
+    """What each stage would do, or why it would be left out, as far as the data tell."""
+    method, why = how_preferred(data, options)
+    items = len(data.pairs) if method == "dpo" else len(data.judged)
+    unwritten = _writes(data, options)
+    return {
+        "sft": f"would train on {len(data.training)} examples",
+        "preference": f"would learn from {items} texts by {method}" if method else f"left out: {why}",
+        "section": f"left out: {unwritten}" if unwritten else f"would write {len(data.sections.usable)} sections",
+    }
 
 
 def _preference(

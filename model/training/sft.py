@@ -18,6 +18,7 @@ from inkling.errors import InklingError, UserError
 from model.training.batches import token_losses
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
 from model.training.dataset import TrainingSequence, data_hash
+from model.training.workers import Workers
 
 _PROBE_STEPS = 3  # steps that are timed before the rest is planned
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -81,18 +82,21 @@ def train(
     progress: Callable[[Step], None] = lambda step: None,
     cancelled: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
+    workers: Workers | None = None,
 ) -> tuple[Any, Trained]:
     """Put a fresh LoRA on `base` and train it; returns the PEFT model and what was done.
 
     `base` comes from `model.training.network`. Completion-only cross-entropy, AdamW (Loshchilov & Hutter 2019),
     linear warm-up and a cosine to a tenth (Loshchilov & Hutter 2017), LoRA (Hu et al. 2021).
     `clock` counts the seconds that are spent; `cancelled` may take its time, as long as the clock stands still then.
+    `workers` share each step; all of them call this alike, the main one decides, reports and writes checkpoints.
     Raises TrainingCancelledError and TrainingDivergedError.
     """
     import torch
 
     if not sequences:
         raise ValueError("there is nothing to train on")
+    workers = workers or Workers(device)
     torch.manual_seed(options.seed)
     model = with_fresh_adapter(base, options)
     model.train()
@@ -102,21 +106,28 @@ def train(
     key = _key(sequences, options)
     checkpoint = Checkpoint(run_folder / CHECKPOINT_FILE, key)
     found = checkpoint.load(model, optimiser)
-    state = _State(**{**found, "resumed_at": found["step"]}) if found else _State()
+    state = _State(**found) if found else _State()
+    if state.step < state.planned(len(order)):
+        state.resumed_at = state.step
     spent = _Clock(clock, state.seconds)
     saved_at = warm_at = spent.now()
     warm_step = state.step
 
-    while state.step < state.planned(len(order)):
-        if cancelled():
+    def save() -> None:
+        if workers.main:
             checkpoint.save(model, optimiser, asdict(replace(state, seconds=spent.now())))
+
+    while state.step < state.planned(len(order)):
+        if workers.agreed(float(cancelled())):
+            save()
             raise TrainingCancelledError(f"Cancelled after {state.step} of {state.planned(len(order))} steps.")
-        if state.step >= _PROBE_STEPS and spent.now() >= budget_seconds:
+        if state.step >= _PROBE_STEPS and workers.agreed(spent.now()) >= budget_seconds:
             break
         rate = _rate(state.step, state.planned(len(order)), options)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        loss, computed = _step(model, optimiser, parameters, [sequences[i] for i in order[state.step]], options, device)
+        batch = [sequences[index] for index in order[state.step]]
+        loss, computed = _step(model, optimiser, parameters, batch, options, workers)
         if not math.isfinite(loss):
             raise TrainingDivergedError(
                 f"The loss became {loss} at step {state.step}: use a learning rate below {rate:g}."
@@ -130,13 +141,14 @@ def train(
             # 0.9: what is left over pays for checkpoints and for steps that are longer than the timed ones
             pace = (spent.now() - warm_at) / (state.step - warm_step)
             fitting = int(0.9 * (budget_seconds - spent.now()) / max(pace, 1e-9)) + state.step
-            state.plan = max(_PROBE_STEPS, min(len(order), fitting))
+            state.plan = int(workers.agreed(max(_PROBE_STEPS, min(len(order), fitting))))
         left = (state.planned(len(order)) - state.step) * spent.now() / state.step
-        progress(Step(state.step, state.planned(len(order)), loss, left))
+        if workers.main:
+            progress(Step(state.step, state.planned(len(order)), loss, left))
         if spent.now() - saved_at >= options.checkpoint_seconds:
-            checkpoint.save(model, optimiser, asdict(replace(state, seconds=spent.now())))
+            save()
             saved_at = spent.now()
-    checkpoint.save(model, optimiser, asdict(replace(state, seconds=spent.now())))
+    save()
     model.eval()
     seconds = max(spent.now(), 1e-9)
     planned = state.planned(len(order))
@@ -166,22 +178,24 @@ def _step(
     parameters: list[Any],
     sequences: list[TrainingSequence],
     options: SftOptions,
-    device: str,
+    workers: Workers,
 ) -> tuple[float, int]:
     """One optimiser step over `sequences`; the mean loss per target token, and the tokens that were computed."""
     import torch
 
     targets = sum(sequence.targets for sequence in sequences)
     total, computed = 0.0, 0
-    for sequence in sequences:
-        loss = token_losses(model, sequence.row, device)[0].sum() / targets
+    for index in workers.mine(range(len(sequences))):
+        loss = token_losses(model, sequences[index].row, workers.device)[0].sum() / targets
         loss.backward()
         total += float(loss.detach())
-        computed += len(sequence.row)
+        computed += len(sequences[index].row)
+    workers.add_gradients(parameters)
     torch.nn.utils.clip_grad_norm_(parameters, options.clip)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-    return total, computed
+    loss_of_all, computed_by_all = workers.total([total, computed])
+    return loss_of_all, int(computed_by_all)
 
 
 def _batches(sequences: Sequence[TrainingSequence], options: SftOptions) -> list[list[int]]:

@@ -4,6 +4,7 @@ It knows devices and sums; it does not know what is trained. What always holds: 
 several that each compute a part of the same step make the same step as one that computes all of it.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,8 @@ class Workers:
         import torch
         from accelerate import PartialState
 
-        state = PartialState(cpu=device == "cpu")
+        several = "LOCAL_RANK" in os.environ
+        state = PartialState(cpu=device == "cpu" or (device is None and several and not torch.cuda.is_available()))
         self.rank = int(state.process_index)
         self.count = int(state.num_processes)
         self.device = str(state.device) if device is None else device
@@ -56,3 +58,11 @@ class Workers:
         tensor = self._torch.tensor([value], dtype=self._torch.float64, device=self.device)
         self._torch.distributed.broadcast(tensor, src=0)
         return float(tensor)
+
+    def same(self, value: Any) -> Any:
+        """The main process's value, whatever it is, in every process; those of the others are ignored."""
+        if not self._together:
+            return value
+        held = [value]
+        self._torch.distributed.broadcast_object_list(held, src=0)
+        return held[0]

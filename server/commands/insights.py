@@ -12,23 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from inkling.errors import UserError
-from server.charts import Point, bars, calibration, line
+from server.charts import Interval, Point, bars, calibration, intervals, line
 from server.commands.models import AsJson
 from server.commands.printing import out, print_json
+from server.pages import page as whole_page
+from server.pages import plot, table
 
 if TYPE_CHECKING:
     from feedback.insights import Insights, Tally
-
-_STYLE = """
-:root { color-scheme: light dark; --mark: #3a6ea5; --faint: #8888; }
-@media (prefers-color-scheme: dark) { :root { --mark: #7fb0e6; } }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 680px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.05rem; margin: 2rem 0 .3rem; }
-svg { width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
-table { border-collapse: collapse; width: 100%; }
-td, th { padding: .2rem .5rem; border-bottom: 1px solid var(--faint); }
-th { text-align: left; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-"""
 
 
 def register(app: typer.Typer) -> None:
@@ -91,6 +82,7 @@ def nights() -> list[dict[str, Any]]:
                 "reason": record.get("reason"),
                 "gain": figures.get("gain"),
                 "gainLower": figures.get("gain_lower"),
+                "gainUpper": figures.get("gain_upper"),
             }
         )
     return found
@@ -102,31 +94,25 @@ def page(found: "Insights", held: Sequence[Mapping[str, Any]], days: int) -> str
     shown: list[Point] = [(name, float(tally.shown)) for name, tally in tallies]
     latency: list[Point] = [(day.strftime("%b %d"), 1000 * value) for day, value in found.latency_by_day.items()]
     parts = [
-        _plot("Suggestions shown per day", bars(shown, "Suggestions shown per day")),
-        _plot(
+        plot("Suggestions shown per day", bars(shown, "Suggestions shown per day")),
+        plot(
             "Accepted, of those that were decided", line([(n, t.acceptance) for n, t in tallies], "Acceptance", top=1)
         ),
-        _plot("Characters that stayed", bars([(n, t.retained) for n, t in tallies], "Retained characters per day")),
+        plot("Characters that stayed", bars([(n, t.retained) for n, t in tallies], "Retained characters per day")),
         _table("By language", "language", found.languages),
         _table("By model", "model", found.models),
-        _plot("Median time to a suggestion", line(latency, "Latency per day", " ms")),
+        plot("Median time to a suggestion", line(latency, "Latency per day", " ms")),
         f"<p>{_latency(found.latency)}</p>",
         _gate(found),
         _reports(found.reports),
         _nights(held),
     ]
     total = sum(tally.offers for tally in found.days.values())
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f'<meta name="viewport" content="width=device-width"><title>Inkling: insights</title><style>{_STYLE}</style>'
-        f"</head><body><h1>What your suggestions came to</h1><p>{total:,} suggestions in the last {days} days. "
-        f"This page was made on this machine and sent nowhere.</p>{''.join(parts)}</body></html>\n"
+    intro = (
+        f"<h1>What your suggestions came to</h1><p>{total:,} suggestions in the last {days} days. "
+        "This page was made on this machine and sent nowhere.</p>"
     )
-
-
-def _plot(title: str, svg: str) -> str:
-    return f"<h2>{escape(title)}</h2>{svg}"
+    return whole_page("Inkling: insights", intro + "".join(parts))
 
 
 def _table(title: str, first: str, tallies: "Mapping[str, Tally]") -> str:
@@ -134,18 +120,7 @@ def _table(title: str, first: str, tallies: "Mapping[str, Tally]") -> str:
         (name, f"{t.offers:,}", f"{t.shown:,}", _share(t.acceptance), f"{t.retained:,.0f}")
         for name, t in tallies.items()
     ]
-    return f"<h2>{escape(title)}</h2>" + _rows((first, "made", "shown", "accepted", "characters kept"), rows)
-
-
-def _rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return "<p>Nothing yet.</p>"
-    head = "".join(f"<th{' class=n' if n else ''}>{escape(name)}</th>" for n, name in enumerate(columns))
-    body = "".join(
-        "<tr>" + "".join(f"<td{' class=n' if n else ''}>{escape(cell)}</td>" for n, cell in enumerate(row)) + "</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
+    return f"<h2>{escape(title)}</h2>" + table((first, "made", "shown", "accepted", "characters kept"), rows)
 
 
 def _latency(latency: Mapping[str, float]) -> str:
@@ -156,22 +131,23 @@ def _gate(found: "Insights") -> str:
     points = [(one.promised, one.taken, one.count) for one in found.calibration]
     error = found.calibration_error
     told = "Nothing was decided yet." if error is None else f"Expected calibration error {error:.3f}."
-    return _plot("What the gate promised, and what was taken", calibration(points, "Calibration")) + f"<p>{told}</p>"
+    return plot("What the gate promised, and what was taken", calibration(points, "Calibration")) + f"<p>{told}</p>"
 
 
 def _reports(reports: Mapping[str, int]) -> str:
     rows = [(name, f"{count:,}") for name, count in sorted(reports.items())]
-    return "<h2>What editors reported, and what the edits alone said</h2>" + _rows(
+    return "<h2>What editors reported, and what the edits alone said</h2>" + table(
         ("reported as inferred", "count"), rows
     )
 
 
 def _nights(held: Sequence[Mapping[str, Any]]) -> str:
-    gains: list[Point] = [(str(night["adapter"]), night["gain"]) for night in held]
-    positive: list[Point] = [(name, max(gain, 0.0) if gain is not None else None) for name, gain in gains]
+    gains: list[Interval] = [
+        (str(n["adapter"]), n["gainLower"], n["gain"], n["gainUpper"]) for n in held if n["gain"] is not None
+    ]
     rows = [(str(n["adapter"]), str(n["state"]), _gain(n["gain"]), str(n["reason"] or "")) for n in held]
-    plot = line(positive, "Gain of nights", " nats") if any(gain is not None for _, gain in gains) else ""
-    return "<h2>Nights</h2>" + plot + _rows(("adapter", "state", "gain", "verdict"), rows)
+    drawn = intervals(gains, "Gain of nights, with 95% intervals", " nats") if gains else ""
+    return "<h2>Nights</h2>" + drawn + table(("adapter", "state", "gain", "verdict"), rows)
 
 
 def _gain(value: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.markup import escape
 
+from inkling.errors import UserError
 from model.catalog import BASE, EMBEDDING
 from server.commands.printing import counting, err, out, print_json, print_table
 
@@ -126,6 +127,40 @@ def live(
     ]  # fmt: skip
     if rows:
         print_table("In use", ("figure", "it", "before", "change", "99% interval"), rows)
+
+
+@models.command()
+def show(
+    name: Annotated[str, typer.Argument(help="An adapter from `inkling models list`.")],
+    output: Annotated[Path | None, typer.Option("--output", help="Write the page here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the record of an adapter's night as a page of plots: losses, guards, verdict, stages, figures in use.
+
+    Examples:
+
+      inkling models show night-2026-11-24-a
+
+      inkling models show night-2026-11-24-a --json
+    """
+    from inkling.folders import adapters_folder
+    from model.adapters import Registry
+    from server.nights.record_page import PAGE_FILE, record_page
+
+    registry = Registry(adapters_folder())
+    record = registry.record(name)
+    if as_json:
+        print_json(record)
+        return
+    target = output or registry.get(name).folder / PAGE_FILE
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(record_page(record, name), encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"The page cannot be written to {target} ({error.strerror}): choose another --output."
+        ) from error
+    out.print(str(target.resolve()), highlight=False, markup=False, soft_wrap=True)
 
 
 @models.command()

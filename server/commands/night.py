@@ -1,5 +1,7 @@
 """`inkling night` and `inkling night schedule`: learning from what was recorded, now or at a time."""
 
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
@@ -10,10 +12,14 @@ from server.commands.printing import out, print_json
 
 if TYPE_CHECKING:
     from model.gate import Mode
+    from model.training.runners import Cluster, RunnerName
     from server.settings import Settings
 
 _STAGES_HELP = """What is trained: gate (show or hide), sft (what you wrote), preference (what you wrote instead of an
-offer). A stage without enough data is left out, and the record says why."""
+offer, or what you took and refused), section (whole pieces of your commits, written and rewarded). A stage without
+enough data, or on a machine that is too slow for it, is left out, and the record says why."""
+_TESTS_HELP = """For the section stage: a command that tests your code, such as 'python -m pytest -q'. It is run in
+copies of your commits with what the model wrote in them, so it runs code that nobody has read."""
 
 
 nights = typer.Typer(invoke_without_command=True)
@@ -23,6 +29,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     nights.callback()(night)
     nights.command()(schedule)
+    nights.command()(worker)
     app.add_typer(nights, name="night")
 
 
@@ -32,6 +39,7 @@ def night(
     minimum_regions: Annotated[int, typer.Option(help="Train only on at least so many settled regions.")] = 300,
     stages: Annotated[str, typer.Option("--stages", help=_STAGES_HELP)] = "gate,sft",
     base: Annotated[str, typer.Option("--base", help="Base weights.")] = DEFAULT_BASE,
+    tests: Annotated[str, typer.Option("--tests", metavar="COMMAND", help=_TESTS_HELP)] = "",
     mode: Annotated[
         str | None, typer.Option("--mode", help="The mode in which the gate is judged; completion.mode by default.")
     ] = None,
@@ -48,6 +56,14 @@ def night(
         float | None,
         typer.Option(min=0, max=1, help="The share of sessions that gets it first; night.canaryShare by default."),
     ] = None,
+    runner: Annotated[
+        str | None, typer.Option("--runner", help="Who trains: local, accelerate or ray; night.runner by default.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes of the runner, in all.")] = None,
+    machines: Annotated[int | None, typer.Option("--machines", min=1, help="Machines, with accelerate.")] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Of the Ray cluster; with accelerate HOST:PORT of this machine.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train an adapter on what you kept, measure it on what came later, and promote it only if it is better.
@@ -61,7 +77,7 @@ def night(
 
       inkling night --budget 5m --dry-run
 
-      inkling night --stages gate,sft,preference
+      inkling night --stages gate,sft,preference,section --tests 'python -m pytest -q'
     """
     if context.invoked_subcommand is not None:
         return
@@ -76,8 +92,10 @@ def night(
         minimum_regions=minimum_regions,
         stages=stages_of(stages),
         mode=_mode(mode),
+        tests=tests,
         dry_run=dry_run,
         canary_share=_settings().night.canary_share if canary_share is None else canary_share,
+        cluster=_cluster(runner, workers, machines, address, give_way is not None),
         manners=Manners.of(give_way, on_battery=_settings().night.on_battery) if give_way is not None else None,
     )
     code = run_night(feedback_place(), plan, json=as_json)
@@ -133,6 +151,33 @@ def schedule(
         print(text)
 
 
+def worker(
+    job: Annotated[Path | None, typer.Option("--job", hidden=True)] = None,
+    address: Annotated[str, typer.Option("--address", help="HOST:PORT of the machine that the night runs on.")] = "",
+    machines: Annotated[int, typer.Option("--machines", min=1, help="How many machines take part.")] = 1,
+    machine: Annotated[int, typer.Option("--machine", min=0, help="The number of this one; 0 is the night's.")] = 0,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes on all machines together.")] = 2,
+) -> None:
+    """Lend this machine to a night that runs on another one (`inkling night --runner accelerate`).
+
+    Start it on every machine but the night's; it waits for the night and ends with it. docs/cluster.md says more.
+
+    Example:
+
+      inkling night worker --address 10.0.0.1:29500 --machines 2 --machine 1 --workers 8
+    """
+    from model.training.runners import Cluster
+
+    if machine:
+        from inkling.process import environment
+
+        launch = Cluster("accelerate", workers, address, machines).launch(None, machine)
+        raise typer.Exit(subprocess.call(launch, env=environment()))
+    from model.training.jobs import work
+
+    work(job)
+
+
 def _show(as_json: bool) -> None:
     """The schedule of the settings, what hinders a night now, and how the last one went."""
     from datetime import datetime
@@ -167,6 +212,30 @@ def _settings() -> "Settings":
     from server.settings import load_user_settings
 
     return load_user_settings(config_folder() / "settings.toml")[0]
+
+
+def _cluster(
+    runner: str | None, workers: int | None, machines: int | None, address: str | None, gives_way: bool
+) -> "Cluster | None":
+    """Who trains, by the options and else by the user's own settings file; None: the night itself."""
+    night = _settings().night
+    chosen = night.runner if runner is None else runner
+    if chosen == "local":
+        return None
+    from model.training.runners import RUNNERS, Cluster
+
+    if chosen not in RUNNERS:
+        raise UserError(f"Runners are {', '.join(RUNNERS)}, not {chosen!r} (--runner, night.runner).")
+    if gives_way:
+        raise UserError(
+            "--give-way is for a night on this machine alone: workers elsewhere do not wait (--runner local)."
+        )
+    return Cluster(
+        cast("RunnerName", chosen),
+        night.workers if workers is None else workers,
+        night.address if address is None else address,
+        night.machines if machines is None else machines,
+    )
 
 
 def _mode(asked: str | None) -> "Mode":

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from server.nights.planning import planned
 from server.nights.state import StateWriter
 
 if TYPE_CHECKING:
@@ -75,9 +76,13 @@ class JsonLines(AbstractContextManager["JsonLines"]):
 
 
 class Bar(AbstractContextManager["Bar"]):
-    """A progress bar on standard error for people; the verdict on standard output."""
+    """A progress bar on standard error for people; the verdict on standard output, and what led to it.
 
-    def __init__(self) -> None:
+    `budget_seconds` is what the night was given.
+    """
+
+    def __init__(self, budget_seconds: float) -> None:
+        self._budget_seconds = budget_seconds
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
@@ -113,4 +118,16 @@ class Bar(AbstractContextManager["Bar"]):
 
     def end(self, status: str, code: str, reason: str, verdict: "Verdict | None" = None) -> None:
         self._bars.stop()
+        if verdict is not None and status in ("planned", "skipped"):
+            self._show_plan(verdict)
         print(reason, file=sys.stdout if verdict else sys.stderr, flush=True)
+
+    def _show_plan(self, verdict: "Verdict") -> None:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table.grid(padding=(0, 2))
+        for label, value in planned(verdict.figures, self._budget_seconds):
+            grid.add_row(Text(label), Text(value))
+        Console().print(grid)

@@ -12,8 +12,8 @@ export function handsOn({ page, workspace }) {
 			const box = page.locator('.quick-input-widget input.input');
 			await box.waitFor({ state: 'visible' });
 			await box.fill(`>${name}`);
-			await page.locator('.quick-input-list .monaco-list-row', { hasText: name }).first().waitFor();
-			await page.keyboard.press('Enter');
+			// The first row may be another command that has all these words.
+			await page.locator(`.quick-input-list .monaco-list-row[aria-label^="${name}"]`).first().click();
 		},
 		/** Open a file of the workspace by its name. */
 		async open(name) {

@@ -108,11 +108,12 @@ const tests = {
 			{ id: 1, method: 'initialize', params: hello },
 			{ method: 'notifications/initialized' },
 			{ id: 2, method: 'tools/list' },
-			{ id: 3, method: 'tools/call', params: { name: 'diagnostics', arguments: { path: 'main.py' } } },
-		], 3);
+			...[3, 4].map((id) => ({ id, method: 'tools/call', params: { name: 'diagnostics', arguments: { path: 'main.py' } } })),
+		], 4);
 		assert.equal(answers.get(1).serverInfo.name, 'inkling');
 		assert.ok(answers.get(2).tools.every(({ annotations }) => annotations.readOnlyHint));
-		assert.match(answers.get(3).content[0].text, /F401/);
+		// Where starting a linter takes longer than it may, the first answer says so.
+		assert.match([3, 4].map((id) => answers.get(id).content[0].text).join(), /F401/);
 	},
 
 	async 'without leave the agent asks no model, with leave and without a model it says what to install'() {

@@ -66,7 +66,7 @@ function withExtra(source: string): string {
 const SIGNS: readonly [RegExp, () => string][] = [
 	[
 		/No space left on device|ENOSPC|not enough space/i,
-		() => t('The disk is full. The server and its model need about 3 GB.'),
+		() => t('The disk is full. The server and its model need about 3 GB, on Linux up to 7 GB.'),
 	],
 	[
 		/name resolution|Name or service not known|getaddrinfo|NewConnectionError|ConnectTimeout|Network is unreachable|Max retries exceeded|ProxyError|Connection refused/i,

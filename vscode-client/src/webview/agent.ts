@@ -137,4 +137,11 @@ window.addEventListener('message', ({ data }: MessageEvent<Told>) => {
 	data.runs.forEach(show);
 });
 
+// The view was focused, nothing in it.
+window.addEventListener('focus', () => {
+	if (document.activeElement === document.body) {
+		question.focus();
+	}
+});
+
 editor.postMessage({ type: 'ready' });

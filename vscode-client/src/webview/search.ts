@@ -190,4 +190,11 @@ window.addEventListener('message', ({ data }: MessageEvent<Told>) => {
 	}
 });
 
+// The view was focused, nothing in it.
+window.addEventListener('focus', () => {
+	if (document.activeElement === document.body) {
+		query.focus();
+	}
+});
+
 editor.postMessage({ type: 'ready' });

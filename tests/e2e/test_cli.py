@@ -18,7 +18,8 @@ from inkling.folders import feedback_database
 from inkling.process import command, environment
 
 COMMANDS = [
-    ("serve",), ("mcp",), ("tour",), ("doctor",), ("index",), ("search",), ("complete",), ("check",), ("night",), ("consent",),
+    ("serve",), ("mcp",), ("tour",), ("doctor",), ("index",), ("search",), ("complete",), ("check",), ("night",),
+    ("consent",),
     ("models", "pull"), ("models", "list"), ("models", "promote"), ("models", "rollback"),
     ("feedback", "stats"), ("feedback", "list"), ("feedback", "show"), ("feedback", "export"), ("feedback", "erase"),
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from tests.benchmarks import (
     embedding,
     feedback,
+    fusion,
     keystroke,
     responsiveness,
     runtimes,
@@ -18,6 +19,7 @@ from tests.benchmarks import (
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "embedding": embedding.run,
     "feedback": feedback.run,
+    "fusion": fusion.run,
     "keystroke": keystroke.run,
     "responsiveness": responsiveness.run,
     "runtimes": runtimes.run,

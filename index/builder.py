@@ -24,7 +24,7 @@ from index.outlining import Outliner, Text
 from index.records import Progress
 from index.store import Entry, Known, Store
 from index.vector_cache import VectorCache
-from index.vectors import write_base
+from index.vectors import LEAST, write_base
 
 FILES_PER_BATCH = 64
 CHUNKS_PER_BATCH = 32
@@ -78,6 +78,8 @@ class Builder:
         self._store: Store | None = None
         self._outliner = Outliner()
         self._cache = VectorCache()
+        self._changed: set[str] | None = None  # files whose chunks may lack a vector; None: any may
+        self._bound = 0  # vectors since the file of vectors was looked at
         self._depth = 0
 
     def __enter__(self) -> "Builder":
@@ -85,6 +87,7 @@ class Builder:
             self._lock = lock(self.root)
             try:
                 self._store = Store.writer(self.root)
+                self._changed = None  # others may have written meanwhile
             except BaseException:
                 self._lock.release()
                 raise
@@ -141,8 +144,10 @@ class Builder:
             store = self._open_store()
             self._encoder = self._encoder or self._make_encoder()
             model = self._encoder.model
-            store.check_bound(self._cache.identity, model, self._cache.among)
-            waiting = store.missing(model)
+            if store.check_bound(self._cache.identity, model, self._cache.among):
+                self._changed = None
+            everything = self._changed is None
+            waiting = store.missing(model, self._changed)
             if there := self._cache.among(model, waiting):  # embedded for another branch, worktree or clone
                 store.bind(model, [digest for digest in waiting if digest in there])
                 waiting = [digest for digest in waiting if digest not in there]
@@ -156,12 +161,16 @@ class Builder:
                     hashes = [digest for digest, _ in batch]
                     self._cache.put(model, hashes, self._encoder.encode([text for _, text in batch]))
                     store.bind(model, hashes)
+                    self._bound += len(hashes)
                 done = min(start + CHUNKS_PER_BATCH, len(waiting))
                 each = (time.monotonic() - began) / done
                 progress(Progress("embed", done, len(waiting), round(each * (len(waiting) - done), 1)))
-            store.unbind(model)
-            write_base(store, model, self._cache)
-            self._cache.prune()
+            if everything or self._bound >= LEAST:  # each looks at every vector there is
+                store.unbind(model)
+                write_base(store, model, self._cache)
+                self._cache.prune()
+                self._bound = 0
+            self._changed = set()
             return done
 
     @property
@@ -224,6 +233,8 @@ class Builder:
                     continue
                 language = language_of(file.path)
                 waiting.append((file, digest, language))
+                if self._changed is not None:
+                    self._changed.add(file.path)
                 yield Text(file.path, text, language)
 
         for outline in self._outliner.outlines(texts()):

@@ -176,13 +176,15 @@ class Store:
             [(file, each.line, _storable(each.name)) for each in outline.imports],
         )
 
-    def missing(self, model: str) -> list[bytes]:
-        """Content hashes that have no vector by `model`, those of recently changed files first."""
+    def missing(self, model: str, paths: Iterable[str] | None = None) -> list[bytes]:
+        """Content hashes that have no vector by `model`, those of recently changed files first; with `paths`, only
+        those of these files."""
+        inside = "" if paths is None else "AND f.path IN (SELECT value FROM json_each(?)) "
         rows = self.database.execute(
             "SELECT c.hash FROM chunks c JOIN files f ON f.id = c.file "
-            "LEFT JOIN embedded e ON e.hash = c.hash AND e.model = ? WHERE e.id IS NULL "
+            f"LEFT JOIN embedded e ON e.hash = c.hash AND e.model = ? WHERE e.id IS NULL {inside}"
             "GROUP BY c.hash ORDER BY max(f.mtime_ns) DESC",
-            (model,),
+            (model,) if paths is None else (model, json.dumps(list(paths))),
         )
         return [row[0] for row in rows]
 
@@ -235,10 +237,11 @@ class Store:
             if self.database.execute("DELETE FROM embedded WHERE model <> ?", (keep_model,)).rowcount:
                 self._renewed()
 
-    def check_bound(self, identity: int, model: str, there: Callable[[str, list[bytes]], set[bytes]]) -> None:
-        """Forget vectors that are lost, where `identity` says that some may be; `there` knows which are not."""
+    def check_bound(self, identity: int, model: str, there: Callable[[str, list[bytes]], set[bytes]]) -> bool:
+        """Forget vectors that are lost, where `identity` says that some may be; `there` knows which are not. Whether
+        any were."""
         if self.fact("cache") == identity:
-            return
+            return False
         bound = [digest for _, digest in self.embedded_after(model, 0)]
         kept = there(model, bound)
         with self._transaction():
@@ -247,6 +250,7 @@ class Store:
             self.database.execute("INSERT OR REPLACE INTO facts VALUES ('cache', ?)", (identity,))
             if gone:
                 self._renewed()
+        return bool(gone)
 
     def _renewed(self) -> None:
         """Ids are gone: whoever keeps some in memory starts over."""

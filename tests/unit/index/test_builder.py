@@ -288,3 +288,19 @@ def test_a_text_that_crashes_its_grammar_is_cut_by_lines_and_named(root: Path, m
     assert paths(root, "value") == ["deadly.py"]
     assert Search(root, None).symbols("value", 1) == []
     assert result.notes == ["Cut by lines, as their grammar crashes or takes too long on them: deadly.py."]
+
+
+def test_from_save_to_save_only_what_was_saved_is_looked_at_for_vectors(root: Path) -> None:
+    encoder = CountingEncoder()
+    with Builder(root, lambda: encoder) as builder:
+        builder.build()
+        assert len(encoder.seen) == 2
+        write(root, {"alpha.py": ALPHA.replace("alpha", "omega"), "sub/beta.py": BETA.replace("beta", "theta")})
+        builder.update(["alpha.py"])
+        assert builder.build_meaning(interrupted=lambda: True) == 0
+        builder.update(["sub/beta.py"])
+        assert builder.build_meaning() == 2, "what an interruption left is not forgotten"
+        assert builder.build_meaning() == 0
+    assert [text.split("(")[0] for text in encoder.seen[2:]] in (["def omega", "def theta"], ["def theta", "def omega"])
+    stats = Search(root, None).stats()
+    assert stats["embedded"] == stats["chunks"] == 2

@@ -27,27 +27,27 @@ async function session() {
 	return (await inkling()).session;
 }
 
-/** Start a server as the editor would, send it messages of one line each, and return its answers by their ids. */
-function talk({ command, args, env }, messages, count) {
+/** Start an MCP server as the editor would; `ask` sends a request and returns its result. */
+function connect({ command, args, env }) {
 	const variables = Object.fromEntries(Object.entries({ ...process.env, ...env }).filter(([, value]) => value !== null));
 	const child = spawn(command, args, { env: variables, stdio: ['pipe', 'pipe', 'ignore'] });
-	const answers = new Map();
+	const waiting = new Map();
+	const send = (message) => child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
 	let rest = '';
-	return new Promise((resolve, reject) => {
-		child.on('error', reject);
+	child.stdout.setEncoding('utf8').on('data', (text) => {
+		const lines = (rest + text).split('\n');
+		rest = lines.pop();
+		for (const message of lines.filter(Boolean).map((line) => JSON.parse(line))) {
+			waiting.get(message.id)?.(message.result);
+		}
+	});
+	const ask = (method, params) => new Promise((resolve, reject) => {
+		const id = waiting.size + 1;
+		waiting.set(id, resolve);
 		child.on('close', () => reject(new Error('the server ended')));
-		child.stdout.setEncoding('utf8').on('data', (text) => {
-			const lines = (rest + text).split('\n');
-			rest = lines.pop();
-			for (const message of lines.filter(Boolean).map((line) => JSON.parse(line))) {
-				answers.set(message.id, message.result);
-			}
-			if (answers.size === count) {
-				resolve(answers);
-			}
-		});
-		child.stdin.write(messages.map((message) => `${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`).join(''));
-	}).finally(() => child.kill());
+		send({ id, method, params });
+	});
+	return { ask, tell: (method) => send({ method }), end: () => child.kill() };
 }
 
 const tests = {
@@ -104,16 +104,19 @@ const tests = {
 		assert.equal(others.length, 0);
 		assert.equal(definition.env.PYTHONPATH ?? null, null);
 		const hello = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'test', version: '1' } };
-		const answers = await talk(definition, [
-			{ id: 1, method: 'initialize', params: hello },
-			{ method: 'notifications/initialized' },
-			{ id: 2, method: 'tools/list' },
-			...[3, 4].map((id) => ({ id, method: 'tools/call', params: { name: 'diagnostics', arguments: { path: 'main.py' } } })),
-		], 4);
-		assert.equal(answers.get(1).serverInfo.name, 'inkling');
-		assert.ok(answers.get(2).tools.every(({ annotations }) => annotations.readOnlyHint));
-		// Where starting a linter takes longer than it may, the first answer says so.
-		assert.match([3, 4].map((id) => answers.get(id).content[0].text).join(), /F401/);
+		const server = connect(definition);
+		try {
+			assert.equal((await server.ask('initialize', hello)).serverInfo.name, 'inkling');
+			server.tell('notifications/initialized');
+			assert.ok((await server.ask('tools/list')).tools.every(({ annotations }) => annotations.readOnlyHint));
+			// Where starting a linter takes longer than it may, the first answer says so.
+			await until('findings', async () => {
+				const { content } = await server.ask('tools/call', { name: 'diagnostics', arguments: { path: 'main.py' } });
+				return /F401/.test(content[0].text);
+			});
+		} finally {
+			server.end();
+		}
 	},
 
 	async 'without leave the agent asks no model, with leave and without a model it says what to install'() {

@@ -30,16 +30,16 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"path:{folder}"
 
 
-def remember(examples: Iterable[Example]) -> None:
+def remember(examples: Iterable[Example], workspace: str = WORKSPACE) -> None:
     """Record these as the server would have: a suggestion that was shown, rejected, and what was written instead."""
     consents = Consents(feedback_database())
-    consents.set(WORKSPACE, Consent.LOCAL)
+    consents.set(workspace, Consent.LOCAL)
     recorder = Recorder(feedback_database(), consents, lambda path: False)
     for one in examples:
         suggestion = Suggestion(
             id=one.id,
             at=one.at,
-            workspace=WORKSPACE,
+            workspace=workspace,
             path=one.path,
             language=one.language,
             version=1,

@@ -109,7 +109,8 @@ class FeedbackSettings:
 
 @dataclass(frozen=True)
 class NightSettings:
-    """When nights run and how. `schedule`: off, idle (once a day), or a time of day such as 03:00.
+    """When nights run and how. `stages`: what they train (`inkling night --help`). `schedule`: off, idle (once a day),
+    or a time of day such as 03:00.
 
     A night that is due begins when nobody has typed for `idle_minutes` in any editor, and waits while somebody types
     or, without `on_battery`, while the machine is unplugged. What a night promotes is served to `canary_share` of the
@@ -119,6 +120,7 @@ class NightSettings:
 
     budget: str = "20m"
     minimum_regions: int = 300
+    stages: str = "gate,sft"
     schedule: str = "off"
     idle_minutes: int = 15
     on_battery: bool = False

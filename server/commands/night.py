@@ -37,7 +37,9 @@ def night(
     context: typer.Context,
     budget: Annotated[str, typer.Option("--budget", help="At most so long, such as 90s, 20m, 1h.")] = "20m",
     minimum_regions: Annotated[int, typer.Option(help="Train only on at least so many settled regions.")] = 300,
-    stages: Annotated[str, typer.Option("--stages", help=_STAGES_HELP)] = "gate,sft",
+    stages: Annotated[
+        str | None, typer.Option("--stages", help=f"{_STAGES_HELP} The setting night.stages by default.")
+    ] = None,
     base: Annotated[str, typer.Option("--base", help="Base weights.")] = DEFAULT_BASE,
     tests: Annotated[str, typer.Option("--tests", metavar="COMMAND", help=_TESTS_HELP)] = "",
     mode: Annotated[
@@ -90,7 +92,7 @@ def night(
         base=base,
         budget_seconds=duration(budget),
         minimum_regions=minimum_regions,
-        stages=stages_of(stages),
+        stages=stages_of(_settings().night.stages if stages is None else stages),
         mode=_mode(mode),
         tests=tests,
         dry_run=dry_run,

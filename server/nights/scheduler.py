@@ -167,6 +167,8 @@ def night_options(settings: Settings) -> list[str]:
         settings.night.budget,
         "--minimum-regions",
         str(settings.night.minimum_regions),
+        "--stages",
+        settings.night.stages,
         "--mode",
         settings.completion.mode,
         "--canary-share",

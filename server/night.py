@@ -25,12 +25,14 @@ import psutil
 from filelock import FileLock, Timeout
 
 from feedback.database import Place
+from feedback.examples import Example
 from inkling.errors import UserError
 from inkling.folders import adapters_folder, data_folder
 from model.adapters import RUNS_FOLDER, Registry, write_atomically
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.weights import resolve
 from server.night_sources import allowed_changes, allowed_decisions, allowed_examples
+from server.nights.live import settled
 from server.nights.pages import Bar, JsonLines, Page, Told
 from server.nights.pauses import Manners, Pauses
 from server.nights.record_page import PAGE_FILE, record_page
@@ -150,7 +152,7 @@ def stages_of(text: str) -> "tuple[Stage, ...]":
     named = [part.strip() for part in text.split(",")]
     unknown = [name for name in named if name not in STAGES]
     if unknown or len(set(named)) < len(named):
-        raise NightError(f"Stages are {', '.join(STAGES)}, each at most once, not {text!r} (--stages).")
+        raise NightError(f"Stages are {', '.join(STAGES)}, each at most once, not {text!r} (--stages, night.stages).")
     later = [name for name in named if name in STAGES[STAGES.index("sft") + 1 :]]
     if later and "sft" not in named:
         first = f"--stages sft,{','.join(later)}"
@@ -169,6 +171,7 @@ def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress]
     from model.training.night_data import NightOptions
 
     examples, now, registry = allowed_examples(database), time.time(), Registry(adapters_folder())
+    back = None if plan.dry_run else _in_the_shadow(plan, registry, examples, pauses)
     with _checks(plan) as checks:
         verdict = run_night(
             [example for example in examples if example.at <= until],
@@ -193,6 +196,8 @@ def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress]
     if verdict.status == "promoted" and 0 < plan.canary_share < 1:
         first = f"It is served to {plan.canary_share:.0%} of the sessions until live figures decide."
         verdict = replace(verdict, reason=f"{verdict.reason} {first}")
+    if back is not None:
+        verdict = replace(verdict, reason=f"{verdict.reason} {back}")
     if gate is not None:
         figures = {**verdict.figures, "gate": gate.plain}
         verdict = replace(verdict, reason=f"{verdict.reason} Gate {gate.status}: {gate.reason}", figures=figures)
@@ -201,6 +206,23 @@ def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress]
         return verdict
     told = f"{ahead} regions settled later than this machine's clock says and are left until then: is it right?"
     return replace(verdict, reason=f"{verdict.reason} {told}")
+
+
+def _in_the_shadow(plan: Plan, registry: Registry, examples: list[Example], pauses: Pauses) -> str | None:
+    """Measure what is on trial on what settled since; the sentence for the user where it was taken back."""
+    from model.evaluation.shadow import shadow
+    from model.shipped import shipped
+    from model.training.sft import TrainingCancelledError
+
+    def tick(done: int) -> None:
+        if pauses.ended():
+            raise TrainingCancelledError("Cancelled while the adapter on trial was measured.")
+
+    trial = registry.trial(plan.base)
+    if trial is None:
+        return None
+    verdict = shadow(trial, registry, resolve(plan.base), examples, shipped(plan.base), tick)
+    return settled(registry, trial, verdict) if verdict is not None else None
 
 
 @contextmanager

@@ -64,8 +64,9 @@ class Cluster:
             options += ["--main_process_ip", host, "--main_process_port", port]
         else:
             options += ["--main_process_port", "0"]  # any port that is free
-        # `--multi_gpu` makes accelerate start processes by torchrun; on CPUs it would start one, or ask for MPI.
-        launcher = [sys.executable, "-E", "-P", "-X", "utf8", "-m", "accelerate.commands.launch", "--multi_gpu"]
+        launcher = [sys.executable, "-E", "-P", "-X", "utf8", "-m", "accelerate.commands.launch"]
+        if self.workers > 1:  # processes by torchrun, also on CPUs, where accelerate would start one or ask for MPI
+            launcher.append("--multi_gpu")
         worker = command("night", "worker", *(["--job", str(folder)] if folder is not None else []))
         return [*launcher, *options, "--no_python", *worker]
 
@@ -86,17 +87,13 @@ class Cluster:
 
     def _ray(self, folder: Path, watch: "_Watch") -> None:
         ray, trainer = _ray_trainer(self, folder)
-        if not ray.is_initialized():
-            # `setup`: a worker's Python sees our packages; -E -P: nothing of its own folder or PYTHONPATH
-            ray.init(
-                address=self.address or None,
-                runtime_env={
-                    "py_executable": f"{sys.executable} -E -P -X utf8",
-                    "worker_process_setup_hook": "inkling.cluster.setup",
-                },
-                log_to_driver=False,
-                include_dashboard=False,
-            )
+        # `setup`: a worker's Python sees our packages; -E -P: nothing of its own folder or PYTHONPATH
+        isolated = {
+            "py_executable": f"{sys.executable} -E -P -X utf8",
+            "worker_process_setup_hook": "inkling.cluster.setup",
+        }
+        own = {"address": self.address} if self.address else {"include_dashboard": False}
+        ray.init(runtime_env=isolated, log_to_driver=False, **own)
         done, failed = threading.Event(), list[BaseException]()
 
         def fit() -> None:
@@ -108,8 +105,11 @@ class Cluster:
                 done.set()
 
         threading.Thread(target=fit, name="ray", daemon=True).start()
-        while not done.wait(_LOOK_SECONDS):
-            watch.look()
+        try:
+            while not done.wait(_LOOK_SECONDS):
+                watch.look()
+        finally:
+            ray.shutdown()
         if failed:
             raise RunnerError(f"A worker failed on Ray: {str(failed[0])[-_WORDS:]}") from failed[0]
 

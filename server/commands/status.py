@@ -69,6 +69,7 @@ def _show(server: dict[str, Any]) -> None:
         index = workspace["index"]
         out.print(f"{workspace['root']}: index {index.get('phase')}, consent {workspace['consent']}", markup=False)
     _show_feedback(server.get("feedback", {}))
+    _show_night(server.get("night", {}))
     if server.get("lastRefusal"):
         out.print(f"Nothing was offered last because: {server['lastRefusal']['detail']}", markup=False)
 
@@ -90,6 +91,16 @@ def _show_feedback(feedback: dict[str, Any]) -> None:
         )
     if recorder.get("trouble"):
         out.print(recorder["trouble"], highlight=False, markup=False)
+
+
+def _show_night(night: dict[str, Any]) -> None:
+    """The night that runs or ran last, why one that is due waits, and what is on trial."""
+    if night.get("last"):
+        out.print(f"Night: {night['last']['status']}. {night['last']['message']}", highlight=False, markup=False)
+    if night.get("waitsFor"):
+        out.print(f"A night is due and waits: {night['waitsFor']}.", highlight=False, markup=False)
+    if trial := night.get("trial"):
+        out.print(f"On trial: {trial['adapter']}, {trial['reason']}.", highlight=False, markup=False)
 
 
 def _bytes(tier: dict[str, Any]) -> str:

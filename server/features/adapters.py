@@ -61,12 +61,13 @@ async def _or_error(work: Callable[[], T]) -> T | dict[str, Any]:
 
 def _overview(base: str) -> dict[str, Any]:
     registry = Registry(adapters_folder())
+    adapters = registry.list()
     return {
         "base": base,
         "served": registry.history(base)[-1],
         "before": next(iter(registry.history(base)[-2:-1]), None),
-        "canRollBack": len(registry.history(base)) > 1,
-        "adapters": [_described(registry, adapter) for adapter in registry.list()],
+        "canRollBack": len(registry.history(base)) > 1 or any(a.state == "canary" and a.base == base for a in adapters),
+        "adapters": [_described(registry, adapter) for adapter in adapters],
     }
 
 

@@ -3,7 +3,9 @@
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,8 @@ def test_nights_take_turns_and_a_cancelled_one_is_gone_on_with(base: str) -> Non
     first.send_signal(signal.SIGTERM)
     last = list(running)[-1]
     assert (first.wait(), last["status"]) == (130, "cancelled")
+    newer = [replace(one, at=time.time()) for one in written(OTHER_HABITS, 10, start=500)]
+    remember(newer)  # the night goes on with what it began with
     code, third = ended(start(*options))
     assert code == 0
     assert third["figures"]["resumed_at"] > 0

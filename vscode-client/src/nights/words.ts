@@ -27,7 +27,7 @@ export interface NightStatus {
 /** One of `inkling.adapters`. */
 export interface Adapter {
 	readonly name: string;
-	readonly state: 'candidate' | 'champion' | 'retired';
+	readonly state: 'candidate' | 'canary' | 'champion' | 'retired';
 	readonly base: string;
 	readonly at: number;
 	readonly status: string | null;
@@ -87,19 +87,21 @@ export function adapterRows({ adapters, base }: Adapters): Row[] {
 			label: adapter.name,
 			description: [stateWord(adapter.state), where, said].filter(Boolean).join(' · '),
 			tooltip: lines.filter(Boolean).join('\n\n'),
-			icon: adapter.problem ? 'warning' : { champion: 'star-full', candidate: 'circle-outline', retired: 'archive' }[adapter.state],
+			icon: adapter.problem ? 'warning' : ICONS[adapter.state],
 			context: `adapter.${adapter.state}`,
 			adapter,
 		};
 	});
 }
 
+const ICONS = { champion: 'star-full', canary: 'star-half', candidate: 'circle-outline', retired: 'archive' };
+
 function row(label: string, description: string, icon: string, context: string): Row {
 	return { label, description, tooltip: description, icon, context };
 }
 
 function stateWord(state: Adapter['state']): string {
-	return { champion: t('champion'), candidate: t('candidate'), retired: t('retired') }[state];
+	return { champion: t('champion'), canary: t('canary'), candidate: t('candidate'), retired: t('retired') }[state];
 }
 
 function verdictWord(status: string): string {

@@ -1,0 +1,56 @@
+"""An adapter on trial, measured in the shadow: on feedback that settled after it was made, beside what it is held
+against. Nothing of it is shown to anybody.
+
+What always holds: nothing that its night trained or measured on counts, so that the figures are those of new work.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from feedback.examples import Example
+from model.adapters import Registry, Trial
+from model.evaluation.comparison import Improvement, improvement, measure
+from model.evaluation.live import Figure, LiveVerdict
+from model.shipped import Shipped
+from model.training.dataset import encoded
+from model.training.network import load_network
+from model.training.serving import serving_format
+
+_MOST = 24  # newest examples: each is read twice, which a night can afford before its own work
+_LEAST = 8
+_MOST_TOKENS = 1024
+
+
+def shadow(
+    trial: Trial,
+    registry: Registry,
+    base_folder: Path,
+    examples: Sequence[Example],
+    anchor: Shipped | None = None,
+    tick: Callable[[int], None] = lambda done: None,
+) -> LiveVerdict | None:
+    """None where too little has settled since. `worse` only if the whole 95% interval says so; never `good`, as new
+    losses are no use yet. `tick` may raise to stop."""
+    record = registry.record(trial.adapter)
+    known = {*record.get("training_examples", ()), *record.get("later_examples", ())}
+    made = registry.get(trial.adapter).at
+    fresh = sorted((one for one in examples if one.at > made and one.id not in known), key=lambda one: (one.at, one.id))
+    sequences, _ = encoded(fresh[-_MOST:], serving_format(base_folder, anchor), maximum_tokens=_MOST_TOKENS)
+    if len(sequences) < _LEAST:
+        return None
+    below = [anchor.folder] if anchor is not None else []
+    losses = []
+    for name in (trial.against, trial.adapter):
+        folders = [*below, registry.get(name).folder] if name is not None else below
+        losses.append(measure(load_network(base_folder, folders), sequences, tick=tick).losses)
+    return _verdict(improvement(losses[0], losses[1]))
+
+
+def _verdict(gain: Improvement) -> LiveVerdict:
+    worse = gain.upper < 0
+    loss = Figure("loss", " nats", gain.after, gain.before, -gain.mean, -gain.upper, -gain.lower, worse)
+    reason = (
+        f"on {gain.examples} regions that settled since, its loss is {gain.after:.3f} nats per token where "
+        f"{gain.before:.3f} were usual (95% interval of the change {-gain.upper:+.3f} to {-gain.lower:+.3f})"
+    )
+    return LiveVerdict("worse" if worse else "waiting", reason, (gain.examples, gain.examples), [loss])

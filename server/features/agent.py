@@ -39,7 +39,8 @@ def register(server: InklingServer) -> None:
 
     @server.feature(AGENT)
     async def agent(params: Any) -> dict[str, Any]:
-        return await _run(server, plain(params) or {})
+        with server.session.activity.working("agent"):
+            return await _run(server, plain(params) or {})
 
     @server.command(APPLY)
     async def apply(id: str, reviewed: Any) -> dict[str, Any]:
@@ -82,7 +83,8 @@ def register(server: InklingServer) -> None:
             return {"fixed": False, "message": f"The editor never opened {uri}."}
         snapshot, encoding = document.snapshot(), document.encoding
         line, code, id = [*which, None, None, None][:3]
-        result = await server.session.fixer.fix(snapshot, line, code)
+        with server.session.activity.working("agent"):
+            result = await server.session.fixer.fix(snapshot, line, code)
         if result is None:
             return {"fixed": False, "message": "No linter finds anything there."}
         tried = [{"title": attempt.title, "refused": attempt.refused} for attempt in result.tried]

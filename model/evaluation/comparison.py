@@ -139,20 +139,23 @@ def context_guard(before: np.ndarray, after: np.ndarray, bound: float = 0.0) -> 
     return Guard("use of context", change, bound, change >= bound, f"margin over wrong targets changes by >= {bound:g}")
 
 
-def knowledge_guard(margins: np.ndarray, gain: float, share: float) -> Guard:
-    """What was gained must be knowledge of the context: `margins` are those of the candidate (see `context_guard`).
+def knowledge_guard(before: np.ndarray, after: np.ndarray, gain: float, share: float) -> Guard:
+    """What was gained must be knowledge of the context: `before` and `after` are margins, as in `context_guard`.
 
     Whoever learned only how often each target comes tells true and wrong ones apart no better than by chance, whatever
-    was gained: their margin ends at zero, also where it had been negative and so has grown. So the lower end of the 95%
-    interval of the candidate's margin has to reach a share of the gain.
+    was gained: the margin ends at zero, also where it had been negative and so has grown. So the lower end of the 95%
+    interval of the candidate's margin has to reach a share of the gain; and where the champion had less margin than was
+    gained, and so little to lose, the margin must have grown by as much, counted from zero if it was below.
     """
-    held = improvement(margins, np.zeros(len(margins))) if len(margins) else None
-    lower = held.lower if held is not None else -np.inf
+    held = improvement(after, np.zeros(len(after))) if len(after) else None
+    value = held.lower if held is not None else -np.inf
+    if len(before) and before.mean() < gain:
+        value = min(value, float(after.mean() - max(before.mean(), 0.0)))
     bound = share * max(gain, 0.0)
     return Guard(
         "knowledge of context",
-        float(lower) if np.isfinite(lower) else -1e9,
+        float(value) if np.isfinite(value) else -1e9,
         bound,
-        bool(lower > 0 and lower >= bound),
-        f"lower bound of the margin over wrong targets above 0 and at least {share:.0%} of the gain",
+        bool(value > 0 and value >= bound),
+        f"margin over wrong targets (lower bound; growth from little) above 0 and >= {share:.0%} of the gain",
     )

@@ -121,7 +121,7 @@ def run_night(
     guards = [
         exact_guard(before, after),
         context_guard(margins["before"], margins["after"], options.context_bound),
-        knowledge_guard(margins["after"], gain.mean, options.context_share),
+        knowledge_guard(margins["before"], margins["after"], gain.mean, options.context_share),
         distance_guard(distance(tuned, data.later[-_DISTANCE_EXAMPLES:], device), options.distance_bound),
     ]
     write_adapter(tuned, run)

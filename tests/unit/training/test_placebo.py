@@ -54,14 +54,22 @@ def test_what_was_learned_is_promoted_and_its_placebo_is_not(
 
 def test_a_margin_that_only_grew_to_zero_is_no_knowledge() -> None:
     noise = np.random.default_rng(0).normal(0.0, 0.2, 40)
-    assert not knowledge_guard(noise, gain=1.2, share=0.25).passed
-    assert knowledge_guard(noise + 0.9, gain=1.2, share=0.25).passed
-    assert not knowledge_guard(noise + 0.2, gain=1.2, share=0.25).passed  # much was gained, little of it is knowledge
-    assert knowledge_guard(noise + 0.2, gain=0.2, share=0.25).passed
+    before = noise - 0.6
+    assert not knowledge_guard(before, noise, gain=1.2, share=0.25).passed
+    assert knowledge_guard(before, noise + 0.9, gain=1.2, share=0.25).passed
+    assert not knowledge_guard(before, noise + 0.2, gain=1.2, share=0.25).passed  # much was gained, little is knowledge
+
+
+def test_who_knew_little_must_know_more_and_who_knew_much_must_only_keep_it() -> None:
+    noise = np.random.default_rng(0).normal(0.0, 0.2, 40)
+    assert not knowledge_guard(noise + 0.5, noise + 0.55, gain=1.2, share=0.25).passed
+    assert knowledge_guard(noise + 0.5, noise + 0.9, gain=1.2, share=0.25).passed
+    assert knowledge_guard(noise + 1.4, noise + 1.42, gain=0.5, share=0.25).passed
+    assert not knowledge_guard(noise - 2.0, noise + 0.1, gain=0.5, share=0.25).passed  # grown, but from far below zero
 
 
 def test_without_any_margin_to_measure_nothing_is_known() -> None:
     for margins in (np.array([]), np.array([3.0])):
-        guard = knowledge_guard(margins, gain=0.5, share=0.25)
+        guard = knowledge_guard(margins, margins, gain=0.5, share=0.25)
         assert not guard.passed
         assert np.isfinite(guard.value)

@@ -7,7 +7,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
 import { agentSteps } from './agent.mjs';
@@ -52,8 +52,9 @@ function packed(folder) {
 	return file;
 }
 
+const model = packed(path.join(here, 'model'));
 const bench = await startWorkbench({
-	vsix: [path.join(here, '..', 'inkling.vsix'), packed(path.join(here, 'model'))],
+	vsix: [path.join(here, '..', 'inkling.vsix'), model],
 	files: { 'main.py': MAIN, 'shapes.py': SHAPES, 'loose.py': 'values = [1, 2]\nprint(len(valeus))\n' },
 	settings: {
 		'inkling.path': inkling,
@@ -63,6 +64,7 @@ const bench = await startWorkbench({
 	},
 	keys: [SNIPPET_KEY],
 });
+rmSync(path.dirname(model), { recursive: true }); // it is installed
 const { page } = bench;
 page.setDefaultTimeout(30_000);
 const hands = handsOn(bench);

@@ -17,6 +17,7 @@ from server.night import NOT_ENOUGH
 from tests.e2e.test_night import base, ended, remember, start  # noqa: F401 - the fixture of a tiny base
 from tests.unit.training.tiny_language import OTHER_HABITS, written
 
+pytestmark = pytest.mark.slow
 FEW = ("--minimum-regions", "40", "--stages", "sft", "--budget", "30s")
 
 

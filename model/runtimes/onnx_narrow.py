@@ -2,7 +2,7 @@
 
 ONNX Runtime's attention reads them faster for a few tokens and more slowly for many, so both are kept, and each slot
 is converted when the other side is about to read it. What always holds: a slot is right on one side at least; scales
-cover what was written from float32, and grow with it.
+cover what was written from float32 since the first slot was, and grow with it.
 """
 
 from collections.abc import Iterator
@@ -47,7 +47,14 @@ class NarrowBuffer:
         self._session: Any = None
 
     def wrote_wide(self, start: int, end: int) -> None:
-        """The float32 side of these slots is new."""
+        """The float32 side of these slots is new. With the first slot everything begins anew, scales too: what is
+        computed does not depend on whose keys and values lay there before.
+        """
+        if start == 0:
+            self.widen(len(self._ahead))
+            self._stale[:] = True
+            for scales in self._scales:
+                scales[:] = _LEAST_SCALE
         self._stale[start:end] = True
         self._ahead[start:end] = False
 

@@ -143,7 +143,9 @@ def _reports(reports: Mapping[str, int]) -> str:
 
 def _nights(held: Sequence[Mapping[str, Any]]) -> str:
     gains: list[Interval] = [
-        (str(n["adapter"]), n["gainLower"], n["gain"], n["gainUpper"]) for n in held if n["gain"] is not None
+        (str(n["adapter"]), n["gainLower"], n["gain"], n["gainUpper"])
+        for n in held
+        if None not in (n["gainLower"], n["gain"], n["gainUpper"])
     ]
     rows = [(str(n["adapter"]), str(n["state"]), _gain(n["gain"]), str(n["reason"] or "")) for n in held]
     drawn = intervals(gains, "Gain of nights, with 95% intervals", " nats") if gains else ""

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,20 +192,29 @@ async def test_a_canary_that_comes_goes_and_comes_back_leaves_no_key_behind(
     document = Document("lib/shapes.py", "class Circle:\n    def area(self):\n        return self.radius\n" * 4)
     prefix = "from shapes import Circle\n\ndef area(radius):\n    ret"
     champion, canary = make_adapter(5), make_adapter(6)
+
+    async def exactly(asked: Engine) -> tuple[int, ...]:
+        """What is written once the whole tail has seen the document."""
+        await attended(asked, prefix, document)
+        made = await asked.complete(replace(request(prefix, document), wait=True))
+        assert isinstance(made, Completion)
+        assert made.documents == (document,)
+        return made.tokens
+
     expected: dict[str, tuple[int, ...]] = {}
     for name, folder in (("champion", champion), ("canary", canary)):
         fresh = Engine(tiny_base, name="tiny", options=OPTIONS)
         fresh.start()
         await fresh.ready()
         await fresh.use_adapter(folder, name)
-        expected[name] = (await attended(fresh, prefix, document)).tokens
+        expected[name] = await exactly(fresh)
         fresh.close()
     for name in ("champion", "canary", "champion", "canary", "canary", "champion"):
         await engine.use_adapter(champion if name == "champion" else canary, name)
         first = await engine.complete(request(prefix, document))
         assert isinstance(first, Completion)
         assert (first.adapter, first.cost.reused_tokens, first.documents) == (name, 0, ())
-        assert (await attended(engine, prefix, document)).tokens == expected[name]
+        assert await exactly(engine) == expected[name]
 
 
 async def test_an_adapter_that_cannot_be_read_leaves_the_engine_as_it_was(engine: Engine, tmp_path: Path):

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from model.runtimes import onnx_runtime
 from model.runtimes.onnx_narrow import LEAST_SLOTS, MOST_TOKENS, NarrowBuffer
-from model.runtimes.onnx_runtime import OnnxRuntime
+from model.runtimes.onnx_runtime import OnnxBuffer, OnnxRuntime
+from model.runtimes.runtime import KeysValues
 from model.shape import read_shape
 
 VOCABULARY, FILLED = 120, LEAST_SLOTS + 20
@@ -95,6 +96,19 @@ def test_both_sides_agree_after_converting_there_and_back(
         step = np.abs(expected).max(axis=3, keepdims=True) * 1.25 / 127
         assert (np.abs(found - expected) <= 0.5 * step + 1e-6).all()
         assert not np.array_equal(found, expected)
+
+
+def test_what_lay_in_a_buffer_before_changes_nothing(runtime: OnnxRuntime):
+    def answers(buffer: OnnxBuffer) -> NDArray[np.float32]:
+        runtime.forward(buffer, some(7, FILLED), 0, 0)
+        return np.concatenate([runtime.forward(buffer, some(8, 1), FILLED + at, FILLED + at, "all") for at in range(4)])
+
+    used = runtime.buffer(FILLED + 8)
+    runtime.forward(used, some(9, FILLED), 0, 0)
+    runtime.forward(used, some(9, 1), FILLED, FILLED)
+    used.write(0, KeysValues(used.keys[:, 0] * 9, used.values[:, 0] * 9))
+    runtime.forward(used, some(9, 1), FILLED, FILLED)
+    np.testing.assert_array_equal(answers(used), answers(runtime.buffer(FILLED + 8)))
 
 
 def test_larger_numbers_than_before_are_not_cut_off(

@@ -73,7 +73,9 @@ def test_figures_are_those_of_the_days_that_were_asked_for(place: Path):
 
 def test_the_page_loads_nothing_and_escapes_what_it_shows(place: Path):
     engine = open_database(place)
-    made = page(insights(engine, NOW, 7), [{"adapter": "n", "state": "champion", "gain": 0.1, "reason": "<b>"}], 7)
+    night = {"adapter": "n", "state": "champion", "gain": 0.1, "gainLower": 0.05, "gainUpper": 0.15, "reason": "<b>"}
+    unmeasured = {**night, "adapter": "m", "gain": None, "gainLower": None, "gainUpper": None}
+    made = page(insights(engine, NOW, 7), [night, unmeasured], 7)
     engine.dispose()
     assert "<script" not in made
     assert "&lt;script&gt;" in made

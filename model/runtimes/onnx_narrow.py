@@ -50,13 +50,12 @@ class NarrowBuffer:
         """The float32 side of these slots is new. With the first slot everything begins anew, scales too: what is
         computed does not depend on whose keys and values lay there before.
         """
-        if start == 0:
-            self.widen(len(self._ahead))
-            self._stale[:] = True
-            for scales in self._scales:
-                scales[:] = _LEAST_SCALE
         self._stale[start:end] = True
         self._ahead[start:end] = False
+        if start == 0:
+            self._rescale()
+            for scales in self._scales:
+                scales[:] = _LEAST_SCALE
 
     def wrote_narrow(self, start: int, end: int) -> None:
         """The 8-bit side of these slots is new."""
@@ -73,9 +72,11 @@ class NarrowBuffer:
     def narrow(self, end: int) -> None:
         """Make the 8-bit side right in the slots before `end`."""
         runs = list(_runs(self._stale[:end]))
-        if runs and self._grow(runs):
-            self.widen(len(self._ahead))
-            self._stale[:] = True
+        largest = self._largest(runs) if runs else []
+        if any((most > scales * _MOST).any() for most, scales in zip(largest, self._scales, strict=False)):
+            self._rescale()
+            for most, scales in zip(largest, self._scales, strict=True):
+                np.copyto(scales, most * (_ROOM / _MOST), where=most > scales * _MOST)
             runs = [(0, end)]
         for start, stop in runs:
             for wide, narrow, scales in zip(self._wide, self._narrow, self._scales, strict=True):
@@ -84,19 +85,27 @@ class NarrowBuffer:
                     narrow[layer, ..., start:stop, :] = np.rint(part, out=part).clip(-_MOST, _MOST, out=part)
         self._stale[:end] = False
 
-    def _grow(self, runs: list[tuple[int, int]]) -> bool:
-        """Make the scales cover these slots; whether any had to change."""
-        changed = False
-        for wide, scales in zip(self._wide, self._scales, strict=True):
-            for layer in range(len(wide)):
-                for start, stop in runs:
-                    part = wide[layer, ..., start:stop, :]
-                    most = np.maximum(part.max(axis=2, keepdims=True), -part.min(axis=2, keepdims=True))
-                    small = most > scales[layer] * _MOST
-                    if small.any():
-                        scales[layer][small] = most[small] * (_ROOM / _MOST)
-                        changed = True
-        return changed
+    def _rescale(self) -> None:
+        """Get ready for other scales: what only the old ones can read is made right in float32 first."""
+        self.widen(len(self._ahead))
+        self._stale[:] = True
+
+    def _largest(self, runs: list[tuple[int, int]]) -> list[Floats]:
+        """The largest magnitudes in these slots, in the shape of the scales."""
+        return [
+            np.stack(
+                [  # layer by layer, so that what is read twice lies in the processor's cache
+                    np.maximum.reduce(
+                        [
+                            np.maximum(part.max(axis=2, keepdims=True), -part.min(axis=2, keepdims=True))
+                            for part in (layer[..., start:stop, :] for start, stop in runs)
+                        ]
+                    )
+                    for layer in wide
+                ]
+            )
+            for wide in self._wide
+        ]
 
     def binding_for(self, session: Any) -> Any:
         """As `OnnxBuffer.binding_for`."""

@@ -111,6 +111,30 @@ def test_what_lay_in_a_buffer_before_changes_nothing(runtime: OnnxRuntime):
     np.testing.assert_array_equal(answers(used), answers(runtime.buffer(FILLED + 8)))
 
 
+def test_scales_that_grow_leave_what_single_tokens_wrote_as_it_was(
+    narrow: tuple[NarrowBuffer, NDArray[np.float32], NDArray[np.float32]],
+):
+    buffer, keys, _ = narrow
+    buffer.narrow(30)
+    buffer.wrote_narrow(30, 31)  # of it the float32 side knows nothing
+    buffer._narrow[0][..., 30:31, :] = 64
+    expected = 64 * buffer._scales[0]
+    keys[..., 31:, :] *= 50.0
+    buffer.wrote_wide(31, 40)
+    buffer.narrow(40)
+    np.testing.assert_allclose(keys[..., 30:31, :], expected)
+
+
+def test_what_is_written_from_the_first_slot_on_is_not_overwritten_by_what_was_there(runtime: OnnxRuntime):
+    buffer, other = runtime.buffer(FILLED + 8), runtime.buffer(FILLED + 8)
+    runtime.forward(buffer, some(5, FILLED), 0, 0)
+    runtime.forward(buffer, some(6, 1), FILLED, FILLED)
+    runtime.forward(other, some(7, FILLED + 4), 0, 0)
+    stored = other.read(0, FILLED + 4)
+    buffer.write(0, stored)
+    np.testing.assert_array_equal(buffer.read(0, FILLED + 4).keys, stored.keys)
+
+
 def test_larger_numbers_than_before_are_not_cut_off(
     narrow: tuple[NarrowBuffer, NDArray[np.float32], NDArray[np.float32]],
 ):

@@ -105,22 +105,10 @@ class Graph:
         )
 
 
-@dataclass(frozen=True)
-class Built:
-    """The serialised graph, the same with keys and values in 8 bits, and the weights of both by name.
-
-    The narrow one has two more inputs per layer, float32 (1, kv_heads, 1, head_dim): key_scales.L and value_scales.L.
-    """
-
-    graph: bytes
-    narrow: bytes
-    weights: dict[str, NDArray[Any]]
-
-
 def build(
     shape: ModelShape, tensors: Mapping[str, NDArray[np.float32]], precision: Precision, *, half: bool = False
-) -> Built:
-    """Both graphs of a model. `half`: float16 activations, keys and values (CUDA)."""
+) -> Graph:
+    """The graph of a model. `half`: float16 activations, keys and values (CUDA)."""
     from onnx import TensorProto
 
     graph = Graph(shape, precision, TensorProto.FLOAT16 if half else TensorProto.FLOAT)
@@ -135,13 +123,18 @@ def build(
     graph.linear("chosen", "logits", head, None)
     if half:
         graph.node("Cast", ["logits"], LOGITS[half], to=TensorProto.FLOAT)
+    return graph
 
-    return Built(_serialised(graph, half, narrow=False), _serialised(graph, half, narrow=True), graph.weights)
 
+def serialised(graph: Graph, *, narrow: bool = False) -> bytes:
+    """The nodes with their inputs and outputs; weights are given to the session.
 
-def _serialised(graph: Graph, half: bool, *, narrow: bool) -> bytes:
-    """The nodes with their inputs and outputs. `narrow`: with keys and values in 8 bits, one scale per channel."""
+    `narrow`: with keys and values in 8 bits, and two more inputs per layer: key_scales.L and value_scales.L, float32
+    (1, kv_heads, 1, head_dim).
+    """
     from onnx import TensorProto, helper
+
+    half = graph.float_type == TensorProto.FLOAT16
 
     shape, info = graph.shape, helper.make_tensor_value_info
     cache: list[str | int | None] = [1, shape.kv_heads, "capacity", shape.head_dim]
@@ -167,8 +160,8 @@ def _serialised(graph: Graph, half: bool, *, narrow: bool) -> bytes:
         opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid(_CONTRIB, 1)],
         ir_version=_IR_VERSION,
     )
-    serialised: bytes = model.SerializeToString()
-    return serialised
+    found: bytes = model.SerializeToString()
+    return found
 
 
 def _narrow(attention: Any) -> Any:

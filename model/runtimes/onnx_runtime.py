@@ -5,7 +5,7 @@ session runs few tokens over keys and values in 8 bits (`model.runtimes.onnx_nar
 `model.runtimes.onnx_cuda`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from inkling.errors import UserError
 from inkling.imports import heavy
 from model.checkpoint import load_tensors
 from model.rotation import turned
-from model.runtimes.onnx_graph import LOGITS, Built, build, queries_name
+from model.runtimes.onnx_graph import LOGITS, Graph, build, queries_name, serialised
 from model.runtimes.onnx_narrow import LEAST_SLOTS, MOST_TOKENS, NarrowBuffer
 from model.runtimes.onnx_quantise import Precision
 from model.runtimes.runtime import DType, KeysValues, Rows
@@ -78,22 +78,23 @@ class OnnxRuntime:
 
     def load_adapters(self, folders: Sequence[Path]) -> None:
         """Merge, quantise, and make a new session; the old one serves until that is done."""
-        built = build(self.shape, load_tensors(self._folder, folders), self.precision, half=self.half)
-        session = self._opened(built.graph, built.weights)
-        self._narrow = self._opened_narrow(built) if self._narrows else None
+        graph = build(self.shape, load_tensors(self._folder, folders), self.precision, half=self.half)
+        session = self._opened(graph)
+        self._narrow = self._opened_narrow(graph) if self._narrows else None
         self._session = session
 
-    def _opened_narrow(self, built: Built) -> Session | None:
+    def _opened_narrow(self, graph: Graph) -> Session | None:
         """The session for few tokens; None where this ONNX Runtime reads keys and values in float32 alone."""
         from onnxruntime.capi import onnxruntime_pybind11_state as state
 
         try:
-            return self._opened(built.narrow, built.weights)
+            return self._opened(graph, narrow=True)
         except (state.NotImplemented, state.InvalidGraph, state.InvalidArgument, state.Fail):
             return None
 
-    def _opened(self, graph: bytes, weights: Mapping[str, NDArray[Any]]) -> Session:
-        return open_session(graph, weights, threads=self._threads, providers=self.providers, spin=self._spin)
+    def _opened(self, graph: Graph, *, narrow: bool = False) -> Session:
+        nodes = serialised(graph, narrow=narrow)
+        return open_session(nodes, graph.weights, threads=self._threads, providers=self.providers, spin=self._spin)
 
     @property
     def slot_bytes(self) -> int:

@@ -94,6 +94,7 @@ def pretrain(
     model = with_fresh_adapter(base, SftOptions(rank=options.rank, alpha=options.alpha, targets=options.targets))
     if onto is not None:
         record = {**record, "onto": _go_on_from(model, onto, options)}
+    drawn_before = _steps_of(record.get("onto"))  # so that no exercise is drawn a second time
     _narrow(model)
     model.train()
     if options.gradient_checkpointing:
@@ -111,7 +112,7 @@ def pretrain(
         began = time.monotonic()
         for group in optimiser.param_groups:
             group["lr"] = rate(share, options)
-        loss, tokens = _step(model, exercises, options, state.step, workers)
+        loss, tokens = _step(model, exercises, options, drawn_before + state.step, workers)
         if not math.isfinite(loss):
             raise TrainingDivergedError(f"The loss became {loss} at step {state.step}: use a lower learning rate.")
         workers.add_gradients(parameters)
@@ -210,6 +211,11 @@ def _go_on_from(model: Any, folder: Path, options: PretrainOptions) -> dict[str,
     set_peft_model_state_dict(model, weights)
     kept = ("steps", "tokens", "seconds", "data_hash", "options", "onto")
     return {"sha256": hashlib.sha256(written).hexdigest(), **{name: before[name] for name in kept if name in before}}
+
+
+def _steps_of(trained: dict[str, Any] | None) -> int:
+    """All steps of an earlier training and of those that it went on from."""
+    return trained.get("steps", 0) + _steps_of(trained.get("onto")) if trained else 0
 
 
 def _narrow(model: Any) -> None:

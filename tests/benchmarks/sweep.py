@@ -2,11 +2,11 @@
 
 Every row is one training from nothing, measured on the same cursors of held-out packages; the first row is what
 `inkling pretrain` does. INKLING_SWEEP_TOKENS sets how long each is, INKLING_SWEEP names some of the rows.
+INKLING_ADAPTERS names folders (apart by `:`) that are measured in the same way instead, in minutes.
 """
 
 import os
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +20,8 @@ from model.shape import read_shape
 from model.threads import set_threads
 from model.tokens import Tokens
 from model.training.batches import target_logits
-from model.training.corpus import Corpus, load_corpus
-from model.training.exercises import MIDDLE, PREFIX, Exercises, Shape
+from model.training.corpus import Corpus, listed, load_corpus
+from model.training.exercises import END, MIDDLE, PREFIX, Exercises, Shape
 from model.training.network import load_network
 from model.training.pretraining import PretrainOptions, pretrain
 from model.training.rows import Row
@@ -30,6 +30,7 @@ from model.weights import resolve
 
 _TOKENS = 150_000
 _ROWS = 96  # of held-out packages, with up to three cursors each
+_COLUMNS = ("middle", "text before", "end of a middle", "ends found")
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 _USUAL = PretrainOptions(minutes=10_000.0, checkpoint_seconds=1e9)
@@ -47,42 +48,49 @@ VARIANTS: dict[str, tuple[PretrainOptions, Shape]] = {
 
 
 def run() -> None:
-    """Print a row per variant: losses of the middle and of the text before it, in nats per token."""
+    """Print a row per variant: losses of the middle, of the text before it and of its end, in nats per token, and the
+    share of ends that greedy decoding finds.
+    """
     budget = int(os.environ.get("INKLING_SWEEP_TOKENS", _TOKENS))
     named = [name.strip() for name in os.environ.get("INKLING_SWEEP", "").split(",") if name.strip()]
+    adapters = [Path(name) for name in os.environ.get("INKLING_ADAPTERS", "").split(os.pathsep) if name]
     folder = resolve(BASE.name)
-    tokens, corpus = Tokens(folder), load_corpus()
+    tokens = Tokens(folder)
+    corpus = load_corpus(tuple(package for package in listed() if package.held_out) if adapters else None)
     scheme = scheme_for(SCHEME, read_shape(folder).positions)
     measured = Exercises(corpus.held_out, tokens, scheme, MEASURED)
     held_out = [measured.draw(np.random.default_rng([9, number])) for number in range(_ROWS)]
     set_threads()
-    print(f"{budget} tokens each; {_ROWS} held-out rows; nats per token with the standard error of the difference\n")
-    print(
-        "| variant | middle | against the first | text before | against the first | tokens/s |\n" + "| --- " * 6 + "|"
-    )
+    print(f"{_ROWS} held-out rows; behind each figure the difference from the first row and its standard error\n")
+    print(f"| variant | {' | '.join(_COLUMNS)} |\n{'| --- ' * (1 + len(_COLUMNS))}|")
     first = None
-    for name in named or VARIANTS:
+
+    def show(name: str, found: Any) -> None:
+        nonlocal first
+        first = found if first is None else first
+        cells = [f"{np.nanmean(part):.3f} ({_against(part, base)})" for part, base in zip(found, first, strict=True)]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+    for adapter in adapters:
+        show(adapter.name, _measured(load_network(folder, [adapter]), held_out))
+    for name in [] if adapters else named or VARIANTS:
         options, shape = VARIANTS[name]
         exercises = Exercises(corpus.training, tokens, scheme, shape)
-        found, speed = _trained(folder, exercises, corpus, replace(options, tokens=budget), held_out)
-        first = found if first is None else first
-        cells = [f"{part.mean():.3f} | {_against(part, base)}" for part, base in zip(found, first, strict=True)]
-        print(f"| {name} | {' | '.join(cells)} | {speed:.0f} |", flush=True)
+        show(f"{name}, {budget} tokens", _trained(folder, exercises, corpus, replace(options, tokens=budget), held_out))
 
 
 def _trained(
     folder: Path, exercises: Exercises, corpus: Corpus, options: PretrainOptions, held_out: Sequence[Row]
-) -> tuple[Any, float]:
-    """Losses (2, rows) of middles and of the text before them, and the tokens per second of the training."""
+) -> Any:
+    """The figures of a training from nothing."""
     with tempfile.TemporaryDirectory() as place:
         record = {"base": BASE.name, "data_hash": corpus_hash(corpus, exercises)}
-        began = time.monotonic()
-        figures = pretrain(load_network(folder), exercises, options=options, out=Path(place), record=record)
-        seconds = time.monotonic() - began
-        return _losses(load_network(folder, [Path(place)]), held_out), figures["tokens"] / seconds
+        pretrain(load_network(folder), exercises, options=options, out=Path(place), record=record)
+        return _measured(load_network(folder, [Path(place)]), held_out)
 
 
-def _losses(model: Any, rows: Sequence[Row]) -> Any:
+def _measured(model: Any, rows: Sequence[Row]) -> Any:
+    """The figures of `_COLUMNS` by row, float64 (columns, rows); NaN where a row has no such token."""
     import torch
 
     found = []
@@ -91,10 +99,15 @@ def _losses(model: Any, rows: Sequence[Row]) -> Any:
         for row in rows:
             logits, wanted, weights = target_logits(model, row)
             losses = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
-            found.append(tuple(float(losses[weights == weight].mean()) for weight in (MIDDLE, PREFIX)))
+            ends = weights == END
+            right = (logits[ends].argmax(-1) == wanted[ends]).float()
+            means = [
+                part.mean() for part in (losses[weights == MIDDLE], losses[weights == PREFIX], losses[ends], right)
+            ]
+            found.append([float(mean) for mean in means])
     return np.array(found).T
 
 
 def _against(found: Any, first: Any) -> str:
     change = found - first
-    return f"{change.mean():+.3f} ± {change.std() / len(change) ** 0.5:.3f}"
+    return f"{np.nanmean(change):+.3f} ± {np.nanstd(change) / np.isfinite(change).sum() ** 0.5:.3f}"

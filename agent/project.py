@@ -7,11 +7,11 @@ project and a file that may hold secrets are refused before anything is read.
 
 import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import Protocol
 
 from agent.findings import Finding
-from index.files import is_secret
+from index.files import SKIPPED_FOLDERS, is_secret
 from index.records import Hit
 from inkling.errors import InklingError
 
@@ -38,12 +38,17 @@ class Project(Protocol):
         ...
 
 
+def unseen(path: PurePath) -> bool:
+    """Whether no agent ever sees a file, by its path in the project: it may hold secrets, or is version control's."""
+    return is_secret(path) or not SKIPPED_FOLDERS.isdisjoint(part.casefold() for part in path.parts)
+
+
 def checked(path: str) -> str:
     """A path in its plain form. Raises ToolError for one outside of the project or of a file that may hold secrets."""
     plain = PurePosixPath(path.replace("\\", "/"))
     if plain.is_absolute() or ".." in plain.parts or _DRIVE.match(path) or not plain.parts:
         raise ToolError(f"{path!r} is no path inside the project: give one relative to its folder.")
-    if is_secret(plain):
+    if unseen(plain):
         raise ToolError(f"{plain} may hold secrets and is never read.")
     return str(plain)
 

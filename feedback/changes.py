@@ -1,6 +1,7 @@
 """What commits of a repository changed: the text of each changed file before and after, oldest commit first.
 
-It asks `git` and writes nothing. Always: nothing that the repository's own settings name is run; merges, huge files,
+It asks `git` and writes nothing. Always: nothing that the repository's own settings name is run; of a
+workspace inside a repository only its own files are read, by paths relative to it; merges, huge files,
 what is no UTF-8 and what `skip` names are left out; a folder that is no repository has no changes.
 """
 
@@ -30,20 +31,21 @@ def changes(
 ) -> Iterator[Change]:
     """The changes of the newest commits that were made before a time. Merges belong to those who made their parts."""
     listed = ask_git(
-        root, "log", "--no-merges", f"--max-count={most_commits}", f"--before={int(before)}", "--format=%H %ct"
-    )
+        root, "log", "--no-merges", f"--max-count={most_commits}", f"--before={int(before)}", "--format=%H %ct",
+        "--", ".",
+    )  # fmt: skip
     for line in reversed((listed or "").splitlines()):
         commit, at = line.split()
         if float(at) >= before:
             continue
         paths = ask_git(
-            root, "diff-tree", "--root", "-r", "-z", "--no-commit-id", "--name-only", "--no-renames",
+            root, "diff-tree", "--root", "-r", "-z", "--relative", "--no-commit-id", "--name-only", "--no-renames",
             "--diff-filter=AM", "--no-ext-diff", commit,
         )  # fmt: skip
         names = [name for name in (paths or "").split("\0") if name and not skip(name)]
         for path in names if len(names) <= _MOST_FILES else ():
-            after = ask_git(root, "show", "--no-textconv", f"{commit}:{path}")
-            old = ask_git(root, "show", "--no-textconv", f"{commit}^:{path}") or ""
+            after = ask_git(root, "show", "--no-textconv", f"{commit}:./{path}")
+            old = ask_git(root, "show", "--no-textconv", f"{commit}^:./{path}") or ""
             if after is None or "\ufffd" in after or "\0" in after or max(len(after), len(old)) > _LARGEST:
                 continue
             yield Change(root, commit, float(at), path, old.replace("\r\n", "\n"), after.replace("\r\n", "\n"))

@@ -5,7 +5,6 @@ run (no hooks, pagers, external diffs, text conversions, signature programs, fet
 a file that was not committed yet or a `git` that is missing only means that nothing is known yet.
 """
 
-import os
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ from sqlalchemy import Engine, select
 from feedback import schema
 from feedback.records import Committed
 from feedback.survival import kept_share
+from inkling.process import environment
 
 _SECONDS = 10.0  # for one call of git
 _LOOK_BACK = 30 * 86_400.0
@@ -95,14 +95,13 @@ def ask_git(root: str, *arguments: str) -> str | None:
     """What git answers about this folder; None where it is no repository, git is missing, fails or takes too long."""
     if not Path(root).is_dir():
         return None
-    environment = {**os.environ, "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     try:
         done = subprocess.run(
             ["git", "--no-pager", *_QUIET, "-C", root, *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_SECONDS,
-            env=environment,
+            env=environment({"GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}),
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

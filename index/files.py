@@ -50,7 +50,7 @@ _GENERATED_MARK = re.compile(
     r"(?:This file (?:is|was) )?auto-?generated\b.{0,200}\bdo not (?:edit|modify)\b)",
     re.IGNORECASE | re.MULTILINE,
 )
-_SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", ".jj"})
+SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", ".jj"})
 # Without git nobody tells us what is installed or built, so these are left out there.
 _INSTALLED_FOLDERS = frozenset(
     {"node_modules", "venv", ".venv", "__pycache__", ".tox", ".nox", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
@@ -207,7 +207,7 @@ def _listed(root: Path, wanted: list[str] | None, found: Walk, depth: int = 0) -
         yield from (name for name in _from_folder(root, wanted) if wanted is None or _below(name, wanted))
         return
     for name in names:
-        if _SKIPPED_FOLDERS.isdisjoint(name.split("/")):
+        if SKIPPED_FOLDERS.isdisjoint(name.split("/")):
             inner = root / name
             if not (name.endswith("/") or (inner.is_dir() and not inner.is_symlink())):
                 if wanted is None or _below(name, wanted):
@@ -296,7 +296,7 @@ def _from_folder(root: Path, wanted: list[str] | None) -> Iterator[str]:
         folders[:] = [
             name
             for name in folders
-            if name not in _SKIPPED_FOLDERS | _INSTALLED_FOLDERS
+            if name not in SKIPPED_FOLDERS | _INSTALLED_FOLDERS
             and (wanted is None or _below(f"{here}{name}", wanted) or _above(f"{here}{name}/", wanted))
             and not _ignored(f"{here}{name}/", ignores[here])
         ]

@@ -5,14 +5,15 @@ that lead out of it are not followed; linters that run the project's own code ne
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agent.findings import Finding
-from agent.project import ToolError
+from agent.project import ToolError, unseen
 from index.builder import Builder
+from index.database import IndexBusyError
 from index.embedding import Embedder
-from index.files import is_secret
 from index.languages import language_of
 from index.records import Hit
 from index.search import Search
@@ -37,7 +38,8 @@ class DiskProject:
     async def find(self, query: str, limit: int, path: str | None) -> Sequence[Hit]:
         """Bring the index up to date, and search it."""
         async with self._turn:
-            await asyncio.to_thread(self._builder.build)
+            with contextlib.suppress(IndexBusyError):  # an editor has the folder open, and keeps the index up to date
+                await asyncio.to_thread(self._builder.build)
         return await asyncio.to_thread(self._search.search, query, limit=limit, path=path)
 
     async def read(self, path: str) -> str | None:
@@ -59,12 +61,14 @@ def read_inside(root: Path, path: str) -> str | None:
     file = (root / path).resolve()
     if not file.is_relative_to(root):
         raise ToolError(f"{path} leads out of the project.")
-    if is_secret(file.relative_to(root)):
+    if unseen(file.relative_to(root)):
         raise ToolError(f"{path} leads to a file that may hold secrets.")
     try:
+        if file.exists() and not file.is_file():
+            raise ToolError(f"{path} is no plain file.")
         if file.stat().st_size > _MOST_BYTES:
             raise ToolError(f"{path} is larger than {_MOST_BYTES // 1_000_000} MB.")
-        return file.read_bytes().decode("utf-8")
+        return file.read_bytes().decode("utf-8-sig")  # editors show no byte order mark either
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:

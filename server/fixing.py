@@ -16,6 +16,7 @@ from agent.fix import FixResult, Propose, fix
 from agent.rewrite import edits_of, gaps_of, hint_of
 from agent.shadow import lines_of
 from agent.tasks import code_in, rewrite_request
+from index.files import is_secret
 from model.completer import Completer
 from model.completion import CompletionRequest, Refusal
 from server.diagnostics import Diagnostics
@@ -46,8 +47,8 @@ class Fixer:
         async def ask(path: str, text: str, finding: Finding) -> Sequence[Sequence[TextEdit]]:
             return await self._answers(snapshot, text, finding)
 
-        proposers: tuple[Propose, ...] = (ask, rewrite) if self.chat.possible else (rewrite,)
-
+        may_ask = self.chat.possible and snapshot.path is not None and not is_secret(snapshot.path)
+        proposers: tuple[Propose, ...] = (ask, rewrite) if may_ask else (rewrite,)
         found = sorted(await lint(snapshot.uri, snapshot.text), key=lambda finding: finding.span)
         chosen = next((f for f in found if line in (None, f.span.line) and code in (None, f.code)), None)
         if chosen is None:

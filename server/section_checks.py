@@ -124,14 +124,15 @@ class CommandTests:
         return self._copies[key]
 
     def _exported(self, workspace: str, commit: str) -> Path | None:
-        target = Path(self._folder.name) / commit[:16]
         try:
             done = subprocess.run(
                 ["git", "-C", workspace, "-c", "core.fsmonitor=false", "archive", "--format=tar", commit],
-                stdin=subprocess.DEVNULL, capture_output=True, timeout=_GIT_SECONDS, env=environment(), check=False,
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=_GIT_SECONDS, check=False,
+                env=environment({"GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}),
             )  # fmt: skip
             if done.returncode != 0 or len(done.stdout) > _LARGEST_COMMIT:
                 return None
+            target = Path(tempfile.mkdtemp(dir=self._folder.name))
             with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
                 archive.extractall(target, filter="data")
         except (OSError, subprocess.TimeoutExpired, tarfile.TarError):

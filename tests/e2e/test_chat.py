@@ -240,3 +240,12 @@ async def test_the_fix_asks_the_editors_model_where_the_linter_has_no_repair(con
     assert files.texts[uri] == "values = [1, 2]\nprint(len(values))\n"
     await run(client, "inkling.agent.undo", "fix")
     assert files.texts[uri] == "values = [1, 2]\nprint(len(valeus))\n"
+
+
+async def test_no_fix_sends_a_file_with_secrets_to_a_model(connect: Connect, project: Path):
+    (project / "secrets.py").write_text("password = 'hunter2'\nprint(pasword)\n")
+    client = await connect(project, ON, "chat")
+    model = Model(client, said("```python\nprint(password)\n```"))
+    uri = Files(client).open(project / "secrets.py")
+    assert not (await run(client, "inkling.agent.fix", uri, 1, "F821", "fix"))["fixed"]
+    assert model.asked == []

@@ -52,6 +52,21 @@ def test_the_newest_commits_are_taken(repository: Path) -> None:
     assert {one.at for one in changes(str(repository), 2_000_000_000, most_commits=1)} == {1_700_000_200}
 
 
+def test_of_a_repository_only_the_workspace_s_own_folder_is_read(repository: Path) -> None:
+    for name in ("mine", "not_mine"):
+        (repository / name).mkdir()
+        (repository / name / "c.py").write_text(f"{name} = 1\n")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "two folders", at=1_700_000_300)
+    (repository / "mine" / "c.py").write_text("mine = 2\n")
+    git(repository, "commit", "-q", "-am", "one of them", at=1_700_000_400)
+    found = list(changes(str(repository / "mine"), 2_000_000_000))
+    assert [(one.path, one.before, one.after) for one in found] == [
+        ("c.py", "", "mine = 1\n"),
+        ("c.py", "mine = 1\n", "mine = 2\n"),
+    ]
+
+
 def test_no_repository_has_no_changes(tmp_path: Path) -> None:
     assert list(changes(str(tmp_path), 2_000_000_000)) == []
     assert list(changes(str(tmp_path / "gone"), 2_000_000_000)) == []

@@ -195,6 +195,7 @@ class Registry:
                 return False
             del contents.trials[base]
             if trial.share < 1 and keep:
+                self._check(contents.adapters[trial.adapter])
                 self._crown(contents, trial.adapter)
                 contents.trials[base] = Trial(trial.adapter, trial.against, 1.0, time.time())
             elif trial.share < 1:
@@ -213,10 +214,9 @@ class Registry:
             contents = self._read()
             adapter = self._named(contents, name)
             self._check(adapter)
-            if contents.champions.get(adapter.base, [None])[-1] == name:
-                return adapter
             self._end_trial(contents, adapter.base)
-            self._crown(contents, name)
+            if contents.champions.get(adapter.base, [None])[-1] != name:
+                self._crown(contents, name)
             self._write(contents)
             return contents.adapters[name]
 
@@ -257,8 +257,11 @@ class Registry:
             contents = self._read()
             adapter = self._named(contents, name)
             self._check(adapter)
-            if any(trial.adapter == name for trial in contents.trials.values()):
-                raise RegistryError(f"{name} is on trial, and its figures are kept by its name: rename it afterwards.")
+            if any(name in (trial.adapter, trial.against) for trial in contents.trials.values()):
+                raise RegistryError(
+                    f"{name} is on trial or another one is compared with it, and figures are kept by name: rename it "
+                    "afterwards."
+                )
             self._refuse_name(contents, new)
             shutil.copytree(adapter.folder, self.folder / new)  # the folder is there before the registry names it
             sync_folder(self.folder)

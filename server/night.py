@@ -162,11 +162,12 @@ def stages_of(text: str) -> "tuple[Stage, ...]":
 
 def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress], None]", pauses: Pauses) -> "Verdict":
     """Train and judge on what had settled by `until`."""
+    if plan.stages != ("gate",) and find_spec("peft") is None:
+        raise NightError("Training needs packages that are not installed: pip install peft accelerate.")
     gate = _renew_gate(database, plan, report) if "gate" in plan.stages else None
     if plan.stages == ("gate",) and gate is not None:
         return _verdict_on(gate)
-    if find_spec("peft") is None:
-        raise NightError("Training needs packages that are not installed: pip install peft accelerate.")
+    from index.relevance import relevance_file
     from model.training.night import run_night
     from model.training.night_data import NightOptions
 
@@ -192,6 +193,7 @@ def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress]
             clock=pauses.clock,
             promote=lambda name: registry.introduce(name, plan.canary_share),
             cluster=plan.cluster,
+            relevance=relevance_file(),
         )
     if verdict.status == "promoted" and 0 < plan.canary_share < 1:
         first = f"It is served to {plan.canary_share:.0%} of the sessions until live figures decide."

@@ -99,7 +99,7 @@ class NightProgress:
 
     def report(self, night: NightState) -> None:
         """Take in how a night stands, as often as somebody looks."""
-        which = (night.pid, night.created)
+        which = (night.pid, night.started)
         if not night.alive:
             if self._line is not None:
                 self._line.end(night.message)

@@ -1,9 +1,10 @@
 """Training: settled text or finished code comes in, an adapter and the record of how it was made go out.
 
-A night: `dataset` splits examples by time, `serving` turns them into rows, `night_data` fits them to the budget,
-`sft` trains one adapter, `preference` goes on with pairs, `sections` rewards what the model writes itself (not part
-of a night yet), `night` runs it all and decides whether the adapter may be served. The shipped adapter below it:
-`corpus` reads pinned packages (`corpus_files` says which files are worth it), `exercises` draws rows at `cursors`
-from them, `pretraining` trains, `shipping` runs it all. Both read a row through `network`, `attention` and
-`batches`, as serving would. Nothing here knows of SQL or of an editor.
+A night: `night_data` reads (`dataset` splits by time, `curriculum` chooses, `serving` lays rows out, `section_tasks`
+cuts sections); `night_stages` trains one adapter: `sft` (on other processes by `runners` and `jobs`), `preference` or
+`kto` (both in the loop of `tuning`), `section_training` (`writing` samples, `sections` rewards); `sentinel` watches
+what it would do, `night` decides whether it may be served, `night_record` keeps what happened. `gate` and `relevance`
+fit what is no network. The shipped adapter below it: `corpus` reads pinned packages (`corpus_files` says which files
+are worth it), `exercises` draws rows at `cursors` from them, `pretraining` trains, `shipping` runs it all. Both read
+a row through `network`, `attention` and `batches`, as serving would. Nothing here knows of SQL or of an editor.
 """

@@ -117,6 +117,15 @@ def data_hash(sequences: Iterable[TrainingSequence]) -> str:
     return digest.hexdigest()
 
 
+def shuffled_batches(count: int, size: int, epochs: int, seed: int) -> list[list[int]]:
+    """The indexes of every step of every epoch, fixed by the seed."""
+    steps: list[list[int]] = []
+    for epoch in range(epochs):
+        order = np.random.default_rng([seed, epoch]).permutation(count).tolist()
+        steps += [order[start : start + size] for start in range(0, count, size)]
+    return steps
+
+
 def _unique(examples: Iterable[Example], seen: set[str], dropped: Counter[str], reason: str) -> list[Example]:
     kept = []
     for example in examples:

@@ -3,7 +3,7 @@
 The night writes a job into its run folder and has workers started; each calls `work`, which is `model.training.sft`'s
 training with its share of every step. The main one leaves its checkpoint in the run folder, from which the night goes
 on as if it had trained by itself. What always holds: a job's file, which holds what the user wrote, is gone as soon as
-the main worker has read it.
+the main worker has read it, or the workers are over.
 """
 
 import json

@@ -19,10 +19,10 @@ import numpy as np
 from feedback.examples import Example
 from model.training.checkpoints import Checkpoint
 from model.training.curriculum import difficulty_of
-from model.training.dataset import Encode
+from model.training.dataset import Encode, shuffled_batches
 from model.training.preference import PreferenceOptions, Preferred, log_probability
 from model.training.rows import Row
-from model.training.tuning import Pace, Reference, shuffled_batches, tune
+from model.training.tuning import Pace, Reference, tune
 
 CHECKPOINT_FILE = "kto.pt"
 

@@ -62,13 +62,15 @@ def run_night(
     clock: Callable[[], float] = time.monotonic,
     promote: Callable[[str], object] | None = None,
     cluster: Cluster | None = None,
+    relevance: Path | None = None,
 ) -> Verdict:
     """Run the night on the base weights in `base_folder`, named `base` in the registry.
 
     `anchor` is the adapter that every other one is served on, and so is trained on; by default the shipped one.
     `gate` is what the gate's stage came to, for the record (`model.training.gate`). `changes` of commits and `checks`
     are for the section stage. `clock` counts the seconds that are spent from the budget. `promote` serves a
-    candidate of this name; by default as champion, at once. One night at a time per registry: `server.night` holds the
+    candidate of this name; by default as champion, at once. `relevance` is the file of the weights by which context is
+    chosen, where they are to be learned too. One night at a time per registry: `server.night` holds the
     lock.
 
     Raises RegistryError before any work if the registry is damaged, TrainingCancelledError if `cancelled()` became
@@ -125,10 +127,16 @@ def run_night(
         distance_guard(distance(tuned, data.later[-_DISTANCE_EXAMPLES:], device), options.distance_bound),
     ]
     write_adapter(tuned, run)
-    drifted, behaviour = _watched(data, run, base_folder, watch("what would be offered"))
+    drifted, behaviour = _watched(data, run, base_folder, watch("what would be offered"), clock)
     guards += drifted
-    progress(Progress("judge", 0, 1, "Comparing with what is served"))
     seconds = _RELEVANCE_SHARE * options.budget_seconds
+    learned: dict[str, Any] = {"skipped": "not asked for"}
+    if relevance is not None:
+        name = f"night-{int(started)}"
+        learned = night_relevance(
+            examples, tuned, base_folder, anchor, device, name, seconds, cancelled, clock, relevance
+        )
+    progress(Progress("judge", 0, 1, "Comparing with what is served"))
     status, code, reason = judged(gain, guards, least_later=options.least_later, against=_called(champion))
     served = registry.champion(base)
     if status == "promoted" and name_of(served) != name_of(champion):
@@ -139,13 +147,11 @@ def run_night(
         "guards": guard_figures(guards),
         "behaviour": behaviour,
         "gate": dict(gate) if gate is not None else {"skipped": "not asked for"},
-        "relevance": night_relevance(
-            examples, tuned, base_folder, anchor, device, f"night-{int(started)}", seconds, cancelled
-        ),
+        "relevance": learned,
         **stages,
     }
     said = {"status": status, "code": code, "reason": reason, "figures": figures}
-    candidate = keep(tuned, run, data, said, clock() - began, registry)
+    candidate = keep(run, data, said, clock() - began, registry)
     if status == "promoted":
         (promote or registry.promote)(candidate.name)
     progress(Progress("judge", 1, 1, reason))
@@ -183,13 +189,13 @@ def _margins(data: Data, before: tuple[Measured, Measured], after: tuple[Measure
 
 
 def _watched(
-    data: Data, run: Run, base_folder: Path, tick: Callable[[int], None]
+    data: Data, run: Run, base_folder: Path, tick: Callable[[int], None], clock: Callable[[], float]
 ) -> tuple[list[Guard], dict[str, Any]]:
     """The sentinel's guards and figures on the newest later cursors."""
     options = run.options
     sentinel = Sentinel(
         base_folder, run.anchor, NIGHT_BUDGET, threads=options.threads, bounds=options.drift,
-        seconds=_WATCHED_SHARE * options.budget_seconds,
+        seconds=_WATCHED_SHARE * options.budget_seconds, clock=clock,
     )  # fmt: skip
     served = run.champion.folder if run.champion is not None else None
     return sentinel.watch(data.watched, served, run.adapter, tick)

@@ -100,8 +100,8 @@ def figures_of(
     }
 
 
-def keep(tuned: Any, run: Run, data: Data, said: Mapping[str, Any], seconds: float, registry: Registry) -> Adapter:
-    """Write adapter and record into the run folder, then move them into the registry as one candidate.
+def keep(run: Run, data: Data, said: Mapping[str, Any], seconds: float, registry: Registry) -> Adapter:
+    """Write the record beside the adapter in the run folder, then move both into the registry as one candidate.
 
     `said`: status, code, reason and figures.
     """
@@ -120,7 +120,6 @@ def keep(tuned: Any, run: Run, data: Data, said: Mapping[str, Any], seconds: flo
         "versions": {"inkling": __version__, **{name: version(name) for name in ("torch", "transformers", "peft")}},
         "figures": said["figures"],
     }
-    write_adapter(tuned, run)
     write_atomically(run.adapter / "record.md", page(record).encode())
     write_atomically(run.adapter / RECORD_FILE, (json.dumps(record, indent=2) + "\n").encode())
     candidate = registry.add_candidate(run.adapter, base=run.base)

@@ -19,9 +19,9 @@ from feedback.examples import Example
 from model.training.batches import token_losses
 from model.training.checkpoints import Checkpoint
 from model.training.curriculum import difficulty_of
-from model.training.dataset import Encode
+from model.training.dataset import Encode, shuffled_batches
 from model.training.rows import Row
-from model.training.tuning import Pace, Reference, shuffled_batches, tune
+from model.training.tuning import Pace, Reference, tune
 
 CHECKPOINT_FILE = "preference.pt"
 

@@ -73,6 +73,7 @@ def learn_relevance(
     options: RelevanceOptions,
     cancelled: Callable[[], bool] = lambda: False,
     file: Path | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> RelevanceVerdict:
     """Measure, fit, judge, and install under `name` what deserves it. `examples` are the oldest first."""
     current = installed(file)
@@ -83,7 +84,7 @@ def learn_relevance(
             f"{len(usable)} regions were offered context, {options.least} are needed.",
             {"usable": len(usable)},
         )
-    offered = _read(usable, lose, options.seconds, cancelled)
+    offered = _read(usable, lose, options.seconds, cancelled, clock)
     figures: dict[str, Any] = {"usable": len(usable), "read": len(offered)}
     if len(offered) < options.least:
         return RelevanceVerdict(
@@ -115,6 +116,8 @@ def night_relevance(
     name: str,
     seconds: float,
     cancelled: Callable[[], bool],
+    clock: Callable[[], float],
+    file: Path,
 ) -> dict[str, Any]:
     """The same with a PEFT model, read in the serving format; the verdict as plain values.
 
@@ -126,7 +129,8 @@ def night_relevance(
         with model.disable_adapter():
             return measure(model, [encode(example) for example in asked], device).losses
 
-    return learn_relevance(examples, lose, name, RelevanceOptions(seconds=seconds), cancelled).plain
+    options = RelevanceOptions(seconds=seconds)
+    return learn_relevance(examples, lose, name, options, cancelled, file, clock).plain
 
 
 def figures_of(example: Example) -> NDArray[np.float64]:
@@ -142,12 +146,18 @@ def figures_of(example: Example) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64)
 
 
-def _read(examples: Sequence[Example], lose: Lose, seconds: float, cancelled: Callable[[], bool]) -> list[_Offered]:
+def _read(
+    examples: Sequence[Example],
+    lose: Lose,
+    seconds: float,
+    cancelled: Callable[[], bool],
+    clock: Callable[[], float],
+) -> list[_Offered]:
     """The newest regions that the time is enough for, the oldest first."""
-    end = time.monotonic() + seconds
+    end = clock() + seconds
     found: list[_Offered] = []
     for example in reversed(examples):
-        if cancelled() or time.monotonic() > end:
+        if cancelled() or clock() > end:
             break
         alone = [replace(example, documents=(document,)) for document in example.documents]
         losses = lose([replace(example, documents=()), *alone])

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from inkling.errors import UserError
 from inkling.process import command, environment
-from model.training.jobs import STOP_FILE, Job, steps_of, work
+from model.training.jobs import JOB_FILE, STOP_FILE, Job, steps_of, work
 from model.training.sft import Step
 
 RunnerName = Literal["local", "accelerate", "ray"]
@@ -48,7 +48,10 @@ class Cluster:
         """Have the workers train until they are done or `cancelled()`. Raises RunnerError."""
         job.write(folder)
         run = {"accelerate": self._accelerate, "ray": self._ray}[self.runner]
-        run(folder, _Watch(folder, progress, cancelled))
+        try:
+            run(folder, _Watch(folder, progress, cancelled))
+        finally:  # where no worker came so far as to read it
+            (folder / JOB_FILE).unlink(missing_ok=True)
 
     def launch(self, folder: Path | None, machine: int = 0) -> list[str]:
         """The command that starts this machine's share of the workers under accelerate."""

@@ -200,18 +200,13 @@ def _ordered(pieces: Sequence[_Piece]) -> list[_Piece]:
     Circles are broken at the first piece in that order.
     """
     waiting = sorted(pieces, key=lambda piece: not piece.definition)
+    defined = Counter(name for piece in waiting for name in piece.names)
     found: list[_Piece] = []
     while waiting:
-        names = [piece.names for piece in waiting]
-        free = next(
-            (
-                place
-                for place, piece in enumerate(waiting)
-                if not any(piece.used & other for number, other in enumerate(names) if number != place)
-            ),
-            0,
-        )
-        found.append(waiting.pop(free))
+        free = next((at for at, piece in enumerate(waiting) if not any(defined[name] for name in piece.used)), 0)
+        piece = waiting.pop(free)
+        defined.subtract(piece.names)
+        found.append(piece)
     return found
 
 

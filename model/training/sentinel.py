@@ -68,7 +68,15 @@ class Sentinel:
     """Lets adapters write on one base and anchor. `seconds` is what one of them may take; nobody waits for more."""
 
     def __init__(
-        self, base_folder: Path, anchor: Shipped | None, budget: Budget, *, threads: int, bounds: Bounds, seconds: float
+        self,
+        base_folder: Path,
+        anchor: Shipped | None,
+        budget: Budget,
+        *,
+        threads: int,
+        bounds: Bounds,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = base_folder
         self._anchor = anchor
@@ -76,6 +84,7 @@ class Sentinel:
         self._threads = threads
         self._bounds = bounds
         self._seconds = seconds
+        self._clock = clock
 
     def watch(
         self,
@@ -101,12 +110,12 @@ class Sentinel:
         fills = self._anchor is not None and self._anchor.fills_middle
         options = GeneratorOptions(self._budget, _CACHE, None, scheme, fills, prefetch=False)
         generator = Generator(self._folder, runtime, options, adapters=adapters)
-        began, seen = time.monotonic(), list[_Seen]()
+        began, seen = self._clock(), list[_Seen]()
         for section in sections:
             request = replace(section.request, max_tokens=_MOST_TOKENS, wait=True)
             seen.append(_seen(section, generator.complete(request, lambda: False)))
             tick(len(seen))
-            late = seconds is not None and time.monotonic() - began >= seconds
+            late = seconds is not None and self._clock() - began >= seconds
             if late and len(seen) >= self._bounds.least_cursors:
                 break
         return _mean(seen)

@@ -17,7 +17,7 @@ from typing import Any
 from inkling.errors import InklingError, UserError
 from model.training.batches import token_losses
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
-from model.training.dataset import TrainingSequence, data_hash
+from model.training.dataset import TrainingSequence, data_hash, shuffled_batches
 from model.training.workers import Workers
 
 _PROBE_STEPS = 3  # steps that are timed before the rest is planned
@@ -102,7 +102,7 @@ def train(
     model.train()
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=0.0, weight_decay=options.weight_decay)
-    order = _batches(sequences, options)
+    order = shuffled_batches(len(sequences), options.batch, options.epochs, options.seed)
     key = _key(sequences, options)
     checkpoint = Checkpoint(run_folder / CHECKPOINT_FILE, key)
     found = checkpoint.load(model, optimiser)
@@ -196,17 +196,6 @@ def _step(
     optimiser.zero_grad(set_to_none=True)
     loss_of_all, computed_by_all = workers.total([total, computed])
     return loss_of_all, int(computed_by_all)
-
-
-def _batches(sequences: Sequence[TrainingSequence], options: SftOptions) -> list[list[int]]:
-    """The indexes of every step of every epoch: each epoch in an order of its own, all fixed by the seed."""
-    import numpy as np
-
-    steps: list[list[int]] = []
-    for epoch in range(options.epochs):
-        order = np.random.default_rng([options.seed, epoch]).permutation(len(sequences)).tolist()
-        steps.extend(order[start : start + options.batch] for start in range(0, len(order), options.batch))
-    return steps
 
 
 def _rate(step: int, planned: int, options: SftOptions) -> float:

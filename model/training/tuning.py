@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
 from model.training.checkpoints import Checkpoint
 from model.training.sft import TrainingCancelledError, TrainingDivergedError
 
@@ -99,12 +97,3 @@ def tune(
     state.seconds = pace.clock() - began
     checkpoint.save(model, optimiser, asdict(state))
     return Tuned(state.step, planned, tuple(state.losses), state.seconds, state.reference)
-
-
-def shuffled_batches(count: int, size: int, epochs: int, seed: int) -> list[list[int]]:
-    """The indexes of every step of every epoch, fixed by the seed."""
-    steps: list[list[int]] = []
-    for epoch in range(epochs):
-        order = np.random.default_rng([seed, epoch]).permutation(count).tolist()
-        steps += [order[start : start + size] for start in range(0, count, size)]
-    return steps

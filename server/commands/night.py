@@ -140,7 +140,10 @@ def schedule(
     from server.nights.timers import cron_line, install_cron, install_units, units
 
     when = Schedule.parse(at, "--at")
-    options = ["--base", base, "--budget", _settings().night.budget, "--give-way", str(GIVE_WAY)]
+    night = _settings().night
+    options = ["--base", base, "--budget", night.budget, "--minimum-regions", str(night.minimum_regions)]
+    if night.runner == "local":  # workers elsewhere do not wait
+        options += ["--give-way", str(GIVE_WAY)]
     if when.kind != "daily":
         raise UserError(f"--at: expected a time of day such as 03:00, found {at!r}; idle and off are settings.")
     if systemd:

@@ -59,10 +59,22 @@ class LiveWatch:
     def _judge(self) -> tuple[dict[str, Any] | None, str | None]:
         judged = live_verdict(self._registry, self._place, self._base)
         if judged is None:
-            return None, None
+            return None, self._gone()
         trial, verdict = judged
         told = settled(self._registry, trial, verdict)
-        return {**_described(trial), "status": verdict.status, "reason": verdict.reason}, told
+        if told is not None:
+            return None, told
+        return {**_described(trial), "status": verdict.status, "reason": verdict.reason}, None
+
+    def _gone(self) -> str | None:
+        """What a night or another window took back since the last look; the sentence for the user."""
+        if self._last is None:
+            return None
+        name = self._last["adapter"]
+        decided = self._registry.record(name).get("live", ())
+        if not decided or decided[-1]["decision"] != "taken back":
+            return None
+        return _taken_back(self._registry, name, decided[-1]["reason"])
 
     async def _keep_looking(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):
@@ -106,12 +118,14 @@ def settled(registry: Registry, trial: Trial, verdict: LiveVerdict) -> str | Non
     entry = {**verdict.values, "at": time.time(), "decision": what, "against": trial.against, "share": trial.share}
     registry.note_live(trial.adapter, entry)
     log.info("%s was %s: %s", trial.adapter, what, verdict.reason)
-    if keep:
-        return None
-    served = registry.history(registry.get(trial.adapter).base)[-1]
+    return None if keep else _taken_back(registry, trial.adapter, verdict.reason)
+
+
+def _taken_back(registry: Registry, name: str, reason: str) -> str:
+    served = registry.history(registry.get(name).base)[-1]
     return (
-        f"The adapter {trial.adapter} was taken back: {verdict.reason}. Now {served or 'no adapter of yours'} is "
-        f"served; `inkling models promote {trial.adapter}` serves it all the same."
+        f"The adapter {name} was taken back: {reason}. Now {served or 'no adapter of yours'} is "
+        f"served; `inkling models promote {name}` serves it all the same."
     )
 
 

@@ -7,6 +7,7 @@ goes on when the server leaves, and every server shows it, whoever started it.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0  # at the state of the night
 _DUE_SECONDS = 5.0  # whether one should begin
 _LOG_BYTES = 1_000_000
+_AGAIN_SECONDS = 900.0  # after a start with the same options that came to nothing
 
 
 class Nights:
@@ -51,6 +53,7 @@ class Nights:
         self._stamp: object = None
         self._last: NightState | None = None
         self._waits_for: str | None = None
+        self._tried: tuple[list[str], float] = ([], float("-inf"))  # options of the last start, and when it was
         self._started: set[int] = set()  # processes of this server's nights
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -86,10 +89,15 @@ class Nights:
         if not due(schedule, last, datetime.now(), self._since):
             self._waits_for = None
             return False
+        options = night_options(self._settings())
+        if options == self._tried[0] and time.monotonic() - self._tried[1] < _AGAIN_SECONDS:
+            self._waits_for = f"the last start came to nothing, see {folders.logs_folder() / 'night.log'}"
+            return False
         self._waits_for = await asyncio.to_thread(self._hindrance, 60.0 * settings.idle_minutes, settings.on_battery)
         if self._waits_for is not None:
             return False
-        await self._spawn()
+        self._tried = (options, time.monotonic())
+        await self._spawn(options, min(GIVE_WAY, 60 * settings.idle_minutes))
         return True
 
     def _schedule(self) -> Schedule:
@@ -104,9 +112,9 @@ class Nights:
             return "nothing is recorded yet (inkling consent local)"
         return conditions().hindrance(idle_seconds, on_battery=on_battery)
 
-    async def _spawn(self) -> None:
-        settings = self._settings()
-        options = [*night_options(settings), "--give-way", str(min(GIVE_WAY, 60 * settings.night.idle_minutes))]
+    async def _spawn(self, options: list[str], give_way: float) -> None:
+        """A night that gives way trains in its own process, whatever runner the settings name."""
+        options = [*options, "--runner", "local", "--give-way", str(give_way)]
         file = await asyncio.to_thread(_open_log, folders.logs_folder() / "night.log")
         with file:
             child = await asyncio.create_subprocess_exec(

@@ -66,7 +66,7 @@ class NightState:
 
     def resumable(self, base: str, now: float) -> bool:
         """Whether a night on `base` goes on where this one was interrupted."""
-        recent = 0 <= now - self.started < _GONE_ON_WITH_SECONDS
+        recent = 0 <= now - self.until < _GONE_ON_WITH_SECONDS
         return base == self.base and recent and (self.status in (PAUSED, "cancelled") or self.killed)
 
     def stop(self) -> bool:
@@ -126,7 +126,8 @@ class StateWriter:
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        self._state = replace(self._state, changed=time.time())
+        # A clock that is set moves the time of every process's beginning, as it is counted from the machine's.
+        self._state = replace(self._state, changed=time.time(), created=psutil.Process().create_time())
         try:
             state_file().parent.mkdir(parents=True, exist_ok=True)
             write_atomically(state_file(), json.dumps(asdict(self._state)).encode())

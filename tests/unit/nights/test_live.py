@@ -15,7 +15,7 @@ from feedback.records import Decision, Outcome, Suggestion, Survival
 from inkling.folders import feedback_database
 from model.adapters import Registry
 from model.evaluation.live import LiveRules, judge_live
-from server.nights.live import LiveWatch, live_verdict
+from server.nights.live import LiveWatch, live_verdict, settled
 
 BASE, WORKSPACE = "tiny", "/home/me/project"
 RULES = LiveRules(requests=100, decided=20, enough=400)
@@ -171,6 +171,28 @@ async def test_a_bad_canary_is_taken_back_once_said_and_noted(
     (entry,) = registry.record("new")["live"]
     assert (entry["decision"], entry["status"], entry["against"]) == ("taken back", "worse", "old")
     assert entry["figures"][0]["name"] == "kept characters per request"
+
+
+async def test_what_somebody_else_took_back_is_said_too(
+    desk: Desk, registry: Registry, candidate: Callable[[str], str]
+) -> None:
+    registry.promote(candidate("old"))
+    registry.introduce(candidate("new"), 0.5)
+    told: list[str] = []
+    watch = LiveWatch(registry, feedback_database(), BASE, told.append)
+    await watch.look()
+    assert told == []
+    at = time.time() - 5000
+    desk.record("old", requests(160, 0.6, seed=1), at)
+    desk.record("new", requests(160, 0.05), at)
+    judged = live_verdict(registry, feedback_database(), BASE)
+    assert judged is not None
+    settled(registry, *judged)  # as a night does, or another window
+    for _ in range(3):
+        await watch.look()
+    assert len(told) == 1
+    assert told[0].startswith("The adapter new was taken back")
+    assert watch.status() is None
 
 
 async def test_a_champion_that_is_worse_than_the_one_before_is_rolled_back(

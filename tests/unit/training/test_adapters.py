@@ -279,6 +279,18 @@ def test_a_damaged_canary_is_left_out(registry: Registry, finished: Callable[[st
     folder = registry.introduce(candidate(registry, finished, "new"), 0.9).folder
     (folder / "adapter_model.safetensors").write_bytes(b"other bytes")
     assert {served(registry, session) for session in SESSIONS} == {"old"}
+    trial = registry.trial(BASE)
+    assert trial is not None
+    with pytest.raises(RegistryError):
+        registry.settle(trial, keep=True)
+    assert (registry.trial(BASE), served(registry, "any")) == (trial, "old")
+
+
+def test_who_promotes_what_is_watched_ends_the_watch(registry: Registry, finished: Callable[[str], Path]) -> None:
+    registry.introduce(candidate(registry, finished, "new"), 1.0)
+    assert registry.promote("new").state == "champion"
+    assert registry.trial(BASE) is None
+    assert registry.history(BASE) == (None, "new")
 
 
 def test_what_live_figures_led_to_stands_in_the_record(registry: Registry, finished: Callable[[str], Path]) -> None:
@@ -305,6 +317,8 @@ def test_a_renamed_champion_is_served_under_its_new_name(registry: Registry, fin
     registry.introduce(candidate(registry, finished, "third"), 0.5)
     with pytest.raises(RegistryError, match="on trial"):
         registry.rename("third", "other")
+    with pytest.raises(RegistryError, match="compared with it"):
+        registry.rename("better", "other")
 
 
 def test_a_registry_from_before_there_were_trials_is_read(registry: Registry, finished: Callable[[str], Path]) -> None:

@@ -1,5 +1,6 @@
 """What was offered is read before what was written; weights change only where that is better on later text."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from feedback.examples import Example
 from feedback.records import ContextDocument
-from index.relevance import WRITTEN, install, installed
+from index.relevance import WRITTEN, install, installed, relevance_file
 from model.training.network import load_network
 from model.training.relevance import Lose, RelevanceOptions, figures_of, learn_relevance, night_relevance
 from model.training.sft import SftOptions, with_fresh_adapter
@@ -90,10 +91,15 @@ def test_too_little_data_or_time_is_said(tmp_path: Path, count: int, seconds: fl
     assert "20 are needed" in verdict.reason
 
 
-def test_a_network_reads_the_documents(tiny_base: Path) -> None:
+def test_a_network_reads_the_documents(tiny_base: Path, tmp_path: Path) -> None:
     examples = [replace(one, documents=(ContextDocument("b.py", f"{one.prefix}{one.target}\n"),)) for one in
                 written(HABITS, 60)]  # fmt: skip
     model = with_fresh_adapter(load_network(tiny_base, []), SftOptions(rank=2))
-    found = night_relevance(examples, model, tiny_base, None, "cpu", "night-1", 60.0, lambda: False)
+    file = tmp_path / "relevance.json"
+    found = night_relevance(
+        examples, model, tiny_base, None, "cpu", "night-1", 60.0, lambda: False, time.monotonic, file
+    )
+    assert file.exists() == (found["status"] == "installed")
+    assert not relevance_file().exists()
     assert (found["status"] in ("installed", "refused"), found["read"]) == (True, 60)
     assert found["later"] == 18

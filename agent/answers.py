@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from agent.findings import Finding
+from agent.shadow import lines_shown
 from index.records import Hit
 
 _MOST_LINES = 400  # of a file at once
@@ -27,7 +28,7 @@ def findings_in_words(findings: Iterable[Finding]) -> str:
 
 def lines_in_words(text: str, first: int, last: int | None) -> str:
     """Lines `first` to `last` (from 1, inclusive) with their numbers, at most 400 of them."""
-    lines = text.splitlines()
+    lines = lines_shown(text)
     first = max(first, 1)
     last = min(len(lines) if last is None else last, first + _MOST_LINES - 1, len(lines))
     shown = [f"{number:>5}  {lines[number - 1]}" for number in range(first, last + 1)]
@@ -43,7 +44,7 @@ def _finding(one: Finding) -> str:
 
 def _hit(hit: Hit) -> str:
     name = ".".join(part for part in (hit.scope, hit.name) if part)
-    lines = hit.text.splitlines()
+    lines = lines_shown(hit.text)
     body = [*lines[:_MOST_HIT_LINES], *(["..."] if len(lines) > _MOST_HIT_LINES else [])]
     head = f"{hit.path}:{hit.start_line + 1}-{hit.end_line + 1} {hit.kind} {name}".rstrip()
     return "\n".join([head, *body])

@@ -5,6 +5,7 @@ always holds: at most `MOST_TURNS` turns; the user's files are not touched, what
 the call ends it at the next await, and nothing is proposed then.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -48,7 +49,7 @@ async def run(task: str, toolbox: Toolbox, chat: Chat, told: Callable[[Step], No
         reply = await chat(messages, TOOLS, lambda piece: told(Step("text", piece)))
         text, model = reply.text, reply.model
         if not reply.calls:
-            return Episode(text, toolbox.proposals(), turn, model, finished=True)
+            return Episode(text, await asyncio.to_thread(toolbox.proposals), turn, model, finished=True)
         messages.append(Message("assistant", reply.text, calls=reply.calls))
         results = []
         for call in reply.calls:
@@ -57,4 +58,4 @@ async def run(task: str, toolbox: Toolbox, chat: Chat, told: Callable[[Step], No
             told(Step("result", answer, call.id, call.name))
             results.append(ToolResult(call.id, answer))
         messages.append(Message("user", results=tuple(results)))
-    return Episode(text, toolbox.proposals(), MOST_TURNS, model, finished=False)
+    return Episode(text, await asyncio.to_thread(toolbox.proposals), MOST_TURNS, model, finished=False)

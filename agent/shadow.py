@@ -7,13 +7,14 @@ the last line means the end of the text. All edits of one call speak of the same
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from agent.findings import Span, TextEdit
 from inkling.errors import InklingError
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
+_MANY = 2000  # lines; among more, difflib may only start at lines that are not found everywhere, or it takes minutes
 
 
 class EditError(InklingError):
@@ -23,6 +24,17 @@ class EditError(InklingError):
 def lines_of(text: str) -> list[str]:
     """The lines without their ends; a text that ends with a line end has an empty last line."""
     return _LINE_END.split(text)
+
+
+def lines_with_ends(text: str) -> list[str]:
+    """The lines with their ends; nothing comes after the last line end."""
+    starts = [0, *(found.end() for found in _LINE_END.finditer(text))]
+    return [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True) if start < end]
+
+
+def lines_shown(text: str) -> list[str]:
+    """The lines as they are printed: without their ends, and nothing after the last line end."""
+    return [line.rstrip("\r\n") for line in lines_with_ends(text)]
 
 
 def line_end_of(text: str) -> str:
@@ -83,22 +95,28 @@ def apply(text: str, edits: Iterable[TextEdit]) -> str:
 
 def edits_between(old: str, new: str) -> tuple[TextEdit, ...]:
     """Edits of whole lines that turn `old` into `new`."""
-    before, after = _with_ends(old), _with_ends(new)
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    before, after = lines_with_ends(old), lines_with_ends(new)
     return tuple(
         TextEdit(Span(first, 0, last, 0), "".join(after[start:end]))
-        for kind, first, last, start, end in matcher.get_opcodes()
-        if kind != "equal"
+        for first, last, start, end in changes(before, after)
     )
 
 
-def _with_ends(text: str) -> list[str]:
-    starts = [0, *(found.end() for found in _LINE_END.finditer(text))]
-    return [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True) if start < end]
+def changes(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
+    """The places where two lists of lines differ, in order: `old[first:last]` has become `new[start:end]`.
 
-
-def _shown(text: str) -> list[str]:
-    return [line.rstrip("\r\n") for line in _with_ends(text)]
+    What is equal at both ends costs next to nothing.
+    """
+    most, head, tail = min(len(old), len(new)), 0, 0
+    while head < most and old[head] == new[head]:
+        head += 1
+    while tail < most - head and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    before, after = old[head : len(old) - tail], new[head : len(new) - tail]
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=len(after) > _MANY)
+    for kind, first, last, start, end in matcher.get_opcodes():
+        if kind != "equal":
+            yield head + first, head + last, head + start, head + end
 
 
 @dataclass(frozen=True)
@@ -132,6 +150,6 @@ class Shadow:
         """A unified diff, empty if nothing changed."""
         return "\n".join(
             difflib.unified_diff(
-                _shown(self.original), _shown(self.text), f"a/{self.path}", f"b/{self.path}", lineterm=""
+                lines_shown(self.original), lines_shown(self.text), f"a/{self.path}", f"b/{self.path}", lineterm=""
             )
         )

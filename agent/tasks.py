@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from agent.findings import Finding
 from agent.rewrite import Gap
+from agent.shadow import lines_shown
 
 Kind = Literal["ask", "explain", "document", "test"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -70,7 +71,7 @@ def rewrite_request(gap: Gap, finding: Finding, language: str) -> str:
 
 def code_in(answer: str) -> str | None:
     """What the first code block of an answer holds; None if there is none."""
-    lines = answer.splitlines()
+    lines = lines_shown(answer)
     opening = next((n for n, line in enumerate(lines) if line.lstrip().startswith("```")), None)
     if opening is None:
         return None

@@ -5,6 +5,7 @@ ones) come back with it; what the copies hold in the end are proposals for the u
 edit that silences a linter or does not name its place exactly once is refused.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -118,7 +119,7 @@ class Toolbox:
         text = _replaced(shadow.text, old, new, path)
         if silences(text) > silences(shadow.original):
             raise ToolError("It silences the linter instead of mending the code.")
-        edits = edits_between(shadow.text, text)
+        edits = await asyncio.to_thread(edits_between, shadow.text, text)
         changed = shadow.apply(edits)
         self._shadows[path] = changed
         if is_new:
@@ -127,7 +128,7 @@ class Toolbox:
             before, after = await self._project.lint(path, shadow.text), await self._project.lint(path, changed.text)
         except LintIncompleteError as error:
             return f"Done. What the linters think of it is not known: {error}"
-        found = new_findings(before, after, shadow.text, edits)
+        found = await asyncio.to_thread(new_findings, before, after, shadow.text, edits)
         return "Done, no new findings." if not found else f"Done, with new findings:\n{findings_in_words(found)}"
 
     async def _text_of(self, path: str) -> str:

@@ -4,9 +4,9 @@ Pure. Works by whole lines: a place of the agent's edit that the user has touche
 user changed, stays as it is and is counted.
 """
 
-import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass
+
+from agent.shadow import changes, lines_with_ends
 
 _Span = tuple[int, int]
 
@@ -22,9 +22,8 @@ class Undone:
 
 def undo(before: str, after: str, now: str) -> Undone:
     """The agent turned `before` into `after`; others have made it `now`."""
-    old, made, current = (text.splitlines(keepends=True) for text in (before, after, now))
-    agents = [(i1, i2, j1, j2) for kind, i1, i2, j1, j2 in _opcodes(old, made) if kind != "equal"]
-    users = [(i1, i2, j1, j2) for kind, i1, i2, j1, j2 in _opcodes(made, current) if kind != "equal"]
+    old, made, current = (lines_with_ends(text) for text in (before, after, now))
+    agents, users = list(changes(old, made)), list(changes(made, current))
     back = kept = 0
     for start, end, first, last in reversed(agents):
         if any(_touch((first, last), (i1, i2)) for i1, i2, _, _ in users):
@@ -34,10 +33,6 @@ def undo(before: str, after: str, now: str) -> Undone:
         current[first + shift : last + shift] = old[start:end]
         back += 1
     return Undone("".join(current), back, kept)
-
-
-def _opcodes(one: list[str], other: list[str]) -> Sequence[tuple[str, int, int, int, int]]:
-    return difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
 
 
 def _touch(one: _Span, other: _Span) -> bool:

@@ -5,7 +5,7 @@ from index.languages import definitions
 
 def definition_around(language: str, text: str, line: int) -> tuple[int, int] | None:
     """First and last line of the innermost definition around `line`, with the comments above it; None without one."""
-    data = text.encode()
+    data = text.encode("utf-8", "replace")
     found: tuple[int, int] | None = None
     for one in definitions(language, data):  # outer definitions before inner
         first = data.count(b"\n", 0, one.doc_start)

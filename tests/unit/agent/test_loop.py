@@ -1,7 +1,11 @@
 """The agent's loop over a project in memory and a scripted model."""
 
+import threading
 from collections.abc import Callable, Sequence
 
+import pytest
+
+from agent import toolbox as tools
 from agent.conversation import Message, Reply, Tool, ToolCall
 from agent.findings import Finding
 from agent.loop import MOST_TURNS, Step, run
@@ -84,6 +88,25 @@ async def test_what_a_model_does_wrong_is_an_answer_to_it():
         "not empty", "to make it, leave `old` empty", "may hold secrets",
     ]  # fmt: skip
     assert all(reason in answer for reason, answer in zip(reasons, wrong, strict=True)), wrong
+
+
+async def test_lines_are_numbered_as_the_editor_counts_them():
+    (read,) = await answers(Files(a_py="x = '\x0c'\ny = '\u2028'\rz\n"), ("read_file", {"path": "a.py"}))
+    assert read == "    1  x = '\x0c'\n    2  y = '\u2028'\n    3  z"
+
+
+async def test_texts_are_compared_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch):
+    loops, compared = threading.get_ident(), []
+    for name in ("edits_between", "new_findings"):
+        compare = getattr(tools, name)
+
+        def told(*given, name=name, compare=compare):
+            compared.append((name, threading.get_ident() == loops))
+            return compare(*given)
+
+        monkeypatch.setattr(tools, name, told)
+    await answers(Files(a_py="x = 1\n"), ("edit_file", {"path": "a.py", "old": "x = 1", "new": "x = 2"}))
+    assert compared == [("edits_between", False), ("new_findings", False)]
 
 
 async def test_line_ends_of_the_file_are_kept_and_an_edit_that_changes_nothing_proposes_nothing():

@@ -1,13 +1,27 @@
 """Edits on a shadow copy."""
 
+import difflib
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.findings import Span, TextEdit
-from agent.shadow import EditError, Shadow, apply, edits_between, line_end_of, lines_of
+from agent.shadow import (
+    EditError,
+    Shadow,
+    apply,
+    changes,
+    edits_between,
+    line_end_of,
+    lines_of,
+    lines_shown,
+    lines_with_ends,
+)
 
-texts = st.text(alphabet="ab \t\r\n\x0c\u2028😀é", max_size=60)
+texts = st.text(alphabet="ab \t\r\n\x0c\u2028\ud800😀é", max_size=60)
+lists = st.lists(st.sampled_from("abc"), max_size=12)
 
 
 def replace(line: int, column: int, end_line: int, end_column: int, text: str) -> TextEdit:
@@ -49,6 +63,49 @@ def test_positions_past_the_end_are_pulled_in():
 @given(texts, texts)
 def test_the_edits_between_two_texts_turn_one_into_the_other(old: str, new: str):
     assert apply(old, edits_between(old, new)) == new
+
+
+@given(lists, lists)
+def test_between_changes_all_lines_are_equal(old: list[str], new: list[str]):
+    rebuilt, reached = [], 0
+    for first, last, start, end in changes(old, new):
+        assert old[first:last] != new[start:end]
+        rebuilt += [*old[reached:first], *new[start:end]]
+        reached = last
+    assert rebuilt + old[reached:] == new
+
+
+def test_equal_lines_around_all_changes_cost_nothing(monkeypatch: pytest.MonkeyPatch):
+    compared: list[tuple[list[str], list[str]]] = []
+
+    class Matcher(difflib.SequenceMatcher[str]):
+        def __init__(self, junk: None, old: list[str], new: list[str], autojunk: bool) -> None:
+            compared.append((old, new))
+            super().__init__(junk, old, new, autojunk)
+
+    monkeypatch.setattr(difflib, "SequenceMatcher", Matcher)
+    many = ["}"] * 3000
+    assert list(changes([*many, "a", *many], [*many, "b", *many])) == [(3000, 3001, 3000, 3001)]
+    assert compared == [(["a"], ["b"])]
+
+
+def test_a_line_that_is_found_everywhere_starts_no_comparison_of_large_texts():
+    many = [line for number in range(1500) for line in (f"x = {number}", "", "")]
+    around = ["import os", *many, "y"]
+    assert list(changes(many, around)) == [(0, 0, 0, 1), (4500, 4500, 4501, 4502)]
+    matcher = difflib.SequenceMatcher(None, many, around, autojunk=False)
+    began = time.thread_time()
+    list(changes(many, around))
+    ours = time.thread_time() - began
+    matcher.get_opcodes()
+    assert ours < (time.thread_time() - began - ours) / 4
+
+
+@given(texts)
+def test_lines_with_their_ends_are_the_text_and_print_as_its_lines(text: str):
+    assert "".join(lines_with_ends(text)) == text
+    last = lines_of(text)[-1]
+    assert [*lines_shown(text), *([] if last else [last])] == lines_of(text)
 
 
 @given(texts)

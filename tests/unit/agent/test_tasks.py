@@ -15,6 +15,7 @@ from agent.tasks import Selection, code_in, request, rewrite_request
         ("````md\n```\ninner\n```\n````", "```\ninner\n```"),
         ("x = 1", None),
         ("```\n```", ""),
+        ("```\nx = '\x0c\u2028'\r\ny\r\n```", "x = '\x0c\u2028'\ny"),
     ],
 )
 def test_the_first_code_block_is_the_answer(answer: str, code: str | None):

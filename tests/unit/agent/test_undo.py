@@ -31,6 +31,11 @@ def test_the_last_line_needs_no_end():
     assert undo("a\nb", "a\nx", "a\nx").text == "a\nb"
 
 
+def test_only_line_ends_part_lines():
+    assert undo("x\x0cy\u2028z\n", "x\x0cy\u2028Z\n", "X\x0cy\u2028Z\n") == Undone("X\x0cy\u2028Z\n", back=0, kept=1)
+    assert undo("a\rb\rc\rd", "A\rb\rc\rd", "A\rb\rc\rD") == Undone("a\rb\rc\rD", back=1, kept=0)
+
+
 @given(lines, lines)
 def test_without_changes_since_it_always_gives_back_the_text_before(before: str, after: str):
     assert undo(before, after, after).text == before

@@ -38,5 +38,9 @@ def test_the_innermost_definition_with_its_comments_and_decorators(line: int, li
     assert definition_around("python", TEXT, line) == lines
 
 
+def test_half_a_character_is_no_trouble():
+    assert definition_around("python", TEXT.replace("hé", "h\ud800"), 5) == (2, 5)
+
+
 def test_without_a_grammar_there_is_none():
     assert definition_around("plaintext", TEXT, 4) is None

@@ -5,7 +5,8 @@ user has reviewed it. What always holds: a file changes only by `apply`, only as
 if its text is still the one that the proposal was made from; undo takes back the agent's changes and no others.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,18 +15,16 @@ from lsprotocol import types as lsp
 from agent.conversation import Chat
 from agent.loop import Step, run
 from agent.project import checked
-from agent.shadow import edits_between, lines_of
+from agent.shadow import edits_between
 from agent.tasks import Kind, Selection, request
 from agent.toolbox import Proposal, Toolbox
 from agent.undo import undo
-from inkling.errors import UserError
+from inkling.errors import InklingError, UserError
 from server.learning import Learning
-from server.linters.diagnostics import text_edits_of
+from server.offering import Change, Editor, offer
 from server.session_project import SessionProject
 
 _KEPT = 50
-
-Apply = Callable[[lsp.WorkspaceEdit, str], Awaitable[bool]]
 
 
 class EpisodeError(UserError):
@@ -38,6 +37,20 @@ class _Kept:
     kind: str
     proposals: dict[str, Proposal]
     applied: dict[str, tuple[str | None, str]] = field(default_factory=dict)  # path: text before and after
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # whoever changes files for this episode
+
+
+@dataclass(frozen=True)
+class TakenBack:
+    """Of the agent's changes, `back` places went back and `stayed` were changed since.
+
+    `left` are the files that can still be taken back, because `problem` came in between.
+    """
+
+    back: int
+    stayed: int
+    left: tuple[str, ...]
+    problem: str
 
 
 class Episodes:
@@ -90,99 +103,95 @@ class Episodes:
         """The editor made this change of a kept episode already."""
         self._of(id).applied[path] = (before, after)
 
-    async def apply(
-        self, id: str, reviewed: Mapping[str, str], encoding: lsp.PositionEncodingKind, make: Apply, *, versioned: bool
-    ) -> list[str]:
-        """Give files the texts that the user has agreed to; returns their paths."""
+    async def apply(self, id: str, reviewed: Mapping[str, str], editor: Editor) -> tuple[list[str], str]:
+        """Give files the texts that the user has agreed to, up to the first that cannot have it.
+
+        Returns the paths that have it now, and what went wrong, "" if nothing did. What another call applied already
+        is neither.
+        """
         kept = self._of(id)
-        done = []
-        for path, text in reviewed.items():
-            proposal = kept.proposals.get(path)
-            if proposal is None:
-                raise EpisodeError(f"The agent proposed nothing for {path}.")
-            if await kept.project.read(checked(path)) != proposal.before:
-                raise EpisodeError(f"{path} changed since the agent read it: let it run again.")
-            if text == proposal.before:
-                continue
-            await self._change(kept, path, proposal.before, text, encoding, make, versioned=versioned)
-            kept.applied[path] = (proposal.before, text)
-            del kept.proposals[path]
-            done.append(path)
-        return done
+        done: list[str] = []
+        async with kept.turn:
+            for number, (path, text) in enumerate(reviewed.items(), start=1):
+                try:
+                    if await self._apply(kept, path, text, editor):
+                        done.append(path)
+                except InklingError as error:
+                    rest = list(reviewed)[number:]
+                    return done, f"{error} Not applied either: {', '.join(rest)}." if rest else str(error)
+        return done, ""
 
     def deny(self, id: str) -> None:
         """The user wants none of what is left."""
         self._of(id).proposals.clear()
 
-    async def undo(
-        self, id: str, encoding: lsp.PositionEncodingKind, make: Apply, *, versioned: bool
-    ) -> tuple[int, int]:
-        """Take back what was applied; returns how many places went back, and how many were changed since and stay."""
+    async def undo(self, id: str, editor: Editor) -> TakenBack:
+        """Take back what was applied, file by file. Raises EpisodeError if there is nothing to take back."""
         kept = self._of(id)
-        if not kept.applied:
-            raise EpisodeError("The agent changed nothing here that could be taken back.")
-        back = stayed = 0
-        for path, (before, after) in list(kept.applied.items()):
-            now = await kept.project.read(path)
-            if now is not None and before is None and now == after:
-                edit = lsp.WorkspaceEdit(document_changes=[lsp.DeleteFile(uri=kept.project.uri_of(path))])
-                if not await make(edit, f"Inkling: take back {path}"):
-                    raise EpisodeError(f"The editor did not take {path} back.")
-                back += 1
-            elif now is not None:
-                undone = undo(before or "", after, now)
-                if undone.back:
-                    edit = self._edit(kept.project, path, now, undone.text, encoding, versioned=versioned)
-                    if not await make(edit, f"Inkling: take back {path}"):
-                        raise EpisodeError(f"The editor did not take {path} back.")
-                back, stayed = back + undone.back, stayed + undone.kept
-            del kept.applied[path]
+        back, stayed, problems = 0, 0, []
+        async with kept.turn:
+            if not kept.applied:
+                raise EpisodeError("The agent changed nothing here that could be taken back.")
+            for path, (before, after) in list(kept.applied.items()):
+                try:
+                    went, held = await self._take_back(kept.project, path, before, after, editor)
+                except InklingError as error:
+                    problems.append(str(error))
+                    continue
+                kept.applied.pop(path, None)
+                back, stayed = back + went, stayed + held
+            return TakenBack(back, stayed, tuple(kept.applied), " ".join(problems))
+
+    async def _apply(self, kept: _Kept, path: str, text: str, editor: Editor) -> bool:
+        """False if there is nothing to do. Raises InklingError."""
+        proposal = kept.proposals.get(path)
+        if proposal is None:
+            if path in kept.applied and kept.applied[path][1] == text:
+                return False
+            raise EpisodeError(f"No proposal for {path} is left.")
+        if text == (proposal.before or ""):
+            return False
+        if await kept.project.read(checked(path)) != proposal.before:
+            raise EpisodeError(f"{path} changed since the agent read it: let it run again.")
+        if proposal.before is None and not editor.versioned:
+            raise EpisodeError(f"This editor cannot be asked to make a new file: make {path} yourself and try again.")
+        change = await self._change(kept.project, path, proposal.before, text)
+        label = f"Inkling: {kept.kind} {path}"
+        if await offer(change, editor, self._learning, kept.kind, label, proposal.diff) is None:
+            raise EpisodeError(f"The editor did not apply the edit of {path}.")
+        kept.applied[path] = (proposal.before, text)
+        kept.proposals.pop(path, None)
+        return True
+
+    async def _take_back(
+        self, project: SessionProject, path: str, before: str | None, after: str, editor: Editor
+    ) -> tuple[int, int]:
+        """How many places of a file went back, and how many stay. Raises InklingError."""
+        now = await project.read(path)
+        if now is None:
+            return 0, 0
+        if before is None and now == after:
+            edit = lsp.WorkspaceEdit(document_changes=[lsp.DeleteFile(uri=project.uri_of(path))])
+            back, stayed = 1, 0
+        else:
+            undone = await asyncio.to_thread(undo, before or "", after, now)
+            back, stayed = undone.back, undone.kept
+            if not back:
+                return back, stayed
+            edit = (await self._change(project, path, now, undone.text)).edit(editor)
+        if not await editor.make(edit, f"Inkling: take back {path}"):
+            raise EpisodeError(f"The editor did not take {path} back.")
         return back, stayed
 
-    async def _change(
-        self,
-        kept: _Kept,
-        path: str,
-        before: str | None,
-        after: str,
-        encoding: lsp.PositionEncodingKind,
-        make: Apply,
-        *,
-        versioned: bool,
-    ) -> None:
-        uri, place = kept.project.uri_of(path), (str(kept.project.folder.root), path)
-        if before is None and not versioned:
-            raise EpisodeError(f"This editor cannot be asked to make a new file: make {path} yourself and try again.")
-        edit = self._edit(kept.project, path, before, after, encoding, versioned=versioned)
-        offer = self._learning.signal("agent_offered", *place, kept.kind, text=kept.proposals[path].diff)
-        self._learning.agent_edits(uri, before or "", after, offer, place)
-        if not await make(edit, f"Inkling: {kept.kind} {path}"):
-            self._learning.agent_edit_refused(uri)
-            raise EpisodeError(f"The editor did not apply the edit of {path}.")
-        self._learning.signal("agent_applied", *place, kept.kind, offer)
-
     @staticmethod
-    def _edit(
-        project: SessionProject,
-        path: str,
-        before: str | None,
-        after: str,
-        encoding: lsp.PositionEncodingKind,
-        *,
-        versioned: bool,
-    ) -> lsp.WorkspaceEdit:
-        """One file's change; `versioned` binds it to the text that it was made from, for clients that know that."""
-        uri, document = project.uri_of(path), project.document(path)
-        edits = text_edits_of(edits_between(before or "", after), lines_of(before or ""), encoding.value)
-        if not versioned:
-            return lsp.WorkspaceEdit(changes={uri: edits})
-        identifier = lsp.OptionalVersionedTextDocumentIdentifier(
-            uri=uri, version=document.version if document else None
-        )
-        change = lsp.TextDocumentEdit(identifier, list(edits))
-        if before is not None:
-            return lsp.WorkspaceEdit(document_changes=[change])
-        return lsp.WorkspaceEdit(document_changes=[lsp.CreateFile(uri=uri), change])
+    async def _change(project: SessionProject, path: str, before: str | None, after: str) -> Change:
+        """What turns a file that was just read into another text. Raises EpisodeError if its text is another by now."""
+        edits = await asyncio.to_thread(edits_between, before or "", after)
+        document = project.document(path)
+        if document is not None and document.text != before:
+            raise EpisodeError(f"{path} changes just now: try again.")
+        version = document.version if document is not None else None
+        return Change(project.uri_of(path), (str(project.folder.root), path), before, after, edits, version)
 
     def _of(self, id: str) -> _Kept:
         if id not in self._kept:

@@ -1,20 +1,16 @@
 """`inkling.agent.fix`: mend one finding of an open document, and offer the edit only if the linters agree.
 
 The agent works on a shadow copy of the unsaved text; this module lends it the document's linters and proposers that
-let a model rewrite the flagged lines (the editor's chat model where the user allows it, then the completion model), and
-turns the result into a workspace edit.
+let a model rewrite the flagged lines: the editor's chat model where the user allows it, then the completion model.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lsprotocol import types as lsp
-
 from agent.conversation import ChatRefusedError, Message
 from agent.findings import Finding, TextEdit
 from agent.fix import FixResult, Propose, fix
 from agent.rewrite import edits_of, gaps_of, hint_of
-from agent.shadow import lines_of
 from agent.tasks import code_in, rewrite_request
 from index.files import is_secret
 from model.completer import Completer
@@ -22,7 +18,6 @@ from model.completion import CompletionRequest, Refusal
 from server.diagnostics import Diagnostics
 from server.documents import Snapshot
 from server.editor_chat import EditorChat
-from server.linters.diagnostics import text_edits_of
 
 _TOKENS_PER_LINE = 24
 _COMMENTS = {"javascript": "//", "javascriptreact": "//", "typescript": "//", "typescriptreact": "//"}
@@ -89,14 +84,3 @@ class Fixer:
             if code is not None and (edits := edits_of(gap, code)):
                 proposals.append(edits)
         return proposals
-
-
-def workspace_edit(
-    snapshot: Snapshot, result: FixResult, encoding: lsp.PositionEncodingKind, *, versioned: bool
-) -> lsp.WorkspaceEdit:
-    """The accepted edits; `versioned` binds them to the text that was linted, for clients that know such edits."""
-    edits = text_edits_of(result.edits, lines_of(snapshot.text), encoding.value)
-    if not versioned:
-        return lsp.WorkspaceEdit(changes={snapshot.uri: edits})
-    identifier = lsp.OptionalVersionedTextDocumentIdentifier(uri=snapshot.uri, version=snapshot.version)
-    return lsp.WorkspaceEdit(document_changes=[lsp.TextDocumentEdit(identifier, list(edits))])

@@ -3,25 +3,32 @@
 `inkling/agent` takes `id` (of the client's choice), `kind` (ask, explain, document, test), `text` (the question), `uri`
 and `range`, and `partialResultToken`, under which each step comes as `$/progress`. It answers with the model's `text`
 and `proposals` that nothing was done with yet, or with `refused` and `message`. `inkling.agent.apply` makes the edits
-that the user agreed to, `inkling.agent.deny` drops them, `inkling.agent.undo` takes back what was applied.
+that the user agreed to, `inkling.agent.deny` drops them, `inkling.agent.undo` takes back what was applied. Both say
+which files, and in `message` what went wrong with the others.
 """
 
+import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, cast
 
 from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcException
 
 from agent.conversation import ChatRefusedError
 from agent.loop import Step
 from agent.project import ToolError, checked
+from agent.shadow import lines_of
 from agent.tasks import KINDS, Kind, Selection
 from index.selection import definition_around
 from inkling.errors import InklingError
 from server.documents import OpenDocument
-from server.fixing import workspace_edit
+from server.offering import Change, Editor, offer
 from server.protocol import InklingServer, plain
 from server.session_project import SessionProject
+
+log = logging.getLogger(__name__)
 
 FIX = "inkling.agent.fix"
 APPLY = "inkling.agent.apply"
@@ -49,12 +56,10 @@ def register(server: InklingServer) -> None:
         if not isinstance(texts, Mapping) or not all(isinstance(text, str) for text in texts.values()):
             return {"applied": [], "message": "Expected the reviewed text of each file by its path."}
         try:
-            paths = await server.session.episodes.apply(
-                id, texts, _encoding(server), _make(server), versioned=_knows_versions(server)
-            )
+            paths, message = await server.session.episodes.apply(id, texts, _editor(server))
         except InklingError as error:
             return {"applied": [], "message": str(error)}
-        return {"applied": paths, "message": ""}
+        return {"applied": paths, "message": message}
 
     @server.command(DENY)
     def deny(id: str) -> dict[str, Any]:
@@ -67,13 +72,13 @@ def register(server: InklingServer) -> None:
     @server.command(UNDO)
     async def undo(id: str) -> dict[str, Any]:
         try:
-            back, stayed = await server.session.episodes.undo(
-                id, _encoding(server), _make(server), versioned=_knows_versions(server)
-            )
+            taken = await server.session.episodes.undo(id, _editor(server))
         except InklingError as error:
-            return {"undone": 0, "kept": 0, "message": str(error)}
-        rest = f" {stayed} were changed since and stay." if stayed else ""
-        return {"undone": back, "kept": stayed, "message": f"Taken back: {back} of the agent's changes.{rest}"}
+            return {"undone": 0, "kept": 0, "left": [], "message": str(error)}
+        said = [f"Taken back: {taken.back} of the agent's changes."]
+        said += [f"{taken.stayed} were changed since and stay."] if taken.stayed else []
+        message = " ".join(filter(None, [*said, taken.problem]))
+        return {"undone": taken.back, "kept": taken.stayed, "left": list(taken.left), "message": message}
 
     @server.command(FIX)
     async def agent_fix(uri: str, *which: Any) -> dict[str, Any]:
@@ -81,7 +86,7 @@ def register(server: InklingServer) -> None:
         document = server.session.documents.get(uri)
         if document is None:
             return {"fixed": False, "message": f"The editor never opened {uri}."}
-        snapshot, encoding = document.snapshot(), document.encoding
+        snapshot = document.snapshot()
         line, code, id = [*which, None, None, None][:3]
         with server.session.activity.working("agent"):
             result = await server.session.fixer.fix(snapshot, line, code)
@@ -92,20 +97,17 @@ def register(server: InklingServer) -> None:
             return {"fixed": False, "message": result.message, "tried": tried}
         if server.session.version_of(uri) != snapshot.version:
             return {"fixed": False, "message": "The text changed while it was being mended.", "tried": tried}
-        edit = workspace_edit(snapshot, result, encoding, versioned=_knows_versions(server))
-        learning, (root, path) = server.session.learning, server.session.place_of(snapshot.path)
-        offer = learning.signal("agent_offered", root, path, "fix", result.finding.code, result.diff)
-        learning.agent_edits(uri, snapshot.text, result.text, offer, (root, path))
-        answer = await server.workspace_apply_edit_async(lsp.ApplyWorkspaceEditParams(edit, label=result.message))
-        if answer.applied:
-            learning.signal("agent_applied", root, path, "fix", offer)
-            learning.signal("lint_fixed", root, path, result.finding.code, offer)
-            if id is not None and (project := _project(server, document)) is not None:
-                server.session.episodes.keep(str(id), project, "fix", {})
-                server.session.episodes.applied(str(id), path, snapshot.text, result.text)
-        else:
-            learning.agent_edit_refused(uri)
-        return {"fixed": answer.applied, "message": result.message, "diff": result.diff, "tried": tried}
+        learning, place = server.session.learning, server.session.place_of(snapshot.path)
+        change = Change(uri, place, snapshot.text, result.text, result.edits, snapshot.version)
+        code = result.finding.code
+        offered = await offer(change, _editor(server), learning, "fix", result.message, result.diff, code)
+        if offered is None:
+            return {"fixed": False, "message": "The editor did not apply the edit.", "tried": tried}
+        learning.signal("lint_fixed", *place, code, offered)
+        if id is not None and (project := _project(server, document)) is not None:
+            server.session.episodes.keep(str(id), project, "fix", {})
+            server.session.episodes.applied(str(id), place[1], snapshot.text, result.text)
+        return {"fixed": True, "message": result.message, "diff": result.diff, "tried": tried}
 
 
 async def _run(server: InklingServer, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +125,7 @@ async def _run(server: InklingServer, asked: Mapping[str, Any]) -> dict[str, Any
             server.progress(lsp.ProgressParams(token, asdict(step)))
 
     try:
-        selection = _selection(project, document, asked.get("range")) if document is not None else None
+        selection = await _selection(project, document, asked.get("range")) if document is not None else None
         words = str(asked.get("text") or "")
         return await server.session.episodes.run(id, cast(Kind, kind), project, selection, words, tell)
     except ChatRefusedError as error:
@@ -145,32 +147,33 @@ def _project(server: InklingServer, document: OpenDocument | None) -> SessionPro
     return SessionProject(folder, session.workspaces, session.documents, session.diagnostics)
 
 
-def _selection(project: SessionProject, document: OpenDocument, asked: Any) -> Selection | None:
+async def _selection(project: SessionProject, document: OpenDocument, asked: Any) -> Selection | None:
     """The lines that are asked about: the selection, or the definition around the cursor. Raises ToolError."""
-    path = project.folder.relative(document.path) if document.path is not None else None
-    if path is None:
+    within = project.folder.relative(document.path) if document.path is not None else None
+    if within is None:
         return None
+    path, language, text = checked(within), document.language, document.text
+    lines = lines_of(text)
     if not isinstance(asked, Mapping):
-        return Selection(checked(path), document.language, 0, len(document.starts) - 1, document.text)
+        return Selection(path, language, 0, len(lines) - 1, text)
     first, last = int(asked["start"]["line"]), int(asked["end"]["line"])
     if asked["start"] == asked["end"]:
-        first, last = definition_around(document.language, document.text, first) or (first, last)
-    text = "\n".join(document.line(number) for number in range(first, last + 1))
-    return Selection(checked(path), document.language, first, last, text)
+        around = await asyncio.to_thread(definition_around, language, text, first)
+        first, last = around if around is not None else (first, last)
+    return Selection(path, language, first, last, "\n".join(lines[first : last + 1]))
 
 
-def _make(server: InklingServer) -> Any:
+def _editor(server: InklingServer) -> Editor:
+    """The client, as it can be asked for edits."""
+
     async def make(edit: lsp.WorkspaceEdit, label: str) -> bool:
-        answer = await server.workspace_apply_edit_async(lsp.ApplyWorkspaceEditParams(edit, label=label))
+        try:
+            answer = await server.workspace_apply_edit_async(lsp.ApplyWorkspaceEditParams(edit, label=label))
+        except JsonRpcException as error:
+            log.warning("the editor answered an edit with an error: %s", error)
+            return False
         return answer.applied
 
-    return make
-
-
-def _encoding(server: InklingServer) -> lsp.PositionEncodingKind:
-    return server.session.documents.encoding
-
-
-def _knows_versions(server: InklingServer) -> bool:
     workspace = server.client_capabilities.workspace
-    return bool(workspace and workspace.workspace_edit and workspace.workspace_edit.document_changes)
+    versioned = bool(workspace and workspace.workspace_edit and workspace.workspace_edit.document_changes)
+    return Editor(make, server.session.documents.encoding, versioned)

@@ -34,6 +34,15 @@ async def test_a_finding_is_mended_through_an_edit_of_the_workspace(connect: Con
     assert (edit.range.start, edit.range.end) == (lsp.Position(0, 0), lsp.Position(1, 0))
 
 
+async def test_an_editor_that_does_not_apply_the_repair_is_said(connect: Connect, project: Path):
+    client, uri = await connect(project), (project / "shapes.py").as_uri()
+    client.protocol.fm.features.pop(lsp.WORKSPACE_APPLY_EDIT)
+    client.feature(lsp.WORKSPACE_APPLY_EDIT)(lambda params: lsp.ApplyWorkspaceEditResult(applied=False))
+    open_document(client, uri, "import os\nimport sys\n\nprint(sys.argv)\n")
+    answer = await run(client, "inkling.agent.fix", uri, 0, "F401")
+    assert (answer["fixed"], answer["message"]) == (False, "The editor did not apply the edit.")
+
+
 async def test_what_cannot_be_mended_is_said_and_nothing_is_changed(connect: Connect, project: Path):
     client, uri = await connect(project), (project / "shapes.py").as_uri()
     open_document(client, uri, "print(undefined_name)\n")

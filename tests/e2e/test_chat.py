@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcInternalError
 from pytest_lsp import LanguageClient
 
 from agent.findings import Span, TextEdit
@@ -50,6 +51,7 @@ class Files:
 
     def __init__(self, client: LanguageClient) -> None:
         self.texts: dict[str, str] = {}
+        self.broken: set[str] = set()  # URIs whose edits end in an error
         self._client = client
         self._versions: dict[str, int] = {}
         client.protocol.fm.features.pop(lsp.WORKSPACE_APPLY_EDIT)
@@ -80,6 +82,8 @@ class Files:
                 )
             elif isinstance(change, lsp.TextDocumentEdit):
                 uri = change.text_document.uri
+                if uri in self.broken:
+                    raise JsonRpcInternalError("It is broken.")
                 assert change.text_document.version in (None, self._versions[uri])
                 self.write(uri, apply(self.texts[uri], [_plain(edit) for edit in change.edits]))
         return lsp.ApplyWorkspaceEditResult(applied=True)
@@ -176,6 +180,38 @@ async def test_a_file_that_changed_since_is_not_overwritten(connect: Connect, pr
     answer = await run(client, "inkling.agent.apply", "e", {"shapes.py": proposal["after"]})
     assert "changed since the agent read it" in answer["message"]
     assert files.texts[uri] == "mine = 1\n"
+
+
+async def test_what_an_editor_could_not_apply_is_said_beside_what_it_did(connect: Connect, project: Path):
+    client = await connect(project, ON, "chat")
+    files = Files(client)
+    shapes, report = files.open(project / "shapes.py"), files.open(project / "report.py")
+    Model(
+        client,
+        call("edit_file", path="shapes.py", old="import math\n", new="import cmath\n"),
+        call("edit_file", path="report.py", old="square metres", new="m²"),
+        said("done"),
+    )
+    answer = await ask(client, "inkling/agent", id="e", kind="ask", uri=shapes, text="go")
+    agreed = {one["path"]: one["after"] for one in answer["proposals"]}
+    files.broken = {report}
+    answer = await run(client, "inkling.agent.apply", "e", agreed)
+    assert answer == {"applied": ["shapes.py"], "message": "The editor did not apply the edit of report.py."}
+    assert "import cmath" in files.texts[shapes]
+    files.broken = {shapes}
+    answer = await run(client, "inkling.agent.undo", "e")
+    assert (answer["undone"], answer["left"]) == (0, ["shapes.py"])
+    assert "The editor did not take shapes.py back." in answer["message"]
+
+
+async def test_code_with_half_a_character_is_explained(connect: Connect, project: Path):
+    client = await connect(project, ON, "chat")
+    Model(client, said("It is odd."))
+    uri = (project / "shapes.py").as_uri()
+    open_document(client, uri, "def f():\n    return '\ud800'\n")
+    cursor = {"line": 1, "character": 4}
+    answer = await ask(client, "inkling/agent", id="e", kind="explain", uri=uri, range={"start": cursor, "end": cursor})
+    assert answer["text"] == "It is odd."
 
 
 @pytest.mark.parametrize(

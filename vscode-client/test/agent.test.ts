@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { type Block, blocksOf, Elements } from '../src/agent/blocks';
 import { agentPage } from '../src/agent/page';
 import { begun, ended, type Run, type Step, size, stepped } from '../src/agent/run';
 
@@ -25,6 +26,61 @@ test('an answer joins its call, also when a model gives the same id again', () =
 test('what was streamed is not said twice, what was not is said once', () => {
 	assert.equal(ended(after(text('yes')), outcome('yes')).parts.length, 1);
 	assert.deepEqual(ended(after(call('1')), outcome('yes')).parts.at(-1), { kind: 'text', text: 'yes' });
+});
+
+test('what was streamed otherwise than it came whole is replaced, not said twice', () => {
+	const { parts } = ended(after(call('1'), text('Yes, '), text('it is')), outcome('Yes, it is.'));
+	assert.deepEqual(parts.slice(1), [{ kind: 'text', text: 'Yes, it is.' }]);
+	assert.equal(ended(after(call('1')), outcome('\n')).parts.length, 1);
+});
+
+test('a run that was cut off says so, and what it said before its last call is not said again', () => {
+	const cut = { ...outcome('Once more.'), finished: false, turns: 16 };
+	const run = ended(after(text('Once more.'), call('1'), result('1', 'x')), cut);
+	assert.deepEqual([run.state, run.turns, run.parts.length], ['unfinished', 16, 2]);
+	assert.deepEqual(ended(after(call('1')), cut).parts.at(-1), { kind: 'text', text: 'Once more.' });
+	assert.deepEqual(blocksOf(run).at(-1), { key: 'unfinished', kind: 'unfinished', turns: 16 });
+});
+
+/** An element that stands in a list of them, as the page's do. */
+class Item {
+	constructor(private readonly list: Item[], readonly block: Block, readonly before?: Item) {}
+
+	replaceWith(other: Item): void {
+		this.list[this.list.indexOf(this)] = other;
+	}
+
+	remove(): void {
+		this.list.splice(this.list.indexOf(this), 1);
+	}
+}
+
+test('while text streams in, only its part is made anew: the button to stop stays what it is', () => {
+	const list: Item[] = [];
+	const parent = {
+		insertBefore: (item: Item, next: Item | null) => list.splice(next === null ? list.length : list.indexOf(next), 0, item),
+	};
+	const elements = new Elements<Item>(parent, (block, before) => new Item(list, block, before));
+	const shown = (run: Run) => {
+		elements.follow(blocksOf(run));
+		assert.deepEqual(list.map(({ block }) => block), blocksOf(run));
+		return [...list];
+	};
+	const first = shown(after(call('1'), text('It')));
+	const second = shown(after(call('1'), text('It'), text(' is')));
+	assert.deepEqual(second.map((item, index) => item === first[index]), [true, true, false, true]);
+	assert.equal(second[2]?.before, first[2]);
+	const third = shown(after(call('1'), text('It'), text(' is'), call('2')));
+	assert.equal(third.at(-1), first.at(-1));
+	const last = shown(ended(after(call('1'), text('It is')), outcome('It is')));
+	assert.deepEqual(last.map(({ block }) => block.kind), ['title', 'part', 'part']);
+	assert.equal(last[1], first[1]);
+});
+
+test('a run shows what was changed, what went wrong, and what still waits', () => {
+	const proposal = { path: 'b.py', uri: '', before: '', after: '', diff: '' };
+	const run = { ...after(), state: 'done' as const, applied: ['a.py'], note: 'No.', proposals: [proposal] };
+	assert.deepEqual(blocksOf(run).map(({ kind }) => kind), ['title', 'note', 'proposals', 'applied', 'buttons']);
 });
 
 test('a refusal keeps its reason, so that the view can offer the setting', () => {

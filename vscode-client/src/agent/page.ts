@@ -8,6 +8,7 @@ export function agentPage(script: string, source: string, language: string): str
 	const words: Words = {
 		running: t('at work ...'),
 		stopped: t('stopped'),
+		unfinished: t('Stopped after {0} turns without an end; ask again to go on.'),
 		stop: t('Stop'),
 		review: t('Review {0}'),
 		apply: t('Apply'),
@@ -43,7 +44,7 @@ article h2 small { font-weight: normal; color: var(--vscode-descriptionForegroun
 .said pre, details pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 4px 0; padding: 4px 6px;
 	font-family: var(--vscode-editor-font-family); font-size: .92em; background: var(--vscode-textCodeBlock-background); max-height: 20em; overflow-y: auto; }
 details { margin: 2px 0; } summary { cursor: pointer; color: var(--vscode-descriptionForeground); overflow-wrap: anywhere; }
-.note { overflow-wrap: anywhere; } .refused .note, .failed .note { color: var(--vscode-errorForeground); }
+.note { overflow-wrap: anywhere; } .unfinished-note { color: var(--vscode-editorWarning-foreground); } .refused .note, .failed .note { color: var(--vscode-errorForeground); }
 .buttons { display: flex; flex-wrap: wrap; gap: 4px; margin-top: 6px; }
 ul { margin: 4px 0; padding-left: 1.2em; } li button { padding: 1px 8px; }
 `;

@@ -43,13 +43,15 @@ export interface Run {
 	readonly kind: Kind;
 	/** What was asked, or the place that it was asked about. */
 	readonly title: string;
-	readonly state: 'running' | 'done' | 'stopped' | 'refused' | 'failed';
+	readonly state: 'running' | 'done' | 'unfinished' | 'stopped' | 'refused' | 'failed';
 	readonly parts: readonly Part[];
 	/** What the user should know at the end. */
 	readonly note: string;
 	/** Why the model could not be asked, in the server's word. */
 	readonly reason: string;
 	readonly model: string;
+	/** How often the model was asked. */
+	readonly turns: number;
 	/** What waits for a review. */
 	readonly proposals: readonly Proposal[];
 	/** Files that the agent changed, as long as that can be taken back. */
@@ -57,7 +59,7 @@ export interface Run {
 }
 
 export function begun(id: string, kind: Kind, title: string): Run {
-	return { id, kind, title, state: 'running', parts: [], note: '', reason: '', model: '', proposals: [], applied: [] };
+	return { id, kind, title, state: 'running', parts: [], note: '', reason: '', model: '', turns: 0, proposals: [], applied: [] };
 }
 
 /** The run with one more step: pieces of text grow together, an answer joins its call. */
@@ -80,20 +82,26 @@ export function stepped(run: Run, step: Step): Run {
 	}
 }
 
-/** The run with its end. What did not come in pieces (the whole text of a model that does not stream) is put in. */
+/** The run with its end. */
 export function ended(run: Run, outcome: Outcome): Run {
 	if ('refused' in outcome) {
 		return { ...run, state: 'refused', note: outcome.message, reason: outcome.refused };
 	}
-	const said = run.parts.at(-1);
-	const isSaid = outcome.text === '' || (said?.kind === 'text' && said.text === outcome.text);
-	return {
-		...run,
-		state: 'done',
-		parts: isSaid ? run.parts : [...run.parts, { kind: 'text', text: outcome.text }],
-		model: outcome.model,
-		proposals: outcome.proposals,
-	};
+	const { finished, text, model, turns, proposals } = outcome;
+	return { ...run, state: finished ? 'done' : 'unfinished', parts: withLast(run.parts, text, finished), model, turns, proposals };
+}
+
+/** The parts with what the model said last, once: in place of the pieces that it came in, at the end if there were none. */
+function withLast(parts: readonly Part[], text: string, finished: boolean): readonly Part[] {
+	if (text.trim() === '') {
+		return parts;
+	}
+	const last: Part = { kind: 'text', text };
+	if (parts.at(-1)?.kind === 'text') {
+		return [...parts.slice(0, -1), last];
+	}
+	// The last words of a run that was cut off stand before its last calls, if they were streamed.
+	return !finished && parts.some(({ kind }) => kind === 'text') ? parts : [...parts, last];
 }
 
 /** How much a proposal adds and takes away, in lines: `+3 −1`. */
@@ -126,6 +134,7 @@ export type Told =
 export interface Words {
 	readonly running: string;
 	readonly stopped: string;
+	readonly unfinished: string;
 	readonly stop: string;
 	readonly review: string;
 	readonly apply: string;

@@ -28,6 +28,8 @@ export class AgentView implements vscode.WebviewViewProvider, vscode.Disposable 
 	private runs: Run[] = [];
 	/** The user asked for the view; else it may be shown only because another one of its container is. */
 	private isWanted = false;
+	/** Runs whose last decision is still on its way: a second click decides nothing. */
+	private readonly deciding = new Set<string>();
 	private readonly stops = new Map<string, vscode.CancellationTokenSource>();
 	private readonly proposals = new Proposals();
 
@@ -146,8 +148,8 @@ export class AgentView implements vscode.WebviewViewProvider, vscode.Disposable 
 
 	/** Take back what the agent changed, and nothing else. */
 	async undo(id: string): Promise<void> {
-		const { message, undone } = await this.session.execute<{ message: string; undone: number }>('inkling.agent.undo', id);
-		this.change(id, (run) => ({ ...run, note: message, applied: undone > 0 ? [] : run.applied }));
+		const { message, left = [] } = await this.session.execute<{ message: string; left?: string[] }>('inkling.agent.undo', id);
+		this.change(id, (run) => ({ ...run, note: message, applied: left }));
 	}
 
 	/** The run whose diff is in front. */
@@ -155,7 +157,7 @@ export class AgentView implements vscode.WebviewViewProvider, vscode.Disposable 
 		const { input } = vscode.window.tabGroups.activeTabGroup.activeTab ?? {};
 		const id = input instanceof vscode.TabInputTextDiff ? runOf(input.modified) : undefined;
 		if (id !== undefined) {
-			await this[what](id);
+			await this.decide(what, id);
 		}
 	}
 
@@ -181,10 +183,18 @@ export class AgentView implements vscode.WebviewViewProvider, vscode.Disposable 
 			case 'cure':
 				return vscode.commands.executeCommand('workbench.action.openSettings', '@id:inkling.agent.model,inkling.agent.editorModel');
 			case 'stop':
+				return this.stop(said.id);
 			case 'apply':
 			case 'deny':
 			case 'undo':
-				return this[said.type](said.id);
+				return this.decide(said.type, said.id);
+		}
+	}
+
+	private async decide(what: 'apply' | 'deny' | 'undo', id: string): Promise<void> {
+		if (!this.deciding.has(id)) {
+			this.deciding.add(id);
+			await this[what](id).finally(() => this.deciding.delete(id));
 		}
 	}
 

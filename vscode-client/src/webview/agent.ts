@@ -2,6 +2,7 @@
  * The agent page, alive: shows runs as they go on, with tool calls folded, and passes on what the user decides.
  */
 
+import { type Block, blocksOf, Elements } from '../agent/blocks';
 import { type Part, type Proposal, type Run, type Said, size, type Told, type Words } from '../agent/run';
 
 declare function acquireVsCodeApi(): { postMessage(said: Said): void };
@@ -12,6 +13,7 @@ const empty = document.getElementById('empty') as HTMLElement;
 const form = document.getElementById('form') as HTMLFormElement;
 const question = document.getElementById('question') as HTMLTextAreaElement;
 const words = JSON.parse(list.dataset['words'] ?? '{}') as Words;
+const runs = new Map<string, { readonly article: HTMLElement; readonly elements: Elements<HTMLElement> }>();
 
 function make<K extends keyof HTMLElementTagNameMap>(tag: K, text = '', kind = ''): HTMLElementTagNameMap[K] {
 	const element = document.createElement(tag);
@@ -45,68 +47,81 @@ function partOf(part: Part, open: boolean): HTMLElement {
 	}
 	const details = make('details');
 	details.open = open;
-	details.dataset['call'] = part.id;
 	const first = part.input.split('\n', 1)[0] ?? '';
 	details.append(make('summary', `${part.answer === undefined ? '… ' : ''}${part.name} ${first}`.slice(0, 120)));
 	details.append(make('pre', part.input), make('pre', part.answer ?? ''));
 	return details;
 }
 
-function proposalsOf(run: Run): HTMLElement[] {
-	if (run.proposals.length === 0) {
-		return [];
-	}
+function proposalsOf(id: string, proposals: readonly Proposal[]): HTMLElement {
 	const rows = make('ul');
-	for (const proposal of run.proposals) {
+	for (const proposal of proposals) {
 		const row = make('li');
 		const label = words.review.replace('{0}', proposal.path);
-		row.append(button(label, { type: 'review', id: run.id, path: proposal.path }, true), ` ${sizeOf(proposal)}`);
+		row.append(button(label, { type: 'review', id, path: proposal.path }, true), ` ${sizeOf(proposal)}`);
 		rows.append(row);
 	}
 	const buttons = make('div', '', 'buttons');
-	buttons.append(button(words.apply, { type: 'apply', id: run.id }), button(words.deny, { type: 'deny', id: run.id }, true));
-	return [make('p', words.proposed), rows, buttons];
+	buttons.append(button(words.apply, { type: 'apply', id }), button(words.deny, { type: 'deny', id }, true));
+	const element = make('div');
+	element.append(make('p', words.proposed), rows, buttons);
+	return element;
 }
 
 function sizeOf(proposal: Proposal): string {
 	return proposal.before === null ? `${size(proposal.diff)}, ${words.isNew}` : size(proposal.diff);
 }
 
-function show(run: Run): void {
-	const before = list.querySelector(`[data-run="${run.id}"]`);
-	const open = new Set([...(before?.querySelectorAll('details[open]') ?? [])].map((one) => (one as HTMLElement).dataset['call']));
-	const article = make('article', '', run.state);
-	article.dataset['run'] = run.id;
-	const title = make('h2', `${words.kinds[run.kind] ?? run.kind}: ${run.title} `);
-	const state = run.state === 'running' ? words.running : run.state === 'stopped' ? words.stopped : run.model;
-	title.append(make('small', state));
-	article.append(title, ...run.parts.map((part) => partOf(part, part.kind === 'call' && open.has(part.id))));
-	if (run.note) {
-		article.append(make('p', run.note, 'note'));
-	}
-	article.append(...proposalsOf(run));
+function titleOf({ kind, title, state, model }: Pick<Run, 'kind' | 'title' | 'state' | 'model'>): HTMLElement {
+	const element = make('h2', `${words.kinds[kind] ?? kind}: ${title} `);
+	element.append(make('small', state === 'running' ? words.running : state === 'stopped' ? words.stopped : model));
+	return element;
+}
+
+function buttonsOf(id: string, can: readonly ('stop' | 'cure' | 'undo')[]): HTMLElement {
 	const buttons = make('div', '', 'buttons');
-	if (run.state === 'running') {
-		buttons.append(button(words.stop, { type: 'stop', id: run.id }, true));
+	buttons.append(...can.map((what) => button(words[what], { type: what, id }, what !== 'cure')));
+	return buttons;
+}
+
+function elementOf(block: Block, before?: HTMLElement): HTMLElement {
+	switch (block.kind) {
+		case 'title':
+			return titleOf(block.run);
+		case 'part':
+			return partOf(block.part, before?.hasAttribute('open') ?? false);
+		case 'note':
+			return make('p', block.text, 'note');
+		case 'unfinished':
+			return make('p', words.unfinished.replace('{0}', String(block.turns)), 'unfinished-note');
+		case 'proposals':
+			return proposalsOf(block.id, block.proposals);
+		case 'applied':
+			return make('p', words.applied.replace('{0}', block.paths.join(', ')));
+		case 'buttons':
+			return buttonsOf(block.id, block.can);
 	}
-	if (run.state === 'refused' && ['off', 'no_model', 'no_client'].includes(run.reason)) {
-		buttons.append(button(words.cure, { type: 'cure', id: run.id }));
-	}
-	if (run.applied.length > 0) {
-		article.append(make('p', words.applied.replace('{0}', run.applied.join(', '))));
-		buttons.append(button(words.undo, { type: 'undo', id: run.id }, true));
-	}
-	article.append(buttons);
+}
+
+function show(run: Run): void {
 	const atEnd = list.scrollTop + list.clientHeight > list.scrollHeight - 40;
-	if (before) {
-		before.replaceWith(article);
-	} else {
-		list.append(article);
-	}
-	if (atEnd || !before) {
+	const isNew = !runs.has(run.id);
+	const { article, elements } = runs.get(run.id) ?? begin(run.id);
+	article.className = run.state;
+	elements.follow(blocksOf(run));
+	if (atEnd || isNew) {
 		list.scrollTop = list.scrollHeight;
 	}
 	empty.hidden = true;
+}
+
+function begin(id: string) {
+	const article = make('article');
+	article.dataset['run'] = id;
+	list.append(article);
+	const begun = { article, elements: new Elements<HTMLElement>(article, elementOf) };
+	runs.set(id, begun);
+	return begun;
 }
 
 form.addEventListener('submit', (event) => {
@@ -133,6 +148,7 @@ window.addEventListener('message', ({ data }: MessageEvent<Told>) => {
 		return;
 	}
 	list.replaceChildren();
+	runs.clear();
 	empty.hidden = data.runs.length > 0;
 	data.runs.forEach(show);
 });

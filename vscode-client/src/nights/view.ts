@@ -20,7 +20,6 @@ export class NightsView implements vscode.TreeDataProvider<Row>, vscode.Disposab
 	private readonly tree: vscode.TreeView<Row>;
 	private readonly held: vscode.Disposable;
 	private timer: NodeJS.Timeout | undefined;
-	private adapters: Adapters | undefined;
 
 	constructor(private readonly session: Session) {
 		this.tree = vscode.window.createTreeView(NIGHTS_VIEW, { treeDataProvider: this });
@@ -53,7 +52,6 @@ export class NightsView implements vscode.TreeDataProvider<Row>, vscode.Disposab
 			const problem = { label: t('Adapters'), description: adapters.error, tooltip: adapters.error, icon: 'error', context: 'problem' };
 			return [...nightRows(night, null, ''), problem];
 		}
-		this.adapters = adapters;
 		void vscode.commands.executeCommand('setContext', CAN_ROLL_BACK, adapters.canRollBack);
 		return [...nightRows(night, adapters.served, adapters.base), ...adapterRows(adapters)];
 	}
@@ -127,8 +125,8 @@ export class NightsView implements vscode.TreeDataProvider<Row>, vscode.Disposab
 	}
 
 	private async choose(title: string, fits: (adapter: Adapter) => boolean): Promise<Adapter | undefined> {
-		this.adapters = await this.session.execute<Adapters>('inkling.adapters');
-		const rows = adapterRows(this.adapters).filter(({ adapter }) => adapter && fits(adapter));
+		const adapters = await this.session.execute<Adapters>('inkling.adapters');
+		const rows = adapterRows(adapters).filter(({ adapter }) => adapter && fits(adapter));
 		if (rows.length === 0) {
 			void vscode.window.showInformationMessage(t('There is no such adapter yet: a night makes one.'));
 			return undefined;

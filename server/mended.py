@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from agent.findings import Finding, TextEdit
@@ -53,11 +54,13 @@ class Mended:
         if allowed and document.uri not in self._looking and len(document.text) <= _LONGEST:
             task = asyncio.create_task(self._look(document, root, path), name="mended findings")
             self._looking[document.uri] = task
-            task.add_done_callback(lambda _: self._looking.pop(document.uri, None))
+            task.add_done_callback(partial(self._looked, document.uri))
 
     def forget(self, uri: str) -> None:
-        """The document was closed."""
+        """The document was closed: a look that is under way says nothing any more."""
         self._last.pop(uri, None)
+        if (task := self._looking.pop(uri, None)) is not None:
+            task.cancel()
 
     async def close(self) -> None:
         """Let go of looks that are under way."""
@@ -65,6 +68,10 @@ class Mended:
         for task in looking:
             task.cancel()
         await asyncio.gather(*looking, return_exceptions=True)
+
+    def _looked(self, uri: str, task: asyncio.Task[None]) -> None:
+        if self._looking.get(uri) is task:  # not where it was closed and opened again meanwhile
+            del self._looking[uri]
 
     async def _look(self, document: OpenDocument, root: str, path: str) -> None:
         text, at = document.text, self._learning.clock.now()

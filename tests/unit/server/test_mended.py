@@ -1,10 +1,12 @@
 """Findings are mended if they go and their code stays, or goes alone; with a real linter, from save to save."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from lsprotocol import types as lsp
 
+from agent.findings import Finding, Lint
 from feedback.consent import Consent
 from feedback.database import find_database
 from feedback.reading import signals
@@ -97,4 +99,31 @@ async def test_without_consent_nobody_looks(tmp_path: Path, consent: Consent) ->
     desk = Desk(tmp_path, consent)
     desk.mended.look(desk.document)
     assert not desk.mended._looking
+    assert await desk.told() == []
+
+
+async def test_a_look_that_was_under_way_when_the_document_was_closed_counts_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path)
+    asked, answered = asyncio.Event(), asyncio.Event()
+    checker = desk.diagnostics.checker
+
+    def slow(uri: str, language: str) -> Lint:
+        async def lint(path: str, text: str) -> list[Finding]:
+            asked.set()
+            await answered.wait()
+            return await checker(uri, language)(path, text)
+
+        return lint
+
+    with monkeypatch.context() as while_slow:
+        while_slow.setattr(desk.diagnostics, "checker", slow)
+        desk.mended.look(desk.document)
+        (look,) = desk.mended._looking.values()
+        await asked.wait()
+    desk.mended.forget(desk.document.uri)
+    answered.set()
+    await asyncio.wait({look})
+    await desk.save("import json\n\nprint(json)\n")
     assert await desk.told() == []

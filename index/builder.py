@@ -150,6 +150,7 @@ class Builder:
             waiting = store.missing(model, self._changed)
             if there := self._cache.among(model, waiting):  # embedded for another branch, worktree or clone
                 store.bind(model, [digest for digest in waiting if digest in there])
+                self._bound += len(there)
                 waiting = [digest for digest in waiting if digest not in there]
             began = time.monotonic()
             done = 0

@@ -10,6 +10,7 @@ import re
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import PurePosixPath
 
 from index.languages import family_of, language_of
@@ -26,6 +27,7 @@ MOST_CANDIDATES = 400  # chunks of imported files that are looked at
 MOST_NAMES = 24  # near the cursor whose definitions are looked for
 MOST_DEFINITIONS = 6  # of one name; more, and it says nothing about which is meant
 MOST_COUNTS = 20_000  # words whose counts are kept
+MOST_CHANGE = 0.1  # of the files, beyond which words are counted anew
 MOST_READ = 32  # candidates whose text is looked at
 
 _PYTHON_FROM = re.compile(r"^[ \t]*from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(?:\(([^)]*)\)|([^\n#]+))", re.MULTILINE)
@@ -42,7 +44,8 @@ _SCRIPT_ENDINGS = ("", ".ts", ".tsx", ".js", ".jsx", ".mjs", ".mts", ".vue", ".s
 class Catalog:
     """The paths in the index, by file name, and in how many chunks words stand, kept between keystrokes.
 
-    Counting a word that is everywhere takes a millisecond. Counts only say what is rare, so they may be a little old.
+    Counting a word that is everywhere takes a millisecond. Counts only say what is rare, so they may be a little old:
+    they go once there are a tenth more or fewer files than `counted`.
     `package` is the workspace folder's own name: inside an opened package, modules are imported by it.
     """
 
@@ -51,6 +54,7 @@ class Catalog:
     files: dict[str, int] = field(default_factory=dict)
     by_name: dict[str, list[str]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    counted: int = 0
 
     def refresh(self, store: Store) -> None:
         """Catch up with the store; costs one look-up if nothing changed."""
@@ -65,6 +69,8 @@ class Catalog:
         self.files, self.by_name = files, {}
         for path in files:
             self.by_name.setdefault(path.rpartition("/")[2], []).append(path)
+        if abs(len(files) - self.counted) >= MOST_CHANGE * self.counted:
+            self.counts, self.counted = {}, len(files)
 
     def count(self, database: sqlite3.Connection, wanted: Collection[str]) -> dict[str, int]:
         """In how many chunks these words stand, those in none left out."""
@@ -110,8 +116,8 @@ def find_context(database: sqlite3.Connection, catalog: Catalog, ask: Ask, relev
     named = [*_defining(database, cursor), *_imported(database, catalog, cursor)]
     why: dict[int, tuple[Match, ...]] = dict.fromkeys(recent, ())
     why |= dict.fromkeys(similar, ("words",)) | dict.fromkeys(named, ("symbol",))
-    chosen = [*recent, *reversed(named), *similar][:MOST_READ]
-    candidates = load_candidates(database, dict.fromkeys(chosen))
+    chosen = dict.fromkeys([*recent, *reversed(named), *similar])
+    candidates = load_candidates(database, islice(chosen, MOST_READ))
     scored: list[Hit] = []
     for hit, (chunk, candidate) in zip(
         load_hits(database, candidates, dict.fromkeys(candidates, 0.0), why), candidates.items(), strict=True

@@ -304,3 +304,21 @@ def test_from_save_to_save_only_what_was_saved_is_looked_at_for_vectors(root: Pa
     assert [text.split("(")[0] for text in encoder.seen[2:]] in (["def omega", "def theta"], ["def theta", "def omega"])
     stats = Search(root, None).stats()
     assert stats["embedded"] == stats["chunks"] == 2
+
+
+def test_vectors_of_another_clone_count_when_the_file_of_vectors_is_due(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr("index.builder.LEAST", 2)
+    monkeypatch.setattr("index.builder.write_base", lambda store, model, cache: written.append(model))
+    news: dict[str, str | bytes] = {"gamma.py": "def gamma(): pass\n", "delta.py": "def delta(): pass\n"}
+    encoder = CountingEncoder()
+    Builder(repository(tmp_path / "clone", news), lambda: encoder).build()
+    with Builder(root, lambda: encoder) as builder:
+        builder.build()
+        written.clear()
+        write(root, news)
+        builder.update(list(news))
+        assert builder.build_meaning() == 0
+    assert written == [encoder.model]

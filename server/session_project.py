@@ -27,8 +27,8 @@ class SessionProject:
 
     async def find(self, query: str, limit: int, path: str | None) -> Sequence[Hit]:
         """The folder's hits; others are open in the editor, too."""
-        found = await self.workspaces.search(query, limit=limit, path=path)
-        return [hit for named, hit in found if named == self.folder.named]
+        found = await self.workspaces.search(query, limit=limit, path=path, folder=self.folder)
+        return [hit for _, hit in found]
 
     async def read(self, path: str) -> str | None:
         """The text as the editor has it, else the file on disk."""

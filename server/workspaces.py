@@ -138,14 +138,15 @@ class Workspaces:
         language: str | None = None,
         kind: str | None = None,
         by: frozenset[Match] = ALL,
+        folder: Folder | None = None,
     ) -> list[tuple[Path, Hit]]:
-        """The best hits over all folders, best first, each with its folder. `by` leaves rankings out."""
-        folders = list(self._folders.values())
+        """The best hits over all open folders, or in one of them, best first, each with its folder. `by` leaves
+        rankings out."""
         found: list[tuple[Path, Hit]] = []
-        for folder in folders:
-            asked = partial(folder.search.search, query, limit=limit, path=path, language=language, kind=kind, by=by)
+        for each in [each for each in self._folders.values() if folder in (None, each)]:
+            asked = partial(each.search.search, query, limit=limit, path=path, language=language, kind=kind, by=by)
             hits = await self._run(asked)
-            found += [(folder.named, hit) for hit in hits]
+            found += [(each.named, hit) for hit in hits]
         return sorted(found, key=lambda pair: -pair[1].score)[:limit]
 
     async def symbols(self, query: str, limit: int) -> list[tuple[Path, Symbol]]:

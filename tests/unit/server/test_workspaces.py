@@ -3,6 +3,11 @@
 import asyncio
 from pathlib import Path
 
+from index.builder import Builder
+from server.diagnostics import Diagnostics
+from server.documents import Documents
+from server.linters.settings import LinterSettings
+from server.session_project import SessionProject
 from server.settings import IndexSettings
 from server.workspaces import Workspaces
 
@@ -39,3 +44,21 @@ def test_a_folder_that_is_removed_holds_nothing(tmp_path: Path):
     workspaces = opened(tmp_path)
     asyncio.run(workspaces.remove(tmp_path))
     assert workspaces.of(tmp_path / "a.py") is None
+
+
+async def test_an_agent_searches_its_own_folder_however_well_another_fits(tmp_path: Path):
+    texts = {"mine": "def grow():\n    return volcano\n", "theirs": "def volcano():\n    return 'lava'\n"}
+    for name, text in texts.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.py").write_text(text)
+        Builder(tmp_path / name, None).build()
+    workspaces = opened(tmp_path / "mine", tmp_path / "theirs")
+    assert [named.name for named, _ in await workspaces.search("volcano", limit=1)] == ["theirs"]
+    folder = workspaces.folder_of(tmp_path / "mine" / "a.py")
+    assert folder is not None
+    diagnostics = Diagnostics(workspaces, LinterSettings(), lambda message: None, None)
+    project = SessionProject(folder, workspaces, Documents(), diagnostics)
+    assert [hit.name for hit in await project.find("volcano", 1, None)] == ["grow"]
+    await workspaces.remove(tmp_path / "mine")
+    assert await project.find("volcano", 1, None) == []
+    await workspaces.close()

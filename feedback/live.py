@@ -58,15 +58,14 @@ def _chosen(
     base: str, adapter: str | None, since: float, until: float, newest: int
 ) -> Select[str, str, float, float, bool, str, int, float, float]:
     s, d, o, v = schema.suggestions.c, schema.decisions.c, schema.outcomes.c, schema.survival.c
-    last = select(v.suggestion, func.max(v.age).label("age")).group_by(v.suggestion).subquery()
-    looks = schema.survival
+    ages = schema.survival.alias("ages").c
+    last = select(func.max(ages.age)).where(ages.suggestion == s.id).correlate(schema.suggestions).scalar_subquery()
     return (
-        select(s.workspace, s.path, s.at, s.seconds, d.shown, o.kind, o.length, looks.c.kept, looks.c.unreverted)
+        select(s.workspace, s.path, s.at, s.seconds, d.shown, o.kind, o.length, v.kept, v.unreverted)
         .select_from(
             schema.suggestions.join(schema.decisions, d.suggestion == s.id)
             .outerjoin(schema.outcomes, o.suggestion == s.id)
-            .outerjoin(last, last.c.suggestion == s.id)
-            .outerjoin(looks, and_(looks.c.suggestion == s.id, looks.c.age == last.c.age))
+            .outerjoin(schema.survival, and_(v.suggestion == s.id, v.age == last))
         )
         .where(s.base == base, s.adapter == adapter if adapter is not None else s.adapter.is_(None))
         .where(s.at >= since, s.at < until)

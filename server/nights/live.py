@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 120.0
 _WATCHED = LiveRules(days=14.0)  # a champion, once it is served everywhere
 _DAY = 86_400.0
+_BEFORE = 90 * _DAY  # so far back a champion is looked at as the canary that it was, and what was served before it
 
 
 class LiveWatch:
@@ -97,13 +98,14 @@ def live_verdict(
     whole = trial.share == 1
     # A clock that was set back since must neither hide the requests nor keep a trial for ever.
     since, age = min(trial.since, now - _DAY), abs(now - trial.since) / _DAY
+    since -= _BEFORE if whole else 0.0
     engine = find_database(place)
     if engine is None:
         new, old = [], []
     else:
         try:
-            new = requests_of(engine, base, trial.adapter, now=now)
-            old = requests_of(engine, base, trial.against, now=now, since=0.0 if whole else since)
+            new = requests_of(engine, base, trial.adapter, now=now, since=since)
+            old = requests_of(engine, base, trial.against, now=now, since=since)
         finally:
             engine.dispose()
     return trial, judge_live(new, old, age_days=age, rules=rules or (_WATCHED if whole else LiveRules()))

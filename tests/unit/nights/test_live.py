@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from feedback.consent import Consent, Consents
 from feedback.database import open_database
@@ -246,6 +248,35 @@ def test_a_clock_that_was_set_back_hides_no_requests(
     judged = live_verdict(registry, feedback_database(), BASE)
     assert judged is not None
     assert judged[1].status == "worse"
+
+
+def test_what_was_served_years_ago_is_not_read(desk: Desk, registry: Registry, candidate: Callable[[str], str]) -> None:
+    registry.introduce(candidate("new"), 1.0)
+    now = time.time()
+    for adapter in (None, "new"):
+        desk.record(adapter, requests(160, 0.5), now - 700 * 86_400)
+        desk.record(adapter, requests(3, 1.0)[:1], now - 80 * 86_400)
+    judged = live_verdict(registry, feedback_database(), BASE)
+    assert judged is not None
+    assert judged[1].requests == (1, 1)
+
+
+def test_requests_are_read_by_indexes_alone(desk: Desk) -> None:
+    engine = open_database(feedback_database())
+    asked: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+        asked.append((statement, values))
+
+    event.listen(engine, "before_cursor_execute", note)
+    requests_of(engine, BASE, "night-a", now=time.time(), since=time.time() - 86_400)
+    event.remove(engine, "before_cursor_execute", note)
+    ((statement, values),) = [each for each in asked if each[0].startswith("SELECT")]
+    with engine.connect() as connection:
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+    engine.dispose()
+    assert plan[0] == "SEARCH suggestions USING INDEX ix_suggestions_at (at>? AND at<?)"
+    assert [step for step in plan if not step.startswith(("SEARCH", "CORRELATED"))] == []
 
 
 def test_without_a_database_nothing_is_known(registry: Registry, candidate: Callable[[str], str]) -> None:

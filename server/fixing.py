@@ -6,6 +6,7 @@ let a model rewrite the flagged lines: the editor's chat model where the user al
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from agent.conversation import ChatRefusedError, Message
 from agent.findings import Finding, TextEdit
@@ -39,16 +40,13 @@ class Fixer:
         async def rewrite(path: str, text: str, finding: Finding) -> Sequence[Sequence[TextEdit]]:
             return await self._rewrites(snapshot, text, finding)
 
-        async def ask(path: str, text: str, finding: Finding) -> Sequence[Sequence[TextEdit]]:
-            return await self._answers(snapshot, text, finding)
-
-        may_ask = self.chat.possible and snapshot.path is not None and not is_secret(snapshot.path)
-        proposers: tuple[Propose, ...] = (ask, rewrite) if may_ask else (rewrite,)
         found = sorted(await lint(snapshot.uri, snapshot.text), key=lambda finding: finding.span)
         chosen = next((f for f in found if line in (None, f.span.line) and code in (None, f.code)), None)
         if chosen is None:
             return None
-        return await fix(snapshot.uri, snapshot.text, chosen, lint=lint, proposers=proposers)
+        may_ask = self.chat.possible and snapshot.path is not None and not is_secret(snapshot.path)
+        asking = self._asking(snapshot.language, len(gaps_of(snapshot.text, chosen))) if may_ask else ()
+        return await fix(snapshot.uri, snapshot.text, chosen, lint=lint, proposers=(*asking, rewrite))
 
     async def _rewrites(self, snapshot: Snapshot, text: str, finding: Finding) -> list[tuple[TextEdit, ...]]:
         """The model's rewrites of the flagged lines: as they stand, and with a comment that says what is wrong."""
@@ -70,17 +68,24 @@ class Fixer:
                     proposals.append(edits)
         return proposals
 
-    async def _answers(self, snapshot: Snapshot, text: str, finding: Finding) -> list[tuple[TextEdit, ...]]:
-        """What the editor's chat model writes in place of the flagged lines; nothing where it cannot be asked."""
-        proposals: list[tuple[TextEdit, ...]] = []
-        for gap in gaps_of(text, finding):
+    def _asking(self, language: str, gaps: int) -> list[Propose]:
+        """A proposer per gap: what the editor's chat model writes in place of these lines. Each question costs, so the
+        next is asked only if the answer before was turned down; none after one that was refused."""
+        refused = False
+
+        async def ask(number: int, path: str, text: str, finding: Finding) -> Sequence[Sequence[TextEdit]]:
+            nonlocal refused
+            found = gaps_of(text, finding)
+            if refused or number >= len(found):
+                return []
             try:
-                asked = Message("user", rewrite_request(gap, finding, snapshot.language))
+                asked = Message("user", rewrite_request(found[number], finding, language))
                 reply = await self.chat([asked], (), lambda piece: None)
             except ChatRefusedError as error:
                 self.report(f"The fix went on without the editor's chat model: {error}")
-                return proposals
+                refused = True
+                return []
             code = code_in(reply.text)
-            if code is not None and (edits := edits_of(gap, code)):
-                proposals.append(edits)
-        return proposals
+            return [edits] if code is not None and (edits := edits_of(found[number], code)) else []
+
+        return [partial(ask, number) for number in range(gaps)]

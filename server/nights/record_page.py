@@ -9,10 +9,11 @@ from html import escape
 from typing import Any
 
 from server.charts import Interval, intervals, line
+from server.nights.planning import COUNTS
 from server.pages import page, plot, table
 
 PAGE_FILE = "record.html"  # beside the record, in the adapter's folder
-_STAGES = ("gate", "preference", "section")
+_STAGES = ("gate", "relevance", "preference", "section")
 
 
 def record_page(record: Mapping[str, Any], name: str) -> str:
@@ -79,16 +80,7 @@ def _guards(guards: Any) -> str:
 
 
 def _data(figures: Mapping[str, Any]) -> str:
-    names = {
-        "examples": "settled regions",
-        "usable": "usable",
-        "training": "trained on",
-        "training_tokens": "tokens of these",
-        "replayed": "of earlier nights among them",
-        "later": "measured on",
-        "later_unmeasured": "later ones beyond the budget",
-    }
-    rows = [(label, f"{figures[name]:,}") for name, label in names.items() if isinstance(figures.get(name), int)]
+    rows = [(label, f"{figures[name]:,}") for name, label in COUNTS.items() if isinstance(figures.get(name), int)]
     rows += [(f"in {language}", f"{count:,}") for language, count in figures.get("languages", {}).items()]
     for side in ("dropped", "dropped_training", "dropped_later", "dropped_pairs"):
         rows += [(f"left out: {why}".replace("_", " "), f"{n:,}") for why, n in figures.get(side, {}).items() if n]

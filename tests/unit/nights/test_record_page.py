@@ -29,6 +29,7 @@ FIGURES = {
     "exact_after": 4,
     "guards": [{"name": "distance", "value": 0.3, "bound": 1.0, "rule": "at most 1", "passed": True}],
     "gate": {"status": "refused", "reason": "too few"},
+    "relevance": {"status": "installed", "reason": "New weights of context."},
     "preference": {"losses": [0.7, 0.6]},
     "section": {"skipped": "not asked for"},
 }
@@ -64,6 +65,7 @@ def test_it_shows_losses_verdict_guards_stages_and_use() -> None:
     page = record_page(RECORD, "night-a")
     for part in ("step 3: 1.25", "+0.2 nats, from +0.1 to +0.3", "at most 1", "too few", "not asked for", "taken back"):
         assert part in page
+    assert "<h2>Stage relevance</h2><p>New weights of context.</p>" in page
 
 
 @pytest.mark.parametrize("missing", ["figures", "options", "live", "reason", "base"])

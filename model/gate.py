@@ -9,7 +9,6 @@ any other gate can be judged on them afterwards (`feedback.offline`). Eager show
 
 import json
 import math
-import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from feedback.rewards import IGNORED_COST, REJECTED_COST, SHOW_COST
+from model.adapters import write_atomically
 from model.completion import Completion
 
 Mode = Literal["eager", "balanced", "quiet"]
@@ -97,9 +97,7 @@ class FittedGate:
     def save(self, file: Path) -> None:
         """Replace the file as a whole."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        new = file.with_name(f"{file.name}.{os.getpid()}.new")
-        new.write_text(json.dumps({"features": FEATURES, **asdict(self)}), encoding="utf-8")
-        new.replace(file)
+        write_atomically(file, json.dumps({"features": FEATURES, **asdict(self)}).encode())
 
     @classmethod
     def load(cls, file: Path) -> "FittedGate | None":

@@ -15,7 +15,7 @@ from server.features import adapters, agent, completion, diagnostics, nights, se
 from server.progress import IndexProgress, NightProgress
 from server.protocol import InklingServer, plain
 from server.session import Client, Session
-from server.settings import Settings, load_user_settings, merge
+from server.settings import Settings, merge, user_settings
 
 _LOG_BYTES, _LOG_FILES = 2_000_000, 3
 _CLIENT_GONE = 1
@@ -67,7 +67,7 @@ def serve_tcp(host: str, port: int) -> None:
 
 def _settings(params: lsp.InitializeParams) -> tuple[Settings, list[str]]:
     try:
-        settings, problems = load_user_settings(folders.config_folder() / "settings.toml")
+        settings, problems = user_settings()
     except UserError as error:
         settings, problems = Settings(), [str(error)]
     settings, more = merge(settings, plain(params.initialization_options))

@@ -28,6 +28,7 @@ from feedback.database import Place
 from feedback.examples import Example
 from inkling.errors import UserError
 from inkling.folders import adapters_folder, data_folder
+from inkling.process import OFFLINE
 from model.adapters import RUNS_FOLDER, Registry, write_atomically
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.weights import resolve
@@ -90,7 +91,7 @@ def night(database: Place, plan: Plan, *, json: bool = False) -> int:
     be started again; 130 cancelled. The last JSON line has `phase` "verdict" with `status`, `code`, `reason`,
     `adapter`, `figures`.
     """
-    _stay_offline()
+    os.environ.update(OFFLINE)
     with JsonLines() if json else Bar(plan.budget_seconds) as page, _signals() as asked:
         try:
             with _alone():
@@ -326,8 +327,3 @@ def _be_nice() -> None:
             process.nice(_NICENESS)
         if sys.platform == "linux":
             process.ionice(psutil.IOPRIO_CLASS_IDLE)
-
-
-def _stay_offline() -> None:
-    """Weights are on disk already: no library may look for them elsewhere, or tell anybody that it was used."""
-    os.environ.update({"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"})

@@ -185,9 +185,14 @@ def load_user_settings(file: Path) -> tuple[Settings, list[str]]:
     return merge(Settings(), values)
 
 
+def user_settings() -> tuple[Settings, list[str]]:
+    """The same with the file of this user."""
+    return load_user_settings(config_folder() / "settings.toml")
+
+
 def feedback_place() -> Path | str:
     """Where feedback is kept by the user's own settings file: a URL, or the file of this machine."""
-    settings, _ = load_user_settings(config_folder() / "settings.toml")
+    settings, _ = user_settings()
     return settings.feedback.database or feedback_database()
 
 

@@ -146,7 +146,7 @@ def complete(
 
       inkling complete server/app.py:40:12 --json
     """
-    from inkling.folders import adapters_folder, config_folder
+    from inkling.folders import adapters_folder
     from model.adapters import Registry
     from model.completer import Completer, Offer
     from model.completion import CompletionRequest, Refusal
@@ -154,12 +154,12 @@ def complete(
     from model.gate import Gate
     from model.shipped import shipped
     from server.engine_options import engine_options
-    from server.settings import load_user_settings
+    from server.settings import user_settings
 
     file, offset, text = _position(place)
     language = _LANGUAGES.get(file.suffix, "plaintext")
     request = CompletionRequest(file.name, language, text[:offset], text[offset:], wait=True)
-    settings, problems = load_user_settings(config_folder() / "settings.toml")
+    settings, problems = user_settings()
     for problem in problems:
         err.print(problem, highlight=False, markup=False)
 

@@ -39,11 +39,10 @@ def gate(
     """
     from feedback.database import find_database
     from feedback.decisions import calibration, calibration_error, decided
-    from inkling.folders import config_folder
     from model.gate import FittedGate, Mode
     from model.training.gate import GateOptions, renew_gate
     from server.night_sources import allowed_decisions
-    from server.settings import feedback_place, gate_file, load_user_settings
+    from server.settings import feedback_place, gate_file, user_settings
 
     database = find_database(feedback_place())
     if database is None:
@@ -51,7 +50,7 @@ def gate(
     decisions = decided(database, _DECISIONS)
     made: GateVerdict | None = None
     if fit:
-        mode = load_user_settings(config_folder() / "settings.toml")[0].completion.mode
+        mode = user_settings()[0].completion.mode
         made = renew_gate(allowed_decisions(feedback_place()), gate_file(), GateOptions(mode=mode))
     bins = calibration(decisions)
     fitted = FittedGate.load(gate_file())

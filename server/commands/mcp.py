@@ -30,21 +30,15 @@ def mcp(
     """
     from server.disk_project import serve_mcp
     from server.session import linter_settings
-    from server.settings import load_user_settings
+    from server.settings import user_settings
 
     folder = root.resolve()
     if not folder.is_dir():
         raise UserError(f"Expected a folder, found nothing at {folder}; name the project's with --root.")
-    settings, problems = load_user_settings(_settings_file())
+    settings, problems = user_settings()
     for problem in problems:
         _say(problem)
     serve_mcp(folder, _weights(settings.index.embedding), linter_settings(settings.linters, trust, _say), _say)
-
-
-def _settings_file() -> Path:
-    from inkling.folders import config_folder
-
-    return config_folder() / "settings.toml"
 
 
 def _weights(name: str) -> Path | None:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from server.settings import Settings
 
 _STAGES_HELP = """What is trained: gate (show or hide), sft (what you wrote), preference (what you wrote instead of an
-offer, or what you took and refused), section (whole pieces of your commits, written and rewarded). A stage without
-enough data, or on a machine that is too slow for it, is left out, and the record says why."""
+offer, or what you took and refused), section (whole pieces of the repository's commits, written and rewarded). A stage
+without enough data, or on a machine that is too slow for it, is left out, and the record says why."""
 _TESTS_HELP = """For the section stage: a command that tests your code, such as 'python -m pytest -q'. It is run in
-copies of your commits with what the model wrote in them, so it runs code that nobody has read."""
+copies of the repository's commits with what the model wrote in them, so it runs code that nobody has read."""
 
 
 nights = typer.Typer(invoke_without_command=True)
@@ -213,10 +213,9 @@ def _show(as_json: bool) -> None:
 
 
 def _settings() -> "Settings":
-    from inkling.folders import config_folder
-    from server.settings import load_user_settings
+    from server.settings import user_settings
 
-    return load_user_settings(config_folder() / "settings.toml")[0]
+    return user_settings()[0]
 
 
 def _cluster(

@@ -7,7 +7,8 @@ import sys
 def setup() -> None:
     """Put our packages in front, as the launcher does."""
     from inkling.__main__ import packages_folder
+    from inkling.process import OFFLINE
 
-    os.environ.update({"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"})
+    os.environ.update(OFFLINE)
     if (folder := packages_folder()) not in sys.path:
         sys.path.insert(0, folder)

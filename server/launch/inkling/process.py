@@ -7,6 +7,9 @@ from collections.abc import Mapping
 # Variables that make a Python, Node or git child run code or read settings that a workspace may have planted.
 _DROPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "NODE_OPTIONS", "GIT_DIR", "GIT_WORK_TREE")
 
+# Weights are on disk already: no library may look for them elsewhere, or tell anybody that it was used.
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
+
 
 def command(*arguments: str) -> list[str]:
     """The argument vector that starts `inkling ARGUMENTS` isolated from the environment.

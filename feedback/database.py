@@ -173,8 +173,8 @@ def _migrate(engine: Engine, file: Path | None) -> None:
         if revision is not None and revision not in known:
             raise DatabaseUnusable(
                 f"The feedback database {engine.url.render_as_string()} was written by a newer Inkling "
-                f"(its version is {revision}, this one knows up to {REVISION}). Upgrade with "
-                "`pip install --upgrade inkling`, or point INKLING_HOME at another folder."
+                f"(its version is {revision}, this one knows up to {REVISION}). Update Inkling as you "
+                'installed it ("Use it" in its README), or point INKLING_HOME at another folder.'
             )
         if file is not None and revision is not None:
             _back_up(file, revision)

@@ -1,11 +1,14 @@
 """The project of the MCP face: the files on disk, an index that is brought up to date before each search, linters.
 
-Unlike an editor's session it knows no unsaved text. What always holds: only files inside the folder are read, links
-that lead out of it are not followed; linters that run the project's own code need `trusted`.
+Unlike an editor's session it knows no unsaved text. Words are up to date before each search; embedding may take minutes
+and goes on beside it, so that the first searches of a large project go by words alone. What always holds: only files
+inside the folder are read, links that lead out of it are not followed; linters that run the project's own code need
+`trusted`.
 """
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,10 +20,12 @@ from index.embedding import Embedder
 from index.languages import language_of
 from index.records import Hit
 from index.search import Search
+from inkling.errors import UserError
 from server.linters.hub import Linters
 from server.linters.settings import LinterSettings
 
 _MOST_BYTES = 2_000_000
+_PATIENCE = 10.0  # seconds that a search waits for embeddings
 
 
 class DiskProject:
@@ -33,13 +38,20 @@ class DiskProject:
         self._builder = Builder(self._root, weights)
         self._search = Search(self._root, Embedder(weights) if weights else None)
         self._linters = Linters(self._root, linters, report)
+        self._report = report
         self._turn = asyncio.Lock()
+        self._embedding: asyncio.Task[None] | None = None
+        self._urgent = threading.Event()  # somebody waits for the builder
 
     async def find(self, query: str, limit: int, path: str | None) -> Sequence[Hit]:
-        """Bring the index up to date, and search it."""
+        """Bring the index up to date, and search it: by meaning, too, as far as that is embedded by then."""
         async with self._turn:
+            await self._interrupt()
             with contextlib.suppress(IndexBusyError):  # an editor has the folder open, and keeps the index up to date
-                await asyncio.to_thread(self._builder.build)
+                await asyncio.to_thread(self._builder.build_words)
+                self._embedding = asyncio.create_task(self._embed(), name="embedding")
+        if self._embedding is not None:
+            await asyncio.wait({self._embedding}, timeout=_PATIENCE)
         return await asyncio.to_thread(self._search.search, query, limit=limit, path=path)
 
     async def read(self, path: str) -> str | None:
@@ -53,7 +65,26 @@ class DiskProject:
     async def close(self) -> None:
         """End the linters and let go of the index."""
         await self._linters.close()
+        async with self._turn:
+            await self._interrupt()
         self._search.close()
+
+    async def _embed(self) -> None:
+        """Embed what has no vector yet, until somebody waits for the builder."""
+        try:
+            await asyncio.to_thread(self._builder.build_meaning, interrupted=self._urgent.is_set)
+        except IndexBusyError:
+            return  # an editor opened the folder just now
+        except UserError as error:
+            self._report(str(error))
+
+    async def _interrupt(self) -> None:
+        """End the embedding after its batch; what is embedded stays."""
+        if self._embedding is not None:
+            self._urgent.set()
+            await asyncio.wait({self._embedding})
+            self._urgent.clear()
+            self._embedding = None
 
 
 def read_inside(root: Path, path: str) -> str | None:

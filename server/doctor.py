@@ -96,7 +96,8 @@ def packages() -> list[Check]:
     try:
         required = metadata.requires("inkling") or []
     except metadata.PackageNotFoundError:
-        return [Check("package inkling", "fail", "not installed", "python -m pip install inkling")]
+        mend = 'Install Inkling as its README says under "Use it".'
+        return [Check("package inkling", "fail", "not installed", mend)]
     needed = [Requirement(line) for line in required]
     return [package(each) for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
 

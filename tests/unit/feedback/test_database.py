@@ -64,7 +64,7 @@ def test_a_database_of_a_newer_version_is_refused(place: Path) -> None:
     open_database(place).dispose()
     with sqlite3.connect(place) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(DatabaseUnusable, match="newer Inkling"):
+    with pytest.raises(DatabaseUnusable, match=r"newer Inkling .* Update Inkling as you installed it"):
         open_database(place)
 
 

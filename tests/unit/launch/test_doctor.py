@@ -76,6 +76,17 @@ def test_a_package_that_is_absent_is_a_failure_with_the_command_that_brings_it()
     assert "pip install 'inkling-has-no-such-package>=2'" in check.mend
 
 
+def test_nobody_is_told_to_install_what_an_index_has_under_our_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def requires(name: str) -> list[str]:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", requires)
+    (check,) = doctor.packages()
+    assert check.state == "fail"
+    assert "README" in check.mend
+    assert "pip" not in check.mend
+
+
 def test_a_package_whose_module_is_gone_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     _versions(monkeypatch, inkling_has_no_such_package="1.0")
     assert doctor.package(Requirement("inkling-has-no-such-package")).state == "fail"

@@ -106,4 +106,4 @@ def test_without_any_interpreter_the_command_that_mends_it_is_named(repository: 
     with pytest.raises(subprocess.CalledProcessError) as caught:
         start(script, machine=machine)
     assert caught.value.returncode == 127
-    assert "python3 -m pip install" in caught.value.stderr
+    assert "from the folder with its source: python3 -m pip install '.[cpu]'" in caught.value.stderr

@@ -1,16 +1,22 @@
 """What is read of a folder on disk for an agent: its own plain files, no secrets, and nothing that waits for ever."""
 
+import asyncio
 import os
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from agent.project import ToolError, checked
 from index.builder import Builder
 from index.database import lock
 from server.disk_project import DiskProject, read_inside
 from server.linters.settings import LinterSettings
+from tests.unit.index.workspace import CountingEncoder
 
 
 def test_what_version_control_keeps_is_not_the_projects(tmp_path: Path) -> None:
@@ -45,3 +51,52 @@ async def test_search_answers_while_an_editor_builds_the_index(tmp_path: Path) -
     taken.release()
     await project.close()
     assert [hit.path for hit in found] == ["volcano.py"]
+
+
+class HeldEncoder(CountingEncoder):
+    """Embeds nothing before it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = threading.Event()
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.let.wait()
+        return super().encode(texts)
+
+
+async def test_while_a_project_is_embedded_search_answers_by_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = HeldEncoder()
+    monkeypatch.setattr("index.builder.Embedder", lambda folder: encoder)
+    monkeypatch.setattr("server.disk_project.Embedder", lambda folder: encoder)
+    with monkeypatch.context() as hasty:
+        hasty.setattr("server.disk_project._PATIENCE", 0.05)
+        for number in range(100):
+            (tmp_path / f"{number}.py").write_text(f"def function_{number}():\n    return 'lava'\n")
+        project = DiskProject(tmp_path, tmp_path, LinterSettings(), lambda text: None)
+        (hit,) = await project.find("function_7", 1, None)
+        assert (hit.path, "meaning" in hit.matched) == ("7.py", False)
+    encoder.let.set()
+    (hit,) = await project.find("function_7", 1, None)
+    assert (hit.path, "meaning" in hit.matched) == ("7.py", True)
+    await project.close()
+
+
+async def test_a_project_that_is_closed_is_not_embedded_to_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = HeldEncoder()
+    monkeypatch.setattr("index.builder.Embedder", lambda folder: encoder)
+    monkeypatch.setattr("server.disk_project.Embedder", lambda folder: encoder)
+    monkeypatch.setattr("server.disk_project._PATIENCE", 0.05)
+    for number in range(100):
+        (tmp_path / f"{number}.py").write_text(f"def function_{number}():\n    return 'lava'\n")
+    project = DiskProject(tmp_path, tmp_path, LinterSettings(), lambda text: None)
+    await project.find("function_7", 1, None)
+    closing = asyncio.create_task(project.close())
+    await asyncio.to_thread(project._urgent.wait)
+    encoder.let.set()
+    await closing
+    assert len(encoder.seen) <= 33  # one batch, and perhaps a query

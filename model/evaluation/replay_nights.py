@@ -111,7 +111,9 @@ class Nights:
             return Night("skipped", "not_enough_data", reason, None, None, time.monotonic() - began, {})
         set_threads(options.threads)
         device = _device()
-        model = load_network(self._base_folder, [self._anchor.folder] if self._anchor else [], device=device)
+        model = load_network(
+            self._base_folder, [self._anchor.folder] if self._anchor else [], device=device, narrow=None
+        )
 
         def step(done: Step) -> None:
             report(f"training, loss {done.loss:.2f}", done.done, done.planned)

@@ -27,13 +27,14 @@ def target_logits(model: Any, row: Row, device: str = "cpu") -> tuple["torch.Ten
     wanted = weights[1:].nonzero()[:, 0]
     config = causal.config
     groups = config.num_attention_heads // config.num_key_value_heads
-    hidden = causal.get_decoder()(
-        input_ids=tokens,
-        position_ids=torch.tensor([row.positions], device=device),
-        blocks=blocks_of(row, causal.get_decoder().rotary_emb.inv_freq, groups, _computed(causal, device), device),
-        use_cache=False,
-    )[0]
-    logits = causal.get_output_embeddings()(hidden[0, wanted]).float()
+    with _autocast(causal, device):
+        hidden = causal.get_decoder()(
+            input_ids=tokens,
+            position_ids=torch.tensor([row.positions], device=device),
+            blocks=blocks_of(row, causal.get_decoder().rotary_emb.inv_freq, groups, _computed(causal, device), device),
+            use_cache=False,
+        )[0]
+        logits = causal.get_output_embeddings()(hidden[0, wanted]).float()
     return logits, tokens[0, wanted + 1], weights[wanted + 1]
 
 
@@ -43,6 +44,17 @@ def token_losses(model: Any, row: Row, device: str = "cpu") -> tuple["torch.Tens
 
     logits, wanted, weights = target_logits(model, row, device)
     return torch.nn.functional.cross_entropy(logits, wanted, reduction="none"), weights
+
+
+def _autocast(causal: Any, device: str) -> Any:
+    """Where layers are narrower than the embeddings, they are computed in their own type."""
+    import torch
+
+    kind = device.split(":")[0]
+    matrix = next(each for name, each in causal.named_parameters() if ".layers." in name and each.ndim == 2)
+    narrow = matrix.dtype != causal.get_input_embeddings().weight.dtype
+    dtype = matrix.dtype if narrow else torch.get_autocast_dtype(kind)
+    return torch.autocast(kind, dtype, enabled=narrow or torch.is_autocast_enabled(kind))
 
 
 def _computed(causal: Any, device: str) -> "torch.dtype":

@@ -78,7 +78,9 @@ def work(folder: Path | None, workers: Workers | None = None) -> None:
     job = taken_job(text)
     set_threads(0)
     below = shipped(job.base)
-    model = load_network(resolve(job.base), [below.folder] if below is not None else [], device=workers.device)
+    model = load_network(
+        resolve(job.base), [below.folder] if below is not None else [], device=workers.device, narrow=None
+    )
     with tempfile.TemporaryDirectory() as own:
         mine = folder if workers.main and folder is not None else Path(own)
         if checkpoint is not None and mine != folder:

@@ -164,7 +164,7 @@ def _load(base_folder: Path, anchor: Shipped | None, options: NightOptions) -> t
 
     set_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return load_network(base_folder, [anchor.folder] if anchor is not None else [], device=device), device
+    return load_network(base_folder, [anchor.folder] if anchor is not None else [], device=device, narrow=None), device
 
 
 def _before(

@@ -21,6 +21,7 @@ from model.shipped import METADATA_FILE
 from model.training.batches import target_logits
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
 from model.training.exercises import Exercises
+from model.training.network import to_bfloat16
 from model.training.rows import plain
 from model.training.sft import TARGETS, SftOptions, TrainingDivergedError, with_fresh_adapter
 from model.training.workers import Workers
@@ -95,7 +96,7 @@ def pretrain(
     if onto is not None:
         record = {**record, "onto": _go_on_from(model, onto, options)}
     drawn_before = _steps_of(record.get("onto"))  # so that no exercise is drawn a second time
-    _narrow(model)
+    to_bfloat16(model)
     model.train()
     if options.gradient_checkpointing:
         model.enable_input_require_grads()
@@ -216,15 +217,6 @@ def _go_on_from(model: Any, folder: Path, options: PretrainOptions) -> dict[str,
 def _steps_of(trained: dict[str, Any] | None) -> int:
     """All steps of an earlier training and of those that it went on from."""
     return trained.get("steps", 0) + _steps_of(trained.get("onto")) if trained else 0
-
-
-def _narrow(model: Any) -> None:
-    """Frozen matrices in bfloat16, in which they lie on disk, so that autocast does not convert them every time."""
-    import torch
-
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad and parameter.ndim == 2 and ".layers." in name:
-            parameter.data = parameter.data.to(torch.bfloat16)
 
 
 def _save(

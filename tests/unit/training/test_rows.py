@@ -14,9 +14,12 @@ from model.document import Document
 from model.positions import Parallel, PositionScheme, Sequential
 from model.prompt import Budget, Format, Layout, training_prompt
 from model.tokens import Tokens
+from model.training import network
 from model.training.attention import use_block_attention
-from model.training.batches import target_logits
+from model.training.batches import target_logits, token_losses
+from model.training.network import load_network
 from model.training.rows import Row, Segment, joined, plain, row, segments
+from model.training.sft import SftOptions, with_fresh_adapter
 from tests.unit.training.reference import assembled_logits, masked_logits, plain_model
 
 DOCUMENTS = (Document("b.py", "k=red\nm=blue\n"), Document("c.py", "t=white"), Document("d.py", "w=black\n" * 5))
@@ -135,3 +138,28 @@ def test_tails_behind_other_documents_share_no_row(layout: Layout) -> None:
     other = Row((9, 9, 1), (0, 1, 2), (0, 1, -1), (0.0, 0.0, 0.0))
     with pytest.raises(ValueError, match="same documents"):
         joined([served(layout), other])
+
+
+def test_narrow_matrices_learn_nearly_what_wide_ones_do(tiny_base: Path, layout: Layout) -> None:
+    one = served(layout)
+    losses = []
+    for narrow in (False, True):
+        model = load_network(tiny_base, narrow=narrow)
+        types = {p.dtype for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2}
+        assert types == {torch.bfloat16 if narrow else torch.float32}
+        model = with_fresh_adapter(model, SftOptions(rank=2, alpha=4))
+        loss = token_losses(model, one)[0].mean()
+        loss.backward()
+        taught = [p.grad for p in model.parameters() if p.requires_grad]
+        assert all(gradient is not None and gradient.dtype == torch.float32 for gradient in taught)
+        losses.append(float(loss.detach()))
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    assert losses[0] != losses[1]
+
+
+def test_a_night_computes_in_what_the_processor_can(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for can in (False, True):
+        monkeypatch.setattr(network, "computes_bfloat16", lambda can=can: can)
+        model = load_network(tiny_base, narrow=None)
+        assert (model.get_decoder().layers[0].mlp.up_proj.weight.dtype == torch.bfloat16) is can
+        assert model.get_input_embeddings().weight.dtype == torch.float32

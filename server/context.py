@@ -1,8 +1,8 @@
 """Which documents a completion attends to: the parts of other files that the index points at, chosen whole.
 
 Files are read as the editor has them, else from disk, and cut into units; that happens on a thread of its own and is
-kept until the file changes, so that a keystroke rarely waits for it. Secret files and files that are no text never get
-here.
+kept until the file changes, so that a keystroke rarely waits for it. Before them stands what the user wrote elsewhere a
+moment ago (`server.recent_edits`). Secret files and files that are no text never get here.
 
 Always: `find` answers within the deadline. What is not there by then goes on being looked for, one search per document
 at a time, and serves the next request.
@@ -21,6 +21,7 @@ from model.document import Document
 from model.engine import Engine
 from model.units import units, units_overlapping
 from server.documents import Documents, Snapshot, line_starts
+from server.recent_edits import Place
 from server.settings import Settings
 from server.workspaces import Folder, Workspaces
 
@@ -46,15 +47,34 @@ class Context:
     async def find(self, snapshot: Snapshot, prefix: str, suffix: str) -> tuple[Document, ...]:
         """The documents for a cursor, the most helpful first; past the deadline those of an earlier one here."""
         settings, place = self.settings.completion, self._workspaces.of(snapshot.path)
-        if place is None or settings.context_documents == 0 or self._engine.tokens is None:
+        if place is None or self._engine.tokens is None:
             return ()
+        written = self._written(snapshot, place[0], prefix)
+        if settings.context_documents == 0:
+            return written
         search = self._searches.get(snapshot.uri)
         if search is None:
             search = asyncio.create_task(self._search(snapshot.uri, *place, prefix, suffix), name="context")
             self._searches[snapshot.uri] = search
             search.add_done_callback(lambda _: self._searches.pop(snapshot.uri, None))
         await asyncio.wait([search], timeout=settings.context_milliseconds / 1000)
-        return self._found.get(snapshot.uri, ())
+        return (*written, *self._found.get(snapshot.uri, ()))
+
+    def _written(self, snapshot: Snapshot, folder: Folder, prefix: str) -> tuple[Document, ...]:
+        """What was written elsewhere in this folder, as far as those files are still open."""
+        characters = self.settings.completion.recent_characters
+        if snapshot.path is None or characters == 0:
+            return ()
+
+        def lines_of(place: Place) -> tuple[str, list[str]] | None:
+            document, name = self._documents.at(place.path), folder.relative(place.path)
+            if document is None or name is None or is_secret(place.path):
+                return None
+            return name, [document.line(number) for number in range(place.first, place.last + 1)]
+
+        line = len(line_starts(prefix)) - 1
+        made = self._documents.recent.document(snapshot.path, line, lines_of, characters)
+        return (made,) if made is not None else ()
 
     async def _search(self, uri: str, folder: Folder, path: str, prefix: str, suffix: str) -> None:
         settings = self.settings.completion

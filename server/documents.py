@@ -16,6 +16,7 @@ from pygls.uris import to_fs_path
 
 from feedback.regions import Edit
 from server.positions import points, units
+from server.recent_edits import RecentEdits
 
 EDITED = 8  # files whose last edit is remembered
 
@@ -132,6 +133,7 @@ class Documents:
         self._open: dict[str, OpenDocument] = {}
         self._uris: dict[Path, str] = {}  # of the documents that are files
         self._edited: dict[Path, int] = {}  # the line of the last edit, the newest file last
+        self.recent = RecentEdits()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -164,10 +166,15 @@ class Documents:
             return
         document.version = version
         for change in changes:
+            lines = len(document.starts)
             edit = document.apply(change)
             if document.path is not None:
+                line = bisect_right(document.starts, edit.start) - 1
+                added = len(line_starts(edit.text)) - 1
+                removed = max(0, added - (len(document.starts) - lines))
+                self.recent.edited(document.path, line, removed, added, text=bool(edit.text.strip()))
                 self._edited.pop(document.path, None)
-                self._edited[document.path] = bisect_right(document.starts, edit.start) - 1
+                self._edited[document.path] = line
                 if len(self._edited) > EDITED:
                     del self._edited[next(iter(self._edited))]
             yield document, edit

@@ -19,7 +19,10 @@ from model.catalog import BASE, EMBEDDING
 
 @dataclass(frozen=True)
 class CompletionSettings:
-    """Ghost text. `mode` says how sure the model must be before anything is shown."""
+    """Ghost text. `mode` says how sure the model must be before anything is shown.
+
+    `recent_characters` of what the user wrote elsewhere a moment ago stand beside the cursor; 0 for none.
+    """
 
     enabled: bool = True
     mode: Literal["eager", "balanced", "quiet"] = "balanced"
@@ -28,6 +31,7 @@ class CompletionSettings:
     context_documents: int = 8
     context_characters: int = 12_000
     context_milliseconds: int = 15
+    recent_characters: int = 600
 
 
 @dataclass(frozen=True)

@@ -32,22 +32,24 @@ _KEPT_RUNTIMES = 2
 @dataclass(frozen=True)
 class Arm:
     """`trained`: an adapter of its own is served. `asked`: it is asked itself; else its answers are another arm's,
-    judged anew."""
+    judged anew. `recent`: the newest edits stand beside the cursor, as the server has it."""
 
     name: str
     trained: bool
     asked: bool
+    recent: bool
     what: str
 
 
 ARMS = (
-    Arm("frozen", False, True, "the base with what is shipped"),
-    Arm("deltas", False, True, "the same, and the newest edits as one document more: memory without training"),
-    Arm("gate", False, False, "frozen, the gate fitted every night on the days before, of all packages"),
-    Arm("nightly", True, True, "a night after each day; served is what the nights promoted"),
-    Arm("full", True, True, "trained each night on all days before; served without being asked whether it is better"),
-    Arm("placebo", True, True, "nights on shuffled targets; served although they are not promoted"),
-    Arm("wrong", True, True, "adapters of another package's nights, promoted or not"),
+    Arm("frozen", False, True, False, "the base with what is shipped, without memory of any kind"),
+    Arm("deltas", False, True, True, "the same, and the newest edits as one document more: memory without training"),
+    Arm("gate", False, False, False, "frozen, the gate fitted every night on the days before, of all packages"),
+    Arm("nightly", True, True, True, "deltas, and a night after each day; served is what the nights promoted"),
+    Arm("alone", False, True, False, "nightly's adapters without the newest edits: training without memory"),
+    Arm("full", True, True, True, "deltas, trained each night on all days before; served without being asked"),
+    Arm("placebo", True, True, True, "deltas, and nights on shuffled targets; served although they are not promoted"),
+    Arm("wrong", True, True, True, "deltas, and adapters of another package's nights, promoted or not"),
 )
 NAMES = tuple(arm.name for arm in ARMS)
 
@@ -78,7 +80,7 @@ class Served:
         for ask in asks:
             request = replace(ask.request, max_tokens=LINE_TOKENS)
             if recent and ask.recent is not None:
-                request = replace(request, documents=(*request.documents, ask.recent))
+                request = replace(request, documents=(ask.recent, *request.documents))
             found.append(_answer(generator, request, ask))
             tick(len(found))
         return found

@@ -191,8 +191,13 @@ def _summary(table: _Table, results: Results, forgetting: Mapping[str, Any]) -> 
     )
     nightly = [night for night in results.nights if night["arm"] == "nightly" and night["status"] != "skipped"]
     placebo = [night for night in results.nights if night["arm"] == "placebo" and night["status"] != "skipped"]
+    memory, alone = (_compared(table, arm, "frozen", "kept") for arm in ("deltas", "alone"))
     return {
         **_gains(table, None),
+        "kept_chars_gain_of_memory": memory.value,
+        "kept_chars_gain_of_memory_95": [memory.lower, memory.upper],
+        "kept_chars_gain_of_training_alone": alone.value,
+        "kept_chars_gain_of_training_alone_95": [alone.lower, alone.upper],
         "loss_change": loss.value,
         "loss_change_95": [loss.lower, loss.upper],
         "gate_accept_gain": accept.value,

@@ -15,7 +15,7 @@ from typing import TypeVar
 from feedback.examples import Example
 from feedback.records import ContextDocument
 from model.completion import CompletionRequest
-from model.document import Document
+from model.document import RECENT_EDITS, Document
 from model.evaluation.completion_cases import CompletionCase, Sizes
 from model.evaluation.document_choice import DocumentChoice
 from model.evaluation.replay_history import Day, Hunk, Snapshot
@@ -25,7 +25,7 @@ PER_HUNK = 3  # requests, at most
 PIECE_LINES = 8  # of a hunk that are learned from at one cursor
 INSIDE_SHARE = 0.5  # of cursors that stand inside a line and not at its beginning
 SHORTEST = 4  # characters that are asked for
-RECENT_FILE = "recent_edits.py"
+RECENT_FILE = f"{RECENT_EDITS}.py"
 _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 _SECONDS_OF_DAY = 86_400.0
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class User:
             for place, hunk in enumerate(day.hunks):
                 draw = self._draw(number, place)
                 documents = self._documents(hunk, draw)
-                recent = self._recent(written, hunk) if place in wanted else None
+                recent = self._recent(written, hunk)
                 for line in wanted.get(place, ()):
                     still = (
                         None if hunk.version == final else hunk.lines[line].strip() in stands.get(hunk.path, anywhere)
@@ -87,8 +87,9 @@ class User:
                     id = f"{self.package} {self.seed} {number}.{place}.{line}"
                     asks.append(self._ask(id, hunk, line, documents, recent, still, draw))
                 examples += self._examples(
-                    f"{self.package} {self.seed} {number}.{place}", number, place, hunk, documents
-                )
+                    f"{self.package} {self.seed} {number}.{place}", number, place, hunk,
+                    (recent, *documents) if recent is not None else documents,
+                )  # fmt: skip
                 written.append(hunk)
             found.append(UserDay(day.name, tuple(asks), tuple(examples)))
         return tuple(found)

@@ -87,8 +87,11 @@ def quick_settings(settings: ReplaySettings) -> ReplaySettings:
     )  # fmt: skip
 
 
-def evaluate(settings: ReplaySettings, tell: Tell) -> dict[str, Any]:
-    """The report, ready for JSON. What an earlier run with the same settings had finished is taken from disk."""
+def evaluate(settings: ReplaySettings, tell: Tell, *, so_far: bool = False) -> dict[str, Any]:
+    """The report, ready for JSON. What an earlier run with the same settings had finished is taken from disk.
+
+    `so_far`: nothing is run; the report is of the users and arms that are finished.
+    """
     unknown = sorted(set(settings.arms) - {arm.name for arm in ARMS})
     if unknown or "frozen" not in settings.arms:
         raise ArmsError(
@@ -99,15 +102,15 @@ def evaluate(settings: ReplaySettings, tell: Tell) -> dict[str, Any]:
     sources = [of_package(text) for text in settings.packages]
     sources += [of_repository(path, settings.days + 1, settings.commits) for path in settings.repositories]
     unique(sources)
-    if "wrong" in settings.arms and "nightly" not in settings.arms and len(sources) > 1:
-        raise ArmsError("The arm wrong serves the nights of other packages: leave it out, or add the arm nightly.")
+    if "nightly" not in settings.arms and ("alone" in settings.arms or ("wrong" in settings.arms and len(sources) > 1)):
+        raise ArmsError("The arms alone and wrong serve what nights made: leave them out, or add the arm nightly.")
     if not sources:
         raise ArmsError("Nothing to replay: name a package with versions, or a repository with --git.")
     described = _described(settings, anchor, sources)
     out = settings.out or cache_folder() / "replay" / _key(described)
     with Store(out, described) as store:
         run = _Run(settings, folder, anchor, sources, store, tell)
-        run.go()
+        run.leave_unfinished() if so_far else run.go()
         found = report(run.results())
     made = {"rule": RULE, "results": str(out), **described, **_machine(run), "trained_on": _known(anchor, sources)}
     plain: dict[str, Any] = without_nan({**found, "settings": made})
@@ -151,12 +154,27 @@ class _Run:
     def go(self) -> None:
         """Do what is not done yet."""
         for seed in range(self._settings.seeds):
-            for source in self._sources:
+            for number, source in enumerate(self._sources):
                 self._live(source, seed)
+                if number and "wrong" in self._settings.arms:
+                    self._live_wrong(self._sources[number - 1], source, seed)
             if "wrong" in self._settings.arms:
-                for number, source in enumerate(self._sources):
-                    self._live_wrong(source, self._sources[(number + 1) % len(self._sources)], seed)
+                self._live_wrong(self._sources[-1], self._sources[0], seed)
         self._remember()
+
+    def leave_unfinished(self) -> None:
+        """Go on without what is not there: arms that no user has to the end, then users who lack one of the others."""
+
+        def whole(user: tuple[str, int], arm: Arm) -> bool:
+            days = range(len(self._days[user]))
+            return all(Unit("answers", *user, arm.name, day) in self._store for day in days)
+
+        self._arms = [arm for arm in self._arms if any(whole(user, arm) for user in self._days)]
+        self._days = {
+            user: days for user, days in self._days.items() if all(whole(user, arm) for arm in self._arms)
+        }  # fmt: skip
+        if not self._arms or not self._days:
+            raise ArmsError(f"Nothing is finished in {self._store.folder} yet: leave --so-far out to go on.")
 
     def results(self) -> Results:
         """Everything that was measured."""
@@ -234,24 +252,23 @@ class _Run:
         self._finish(unit, night.plain)
 
     def _ask(self, unit: Unit, asks: Sequence[Ask], arm: Arm, adapter: str | None) -> None:
-        """A day's answers. Where an arm serves what the frozen one does, they are the same and are not made again."""
-        same = adapter is None and arm.name not in ("frozen", "deltas")
-        if same:
-            self._finish(unit, {"adapter": None, "same": "frozen"})
+        """A day's answers. Where an arm serves what one without an adapter does, they are not made again."""
+        bare = "deltas" if arm.recent and unit.kind == "answers" else "frozen"
+        if adapter is None and arm.name not in ("frozen", bare) and bare in self._settings.arms:
+            self._finish(unit, {"adapter": None, "same": bare})
             return
         told = self._pace.of(unit)
         path = self._store.folder / "adapters" / adapter if adapter is not None else None
-        answers = self.served.ask(
-            asks, path, recent=arm.name == "deltas", tick=lambda done: told("answers", done, len(asks))
-        )
+        answers = self.served.ask(asks, path, recent=arm.recent, tick=lambda done: told("answers", done, len(asks)))
         self._finish(unit, {"adapter": adapter, "answers": [asdict(answer) for answer in answers]})
 
     def _adapter(self, unit: Unit) -> str | None:
         """What an arm serves on a day: what came of the night before, relative to the adapters' folder."""
-        night = Unit("night", unit.package, unit.seed, unit.arm, unit.day - 1)
+        of = "nightly" if unit.arm == "alone" else unit.arm
+        night = Unit("night", unit.package, unit.seed, of, unit.day - 1)
         if night not in self._store:
             return None
-        found: str | None = self._store[night]["champion" if unit.arm == "nightly" else "candidate"]
+        found: str | None = self._store[night]["champion" if of == "nightly" else "candidate"]
         return found
 
     def _remember(self) -> None:

@@ -21,6 +21,7 @@ from feedback.examples import Example
 from index.context import Catalog, imported_files
 from index.languages import definitions, language_of
 from index.relevance import Cursor, Features, Relevance, install, installed
+from model.document import is_recent_edits
 from model.evaluation.comparison import improvement, measure
 from model.prompt import Budget
 from model.shipped import Shipped
@@ -77,7 +78,7 @@ def learn_relevance(
 ) -> RelevanceVerdict:
     """Measure, fit, judge, and install under `name` what deserves it. `examples` are the oldest first."""
     current = installed(file)
-    usable = [example for example in examples if example.documents]
+    usable = [example for example in map(_chosen, examples) if example.documents]
     if len(usable) < options.least:
         return RelevanceVerdict(
             "skipped",
@@ -131,6 +132,11 @@ def night_relevance(
 
     options = RelevanceOptions(seconds=seconds)
     return learn_relevance(examples, lose, name, options, cancelled, file, clock).plain
+
+
+def _chosen(example: Example) -> Example:
+    """Without the document that is there whatever the weights say."""
+    return replace(example, documents=tuple(one for one in example.documents if not is_recent_edits(one.path)))
 
 
 def figures_of(example: Example) -> NDArray[np.float64]:

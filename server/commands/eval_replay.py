@@ -57,6 +57,9 @@ def replay(
     quick: Annotated[
         bool, typer.Option("--quick", help="One history, one seed, two days, tiny. Its figures mean little.")
     ] = False,
+    so_far: Annotated[
+        bool, typer.Option("--so-far", help="Run nothing: tell what an interrupted run has finished.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Replay real history as the user: do nights help, more than memory alone, a placebo, or somebody else's nights?
@@ -87,7 +90,7 @@ def replay(
         hunks=hunks, requests=requests, seeds=seeds, night_seconds=night_seconds, minimum_regions=minimum_regions,
         old_lines=old_lines, humaneval=humaneval, threads=threads, out=results,
     )  # fmt: skip
-    found = evaluate(quick_settings(settings) if quick else settings, _Lines())
+    found = evaluate(quick_settings(settings) if quick else settings, _Lines(), so_far=so_far)
     print_json(found) if as_json else _print(found)
     if trained := found["settings"]["trained_on"]:
         err.print(f"The adapter was trained on {', '.join(trained)}: their figures prove little.", markup=False)

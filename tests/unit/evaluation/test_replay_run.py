@@ -98,9 +98,10 @@ def test_the_placebo_is_not_promoted(finished: tuple[ReplaySettings, Any]):
     assert loss["placebo"] > loss["nightly"]
 
 
-def test_on_the_first_day_every_arm_that_learns_is_the_frozen_one(finished: tuple[ReplaySettings, Any]):
+def test_on_the_first_day_every_arm_that_learns_is_one_that_does_not(finished: tuple[ReplaySettings, Any]):
     first = finished[1]["curve"][0]
-    assert all(first[name] == first["frozen"] for name in ("gate", "nightly", "full", "placebo", "wrong"))
+    assert all(first[name] == first["frozen"] for name in ("gate", "alone"))
+    assert all(first[name] == first["deltas"] for name in ("nightly", "full", "placebo", "wrong"))
     assert first["deltas"] != first["frozen"]
 
 
@@ -156,6 +157,27 @@ def test_progress_counts_up_to_the_end_with_an_estimate(settings: ReplaySettings
     assert steps[-1].seconds_left == 0
     assert list(report["arms"]) == ["frozen", "deltas"]
     assert report["summary"]["seconds_per_night"] is None
+
+
+def test_what_is_finished_so_far_is_told_without_running_anything(
+    finished: tuple[ReplaySettings, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    settings, report = finished
+    assert settings.out is not None
+    monkeypatch.setattr(replay_nights, "run_night", None)
+    part = replace(settings, out=tmp_path)
+    for name in (RESULTS_FILE, "settings.json"):
+        whole = (settings.out / name).read_text()
+        (tmp_path / name).write_text(whole if name != RESULTS_FILE else "".join(whole.splitlines(keepends=True)[:2]))
+    with pytest.raises(ArmsError, match="Nothing is finished"):
+        evaluate(replace(part, out=tmp_path / "empty"), quiet, so_far=True)
+    colours = [line for line in lines(settings) if '"package": "colours"' in line and '"arm": "wrong"' not in line]
+    (tmp_path / RESULTS_FILE).write_text("".join(f"{line}\n" for line in colours))
+    told = evaluate(part, quiet, so_far=True)
+    assert list(told["packages"]) == ["colours"]
+    assert set(told["arms"]) == {*NAMES} - {"wrong"}
+    assert told["packages"]["colours"]["arms"]["nightly"] == report["packages"]["colours"]["arms"]["nightly"]
+    assert lines(part) == colours
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,29 @@ async def test_what_was_edited_in_another_file_takes_part(tmp_path: Path) -> Non
     place = lsp.Range(lsp.Position(1, 11), lsp.Position(1, 12))
     list(desk.documents.change(uri, 2, [lsp.TextDocumentContentChangePartial(range=place, text="2")]))
     assert desk.documents.edited() == [(desk.root / "other.py", 1)]
-    assert await desk.find() == ["engine.py", "other.py"]
+    assert await desk.find() == ["recent_edits.py", "engine.py", "other.py"]
+    await desk.close()
+
+
+async def test_what_was_written_elsewhere_stands_first_and_stays_the_same_at_one_place(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "workspace", 60_000)
+    other, secret = (desk.root / "other.py").as_uri(), (desk.root / ".env").as_uri()
+    elsewhere = (tmp_path / "elsewhere.py").as_uri()
+    for uri in (other, secret, elsewhere):
+        desk.documents.open(lsp.TextDocumentItem(uri, "python", 1, "x = 1\n"))
+        start = lsp.Range(lsp.Position(0, 0), lsp.Position(0, 0))
+        list(desk.documents.change(uri, 2, [lsp.TextDocumentContentChangePartial(range=start, text="key = 'k'\n")]))
+    main = desk.documents.at(desk.root / "main.py")
+    assert main is not None
+    (first, *_) = await desk.context.find(main.snapshot(), MAIN, "")
+    assert first.text == "# other.py\nkey = 'k'\nx = 1\n"
+    end = lsp.Range(lsp.Position(2, 16), lsp.Position(2, 16))
+    for version, key in enumerate("ab", start=2):
+        list(desk.documents.change(main.uri, version, [lsp.TextDocumentContentChangePartial(range=end, text=key)]))
+        assert (await desk.context.find(main.snapshot(), main.text, ""))[0] == first
+    desk.context.settings = Settings(completion=CompletionSettings(recent_characters=0))
+    (only,) = await desk.context.find(main.snapshot(), MAIN, "")
+    assert only.path == "engine.py"
     await desk.close()
 
 

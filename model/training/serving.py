@@ -14,7 +14,8 @@ from model.training.dataset import Encode, TrainingSequence
 from model.training.rows import row
 
 # The windows of a night: the serving format, cut closer. At the server's own windows a step took 7 GB of memory and
-# four times as long on two cores, for targets of about ten tokens. One document has room: what the user wrote last where there is any, else a piece of a file.
+# four times as long on two cores, for targets of about ten tokens. One document has room: what the user wrote last, if
+# there is any, else a piece of a file.
 NIGHT_BUDGET = Budget(documents=160, document=160, tail=224, grid=12, suffix=64)
 
 

@@ -8,6 +8,7 @@ from tests.benchmarks import (
     feedback,
     fusion,
     keystroke,
+    learning,
     responsiveness,
     runtimes,
     search_scale,
@@ -21,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "feedback": feedback.run,
     "fusion": fusion.run,
     "keystroke": keystroke.run,
+    "learning": learning.run,
     "responsiveness": responsiveness.run,
     "runtimes": runtimes.run,
     "search_scale": search_scale.run,
@@ -29,7 +31,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "sweep": sweep.run,
 }
 
-HOURS = {"sweep"}  # only run when named
+HOURS = {"learning", "sweep"}  # only run when named
 
 
 def main(names: list[str]) -> int:

@@ -1,0 +1,198 @@
+"""What lowers the loss of what a user writes next: memory, a night's training, and variants of it that were rejected.
+
+The first half of the days of one package's history is learned from, the loss is that of lines of the other half, with
+and without the newest edits beside the cursor. INKLING_HISTORY names the package and its versions. About half an hour
+on two cores that compute in bfloat16.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from feedback.examples import Example
+from feedback.records import ContextDocument
+from model.catalog import BASE
+from model.completion import CompletionRequest
+from model.evaluation.completion_cases import Sizes
+from model.evaluation.document_choice import DocumentChoice
+from model.evaluation.replay_history import Snapshot, days_of
+from model.evaluation.replay_requests import Ask, User
+from model.evaluation.replay_run import SIZES
+from model.evaluation.replay_sources import Source, of_package
+from model.prompt import Format, Layout, training_prompt
+from model.shipped import Shipped, shipped
+from model.threads import set_threads
+from model.tokens import Tokens
+from model.training.batches import token_losses
+from model.training.dataset import TrainingSequence
+from model.training.network import computes_bfloat16, load_network
+from model.training.rows import row
+from model.training.serving import night_layout, request_of, serving_format
+from model.training.sft import SftOptions, train
+from model.weights import resolve
+
+_HISTORY = "wtforms==2.3.3,3.0.1,3.1.2,3.2.1"  # none of the adapter's training, none of the replay's packages
+_LARGER = Sizes(documents=6, document=384, tail=384, suffix=96)
+_PIECE = 16  # lines of what stood there before anything was written
+_PIECES = 200
+_TIMED = 24  # rows
+
+
+@dataclass
+class _Bench:
+    """The base with its anchor, and the lines that are measured, apart and with the newest edits."""
+
+    folder: Path
+    anchor: Shipped
+    asks: Sequence[Ask]
+
+    def rows(self, sizes: Sizes, *, recent: bool, documents: bool = True) -> list[TrainingSequence]:
+        tokens = Tokens(self.folder)
+        wider = replace(sizes, documents=sizes.documents + recent)
+        layout = Layout(tokens, wider.budget, Format.of(tokens, fills_middle=self.anchor.fills_middle))
+        _, scheme = night_layout(self.folder, self.anchor)
+
+        def asked(ask: Ask) -> CompletionRequest:
+            beside = ask.request.documents if documents else ()
+            return replace(ask.request, documents=(ask.recent, *beside) if recent and ask.recent else beside)
+
+        return [
+            TrainingSequence(ask.id, row(training_prompt(layout, asked(ask), ask.truth, scheme))) for ask in self.asks
+        ]
+
+    def load(self, *, narrow: bool | None = None) -> Any:
+        return load_network(self.folder, [self.anchor.folder], narrow=narrow)
+
+
+def run() -> None:
+    """Print losses in nats per token, how far they fell with a 95% interval over lines, and tokens per second."""
+    set_threads()
+    anchor = shipped(BASE.name)
+    assert anchor is not None
+    folder = resolve(BASE.name)
+    source = of_package(os.environ.get("INKLING_HISTORY", _HISTORY))
+    layout = Layout(Tokens(folder), SIZES.budget, Format.of(Tokens(folder), fills_middle=anchor.fills_middle))
+    history = days_of(source.snapshots, hunks=60, days=4, seed=0)
+    days = User(source.name, 0, layout, SIZES).days(history, source.snapshots[-1], 60)
+    half = len(days) // 2
+    written = [example for day in days[:half] for example in day.examples]
+    bench = _Bench(folder, anchor, [ask for day in days[half:] for ask in day.asks])
+    _memory(bench)
+    encode = serving_format(folder, anchor)
+    own = [encode(example) for example in written]
+    before = list(_pieces(source, layout))
+    _speed(bench, own[:_TIMED])
+    print(
+        "\n| learned from | tokens/s | loss | fell by, 95% | with the newest edits |\n| --- | --- | --- | --- | --- |"
+    )
+    alone, together = bench.rows(SIZES, recent=False), bench.rows(SIZES, recent=True)
+    base = bench.load()
+    losses, recent = _losses(base, alone), _losses(base, together)
+    print(f"| nothing | | {_mean(losses):.4f} | | {_mean(recent):.4f} |", flush=True)
+    around = [_with_text_around(bench, example) for example in written]
+    for name, sequences, epochs in (
+        ("what was written, once", own, 1),
+        ("what was written, twice", own, 2),
+        ("that once, and the text around it", around, 1),
+        (f"that once, and {_PIECES} pieces of what stood there before", [*map(encode, before), *own], 1),
+    ):
+        with tempfile.TemporaryDirectory() as place:
+            options = SftOptions(epochs=epochs)
+            tuned, trained = train(
+                bench.load(), sequences, options=options, budget_seconds=1e6, run_folder=Path(place)
+            )  # fmt: skip
+        found, beside = _losses(tuned, alone), _losses(tuned, together)
+        print(
+            f"| {name} | {trained.tokens_per_second:.0f} | {_mean(found):.4f} | {_fell(losses, found)} | "
+            f"{_mean(beside):.4f} |", flush=True,
+        )  # fmt: skip
+
+
+def _memory(bench: _Bench) -> None:
+    """The newest edits beside the cursor, with few, more and no other documents."""
+    print("| beside the cursor | loss | with the newest edits | fell by, 95% |\n| --- | --- | --- | --- |")
+    few = replace(bench, asks=bench.asks[::2])
+    for name, sizes, documents in (
+        ("nothing", SIZES, False), ("2 documents of 160 tokens", SIZES, True), ("6 of 384", _LARGER, True),
+    ):  # fmt: skip
+        model = few.load()
+        without = _losses(model, few.rows(sizes, recent=False, documents=documents))
+        beside = _losses(model, few.rows(sizes, recent=True, documents=documents))
+        print(f"| {name} | {_mean(without):.4f} | {_mean(beside):.4f} | {_fell(without, beside)} |", flush=True)
+
+
+def _speed(bench: _Bench, sequences: Sequence[TrainingSequence]) -> None:
+    """The same training in both types."""
+    pace = {}
+    for narrow in (False, True):
+        with tempfile.TemporaryDirectory() as place:
+            options = SftOptions(epochs=1)
+            _, trained = train(
+                bench.load(narrow=narrow), sequences, options=options, budget_seconds=1e6, run_folder=Path(place)
+            )  # fmt: skip
+        pace[narrow] = trained.tokens_per_second
+    print(
+        f"\nTraining: float32 {pace[False]:.0f} tokens/s, bfloat16 {pace[True]:.0f}: {pace[True] / pace[False]:.1f} "
+        f"times; nights use {'bfloat16' if computes_bfloat16() else 'float32'} here"
+    )
+
+
+def _pieces(source: Source, layout: Layout) -> Iterator[Example]:
+    """Pieces of the first version, as if they had been written, evenly from all of it."""
+    first: Snapshot = source.snapshots[0]
+    choice = DocumentChoice(layout, SIZES.document, SIZES.whole)
+    places = [
+        (path, start)
+        for path, text in sorted(first.files.items())
+        for start in range(0, text.count("\n") + 1, _PIECE)
+        if len("".join(text.split("\n")[start : start + _PIECE]).strip()) > _PIECE
+    ]
+    random = np.random.default_rng(0)
+    for number in sorted(random.permutation(len(places))[:_PIECES].tolist()):
+        path, start = places[number]
+        lines = first.files[path].split("\n")
+        draw = Random(number)
+        documents = choice.choose(first.files, path, first.files[path], start + 1, draw)
+        yield Example(
+            id=f"before {number}", at=0.0, workspace=source.name, path=path, language="python",
+            prefix="".join(f"{line}\n" for line in lines[:start]),
+            suffix="\n" + "\n".join(lines[start + _PIECE :]), target="\n".join(lines[start : start + _PIECE]).rstrip(),
+            offered="", outcome="ignored", reward=0.0,
+            documents=tuple(ContextDocument(document.path, document.text) for document in documents),
+        )  # fmt: skip
+
+
+def _with_text_around(bench: _Bench, example: Example) -> TrainingSequence:
+    """The row with loss on all of its tail, what stands around the cursor included."""
+    layout, scheme = night_layout(bench.folder, bench.anchor)
+    found = row(training_prompt(layout, request_of(example), example.target, scheme))
+    blocks = found.blocks
+    inside = [float(block < 0 and before == block) for before, block in zip((0, *blocks), blocks, strict=False)]
+    return TrainingSequence(example.id, replace(found, weights=tuple(inside)))
+
+
+def _losses(model: Any, sequences: Sequence[TrainingSequence]) -> Any:
+    """Nats and tokens by line, float64 (2, lines)."""
+    import torch
+
+    model.eval()
+    with torch.inference_mode():
+        found = [token_losses(model, sequence.row)[0] for sequence in sequences]
+    return np.array([[float(losses.sum()), float(len(losses))] for losses in found]).T
+
+
+def _mean(losses: Any) -> float:
+    return float(losses[0].sum() / losses[1].sum())
+
+
+def _fell(before: Any, after: Any) -> str:
+    draw = np.random.default_rng(0).integers(0, before.shape[1], (4000, before.shape[1]))
+    changes = (before[0] - after[0])[draw].sum(1) / before[1][draw].sum(1)
+    low, high = np.percentile(changes, [2.5, 97.5])
+    return f"{_mean(before) - _mean(after):.3f}, {low:.3f} to {high:.3f}"

@@ -38,7 +38,7 @@ class SftOptions:
 
     rank: int = 16
     alpha: int = 32
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-4
     warmup_share: float = 0.1
     weight_decay: float = 0.01
     clip: float = 1.0

@@ -42,6 +42,7 @@ _LARGER = Sizes(documents=6, document=384, tail=384, suffix=96)
 _PIECE = 16  # lines of what stood there before anything was written
 _PIECES = 200
 _TIMED = 24  # rows
+_FEW = 60  # texts, about what one day leaves
 
 
 @dataclass
@@ -86,7 +87,7 @@ def run() -> None:
     _memory(bench)
     encode = serving_format(folder, anchor)
     own = [encode(example) for example in written]
-    before = list(_pieces(source, layout))
+    mixed = [*map(encode, _pieces(source, layout)), *own]
     _speed(bench, own[:_TIMED])
     print(
         "\n| learned from | tokens/s | loss | fell by, 95% | with the newest edits |\n| --- | --- | --- | --- | --- |"
@@ -96,17 +97,18 @@ def run() -> None:
     losses, recent = _losses(base, alone), _losses(base, together)
     print(f"| nothing | | {_mean(losses):.4f} | | {_mean(recent):.4f} |", flush=True)
     around = [_with_text_around(bench, example) for example in written]
-    for name, sequences, epochs in (
-        ("what was written, once", own, 1),
-        ("what was written, twice", own, 2),
-        ("that once, and the text around it", around, 1),
-        (f"that once, and {_PIECES} pieces of what stood there before", [*map(encode, before), *own], 1),
+    few, usual = own[:_FEW], SftOptions()
+    for name, sequences, options in (
+        ("what was written, once", own, replace(usual, epochs=1)),
+        (f"what was written, {usual.epochs} times", own, usual),
+        (f"the first {_FEW} texts, {usual.epochs} times", few, usual),
+        ("the same at a rate of 5e-4", few, replace(usual, learning_rate=5e-4)),
+        ("what was written once, and the text around it", around, replace(usual, epochs=1)),
+        (f"that once, and {_PIECES} pieces of what stood there before", mixed, replace(usual, epochs=1)),
     ):
         with tempfile.TemporaryDirectory() as place:
-            options = SftOptions(epochs=epochs)
-            tuned, trained = train(
-                bench.load(), sequences, options=options, budget_seconds=1e6, run_folder=Path(place)
-            )  # fmt: skip
+            run_folder = Path(place)
+            tuned, trained = train(bench.load(), sequences, options=options, budget_seconds=1e6, run_folder=run_folder)
         found, beside = _losses(tuned, alone), _losses(tuned, together)
         print(
             f"| {name} | {trained.tokens_per_second:.0f} | {_mean(found):.4f} | {_fell(losses, found)} | "

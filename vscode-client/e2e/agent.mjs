@@ -75,6 +75,33 @@ export async function agentSteps({ bench, hands, step, shot }) {
 		});
 	});
 
+	await step('what the user wants no review of is applied at once, and taken back', async () => {
+		const before = bench.read('shapes.py');
+		const back = async (inside) => {
+			await hands.open('shapes.py');
+			await hands.saved('shapes.py', '"""Its area."""');
+			await press(await hands.inPage('#runs'), 'undo');
+			await last(inside).locator('.note', { hasText: 'Taken back' }).waitFor();
+			await hands.open('shapes.py');
+			await until('text before', async () => {
+				await page.keyboard.press('Control+s');
+				return bench.read('shapes.py') === before;
+			});
+		};
+		await inMethod();
+		await hands.command('Inkling: Document This Code');
+		const inside = await hands.inPage('#runs');
+		await last(inside).locator('button[data-do=always]').waitFor({ timeout: 30_000 });
+		await press(inside, 'always');
+		await back(inside);
+		await inMethod();
+		await hands.command('Inkling: Document This Code');
+		await hands.inPage('#runs');
+		await last(inside).locator('.note', { hasText: 'without a review' }).waitFor({ timeout: 30_000 });
+		await shot('agent-always');
+		await back(inside);
+	});
+
 	await step('a test is written as a new file', async () => {
 		await inMethod();
 		await hands.command('Inkling: Write a Test for This Code');

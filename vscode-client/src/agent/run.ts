@@ -121,7 +121,7 @@ function inWords(input: Step['input']): string {
 export type Said =
 	| { readonly type: 'ready' }
 	| { readonly type: 'ask'; readonly text: string }
-	| { readonly type: 'stop' | 'apply' | 'deny' | 'undo' | 'cure'; readonly id: string }
+	| { readonly type: 'stop' | 'apply' | 'always' | 'deny' | 'undo' | 'cure'; readonly id: string }
 	| { readonly type: 'review'; readonly id: string; readonly path: string };
 
 /** To the page: all runs, oldest first, one that changed, or that the user wants to type. */
@@ -138,6 +138,8 @@ export interface Words {
 	readonly stop: string;
 	readonly review: string;
 	readonly apply: string;
+	readonly always: string;
+	readonly alwaysMeans: string;
 	readonly deny: string;
 	readonly undo: string;
 	readonly cure: string;

@@ -14,6 +14,7 @@ import { begun, ended, type Kind, type Outcome, type Run, type Said, type Step, 
 
 export const AGENT_VIEW = 'inkling.agent';
 const MOST_RUNS = 30;
+const UNREVIEWED = 'agent.applyWithoutReview';
 
 /** What is asked, and about which code. */
 interface Question {
@@ -91,6 +92,7 @@ export class AgentView implements vscode.WebviewViewProvider, vscode.Disposable 
 			const hear = (early: Outcome | Step) => 'kind' in early && step(early);
 			const outcome = await this.session.requestInParts<Outcome | Step>('inkling/agent', asked, hear, stop.token);
 			this.change(id, (run) => ended(run, outcome as Outcome));
+			await this.applyByRule(this.of(id));
 		} catch (error) {
 			const note = error instanceof Error ? error.message : String(error);
 			const stopped = stop.token.isCancellationRequested;
@@ -139,6 +141,14 @@ export class AgentView implements vscode.WebviewViewProvider, vscode.Disposable 
 		}
 	}
 
+	/** From now on, what a run of this kind proposes is applied at once, and this one's is. */
+	async always(id: string): Promise<void> {
+		const configuration = vscode.workspace.getConfiguration('inkling');
+		const kinds = new Set([...configuration.get<Kind[]>(UNREVIEWED, []), this.of(id).kind]);
+		await configuration.update(UNREVIEWED, [...kinds], vscode.ConfigurationTarget.Global);
+		await this.apply(id);
+	}
+
 	/** Nothing of it is wanted. */
 	async deny(id: string): Promise<void> {
 		await this.session.execute('inkling.agent.deny', id);
@@ -185,16 +195,26 @@ export class AgentView implements vscode.WebviewViewProvider, vscode.Disposable 
 			case 'stop':
 				return this.stop(said.id);
 			case 'apply':
+			case 'always':
 			case 'deny':
 			case 'undo':
 				return this.decide(said.type, said.id);
 		}
 	}
 
-	private async decide(what: 'apply' | 'deny' | 'undo', id: string): Promise<void> {
+	private async decide(what: 'apply' | 'always' | 'deny' | 'undo', id: string): Promise<void> {
 		if (!this.deciding.has(id)) {
 			this.deciding.add(id);
 			await this[what](id).finally(() => this.deciding.delete(id));
+		}
+	}
+
+	/** What the user wants no review of is applied, and says so. */
+	private async applyByRule(run: Run): Promise<void> {
+		const kinds = vscode.workspace.getConfiguration('inkling').get<Kind[]>(UNREVIEWED, []);
+		if (run.state === 'done' && run.proposals.length > 0 && kinds.includes(run.kind)) {
+			await this.decide('apply', run.id);
+			this.change(run.id, (run) => (run.note ? run : { ...run, note: t('Applied without a review, as your settings say.') }));
 		}
 	}
 

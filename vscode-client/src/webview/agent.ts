@@ -62,7 +62,9 @@ function proposalsOf(id: string, proposals: readonly Proposal[]): HTMLElement {
 		rows.append(row);
 	}
 	const buttons = make('div', '', 'buttons');
-	buttons.append(button(words.apply, { type: 'apply', id }), button(words.deny, { type: 'deny', id }, true));
+	const always = button(words.always, { type: 'always', id }, true);
+	always.title = words.alwaysMeans;
+	buttons.append(button(words.apply, { type: 'apply', id }), always, button(words.deny, { type: 'deny', id }, true));
 	const element = make('div');
 	element.append(make('p', words.proposed), rows, buttons);
 	return element;

@@ -32,7 +32,7 @@ class TraceWriter:
     def __init__(self, file: Path, limits: Limits) -> None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._file: IO[str] = os.fdopen(descriptor, "w", encoding="utf-8", errors="replace")
+        self._file: IO[str] = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8", errors="replace")
         self._write({"trace": VERSION, "limits": asdict(limits)})
 
     def call(self, name: str, **values: Any) -> None:

@@ -7,7 +7,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
 import { agentSteps } from './agent.mjs';
@@ -61,6 +61,7 @@ const bench = await startWorkbench({
 		'inkling.completion.mode': 'eager',
 		'inkling.completion.maxTokens': 16,
 		'inkling.linters.pyright': false,
+		'inkling.feedback.trace': true,
 	},
 	keys: [SNIPPET_KEY],
 });
@@ -97,6 +98,14 @@ const settled = (text, kind) =>
 		const found = recorded().filter((entry) => entry.text.endsWith(text) && entry.outcome?.kind === kind);
 		return found.at(-1);
 	}, 60_000);
+
+/** What the first server saw of the documents, for `tests/unit/feedback`, where it is judged again. */
+function keepTrace() {
+	const [first] = globSync(path.join(bench.env.INKLING_HOME, '**', 'traces', '*.jsonl')).sort();
+	if (first !== undefined) {
+		writeFileSync(path.join(shots, 'trace.jsonl'), readFileSync(first, 'utf8').replaceAll(bench.workspace, '/workspace'));
+	}
+}
 
 const tip = async () => (await hands.bar().getAttribute('aria-label')) ?? '';
 
@@ -296,6 +305,7 @@ try {
 		assert.ok(bench.strangers.size === 0, [...bench.strangers].join(' '));
 	});
 } finally {
+	keepTrace();
 	await bench.stop();
 }
 const failed = results.filter((good) => !good).length;

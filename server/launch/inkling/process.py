@@ -7,9 +7,6 @@ from collections.abc import Mapping
 # Variables that make a Python, Node or git child run code or read settings that a workspace may have planted.
 _DROPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "NODE_OPTIONS", "GIT_DIR", "GIT_WORK_TREE")
 
-# Weights are on disk already: no library may look for them elsewhere, or tell anybody that it was used.
-OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
-
 
 def command(*arguments: str) -> list[str]:
     """The argument vector that starts `inkling ARGUMENTS` isolated from the environment.
@@ -20,6 +17,10 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for a child process: ours, without what could inject code, plus `extra`."""
+    """Build the environment of a child process: ours, without what could inject code, plus `extra`."""
     kept = {name: value for name, value in os.environ.items() if name not in _DROPPED}
     return {**kept, "PYTHONUTF8": "1", **(extra or {})}
+
+
+# Weights are on disk already: no library may look for them elsewhere, or tell anybody that it was used.
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}

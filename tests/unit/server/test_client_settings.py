@@ -14,7 +14,7 @@ MANIFEST = Path(__file__).parents[3] / "vscode-client" / "package.json"
 NOT_FOR_PEOPLE = {"trusted", "telemetry", "measureLoop", "feedback.database"} | {
     f"night.{name}" for name in ("runner", "workers", "machines", "address")
 }
-OF_THE_CLIENT = {"path", "interpreter", "install.source"}
+OF_THE_CLIENT = {"path", "interpreter", "install.source", "applyWithoutReview"}
 
 pytestmark = pytest.mark.skipif(not MANIFEST.exists(), reason="the client is not part of a source distribution")
 

@@ -13,7 +13,7 @@ export function agentPage(script: string, source: string, language: string): str
 		review: t('Review {0}'),
 		apply: t('Apply'),
 		always: t('Always Apply'),
-		alwaysMeans: t('Apply what this kind of request proposes without asking; the setting is inkling.agent.applyWithoutReview'),
+		alwaysMeans: t('Apply what this kind of request proposes without asking; the setting is inkling.applyWithoutReview'),
 		deny: t('Turn Down'),
 		undo: t('Undo'),
 		cure: t('Open the Setting'),

@@ -14,7 +14,7 @@ import { begun, ended, type Kind, type Outcome, type Run, type Said, type Step, 
 
 export const AGENT_VIEW = 'inkling.agent';
 const MOST_RUNS = 30;
-const UNREVIEWED = 'agent.applyWithoutReview';
+const UNREVIEWED = 'applyWithoutReview';
 
 /** What is asked, and about which code. */
 interface Question {

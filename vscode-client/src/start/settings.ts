@@ -2,7 +2,8 @@
  * The settings that travel to the server: only those that the user chose, under the server's own names.
  *
  * A default of the editor is never sent, because it would win over the user's settings file. Pure. Where the server
- * is (`inkling.path`, `inkling.interpreter`) concerns the editor alone and is not sent either.
+ * is (`inkling.path`, `inkling.interpreter`) and what is reviewed (`inkling.applyWithoutReview`) concerns the editor alone
+ * and is not sent either.
  */
 
 /** The groups that the server has. */

@@ -99,11 +99,13 @@ const settled = (text, kind) =>
 		return found.at(-1);
 	}, 60_000);
 
-/** What the first server saw of the documents, for `tests/unit/feedback`, where it is judged again. */
+/** What the servers saw of the documents, the longest of them, for `tests/unit/feedback`, where it is judged again. */
 function keepTrace() {
-	const [first] = globSync(path.join(bench.env.INKLING_HOME, '**', 'traces', '*.jsonl')).sort();
-	if (first !== undefined) {
-		writeFileSync(path.join(shots, 'trace.jsonl'), readFileSync(first, 'utf8').replaceAll(bench.workspace, '/workspace'));
+	const traces = globSync(path.join(bench.env.INKLING_HOME, '**', 'traces', '*.jsonl')).map((file) => readFileSync(file, 'utf8'));
+	const [longest] = traces.sort((one, other) => other.length - one.length);
+	console.log(`${traces.length} traces, of ${traces.map((trace) => trace.length).join(', ')} characters`);
+	if (longest !== undefined) {
+		writeFileSync(path.join(shots, 'trace.jsonl'), longest.replaceAll(bench.workspace, '/workspace'));
 	}
 }
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from feedback.outcomes import Outcome, Report
+from feedback.records import Outcome, Report
 from feedback.traces import replay
 
 TRACE = Path(__file__).with_name("workbench.jsonl")

@@ -1,4 +1,4 @@
-"""What the server saw of a real workbench (`make e2e` keeps such a trace) is judged as it was done there, every time."""
+"""What the server saw of a real workbench (`make e2e` keeps such a trace) is judged as it was done there."""
 
 from pathlib import Path
 

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-RECENT_EDITS = "recent_edits"  # name of the document of what the user wrote last; its ending is that of the active file
-
 
 @dataclass(frozen=True)
 class Document:
@@ -20,8 +18,3 @@ class Document:
     def name(self) -> tuple[str, str]:
         """What stays the same when the text changes."""
         return self.path, self.unit
-
-
-def is_recent_edits(path: str) -> bool:
-    """Whether this is the path of no file but of what the user wrote last."""
-    return path.split(".", 1)[0] == RECENT_EDITS

@@ -49,7 +49,7 @@ class Context:
         settings, place = self.settings.completion, self._workspaces.of(snapshot.path)
         if place is None or self._engine.tokens is None:
             return ()
-        written = self._written(snapshot, place[0], prefix)
+        written = self._written(snapshot, place[0], len(prefix))
         if settings.context_documents == 0:
             return written
         search = self._searches.get(snapshot.uri)
@@ -60,10 +60,10 @@ class Context:
         await asyncio.wait([search], timeout=settings.context_milliseconds / 1000)
         return (*written, *self._found.get(snapshot.uri, ()))
 
-    def _written(self, snapshot: Snapshot, folder: Folder, prefix: str) -> tuple[Document, ...]:
+    def _written(self, snapshot: Snapshot, folder: Folder, offset: int) -> tuple[Document, ...]:
         """What was written elsewhere in this folder, as far as those files are still open."""
-        characters = self.settings.completion.recent_characters
-        if snapshot.path is None or characters == 0:
+        characters, here = self.settings.completion.recent_characters, self._documents.get(snapshot.uri)
+        if snapshot.path is None or here is None or characters == 0:
             return ()
 
         def lines_of(place: Place) -> tuple[str, list[str]] | None:
@@ -72,7 +72,7 @@ class Context:
                 return None
             return name, [document.line(number) for number in range(place.first, place.last + 1)]
 
-        line = len(line_starts(prefix)) - 1
+        line = here.position(offset).line
         made = self._documents.recent.document(snapshot.path, line, lines_of, characters)
         return (made,) if made is not None else ()
 

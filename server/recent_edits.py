@@ -6,15 +6,15 @@ document, so that it stays the same, and encoded, while one place is written at;
 formatter, another branch) was not written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from model.document import RECENT_EDITS, Document
+from model.document import Document
+from model.recent_edits import recent_edits
 
 REMEMBERED = 32  # places
-MOST_LINES = 60  # of one edit; what is longer was not typed
-_LINES = 24  # of a place that are shown, the last
+MOST_LINES = 60  # of one edit; what is longer was not typed. Of a place that grew longer, its end is read
 _NEAR = 40  # lines around the cursor that stand in its own file's window
 
 
@@ -55,30 +55,20 @@ class RecentEdits:
     def document(
         self, here: Path, line: int, lines_of: Callable[[Place], tuple[str, list[str]] | None], characters: int
     ) -> Document | None:
-        """The newest places in at most so many characters, the newest last; None if there are none.
+        """The newest places in at most so many characters; None if there are none.
 
         `here` and `line` are the cursor's. `lines_of` reads a place: the file's name and the lines; None for what may
         not be shown or is not there any more.
         """
-        found: list[str] = []
-        room = characters
+        return recent_edits(self._read(here, line, lines_of), here.suffix, characters, len)
+
+    def _read(
+        self, here: Path, line: int, lines_of: Callable[[Place], tuple[str, list[str]] | None]
+    ) -> Iterator[tuple[str, list[str]]]:
+        """The places away from the cursor, the newest first, each read only once it is its turn."""
         for place in reversed(self.places):
             if place.path == here and place.first - _NEAR <= line <= place.last + _NEAR:
                 continue
-            read = lines_of(place)
-            if read is None:
-                continue
-            name, lines = read
-            lines = [text for text in lines if text.strip()][-_LINES:]
-            if not lines:
-                continue
-            for text in (*reversed(lines), f"# {name}"):
-                room -= len(text) + 1
-                if room < 0:
-                    break
-                found.append(text)
-            if room < 0:
-                break
-        if not found:
-            return None
-        return Document(f"{RECENT_EDITS}{here.suffix}", "\n".join(reversed(found)) + "\n", RECENT_EDITS)
+            read = lines_of(replace(place, first=max(place.first, place.last - MOST_LINES)))
+            if read is not None:
+                yield read

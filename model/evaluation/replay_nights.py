@@ -18,7 +18,7 @@ from model.adapters import CONFIG_FILE, Registry
 from model.shipped import Shipped
 from model.threads import set_threads
 from model.training.dataset import encoded, shuffled_targets, split_by_time
-from model.training.network import load_network
+from model.training.network import load_for_training
 from model.training.night import run_night
 from model.training.night_data import NightOptions
 from model.training.serving import serving_format
@@ -111,9 +111,7 @@ class Nights:
             return Night("skipped", "not_enough_data", reason, None, None, time.monotonic() - began, {})
         set_threads(options.threads)
         device = _device()
-        model = load_network(
-            self._base_folder, [self._anchor.folder] if self._anchor else [], device=device, narrow=None
-        )
+        model = load_for_training(self._base_folder, [self._anchor.folder] if self._anchor else [], device=device)
 
         def step(done: Step) -> None:
             report(f"training, loss {done.loss:.2f}", done.done, done.planned)

@@ -15,17 +15,17 @@ from typing import TypeVar
 from feedback.examples import Example
 from feedback.records import ContextDocument
 from model.completion import CompletionRequest
-from model.document import RECENT_EDITS, Document
+from model.document import Document
 from model.evaluation.completion_cases import CompletionCase, Sizes
 from model.evaluation.document_choice import DocumentChoice
 from model.evaluation.replay_history import Day, Hunk, Snapshot
 from model.prompt import Layout
+from model.recent_edits import path_for, recent_edits
 
 PER_HUNK = 3  # requests, at most
 PIECE_LINES = 8  # of a hunk that are learned from at one cursor
 INSIDE_SHARE = 0.5  # of cursors that stand inside a line and not at its beginning
 SHORTEST = 4  # characters that are asked for
-RECENT_FILE = f"{RECENT_EDITS}.py"
 _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 _SECONDS_OF_DAY = 86_400.0
 T = TypeVar("T")
@@ -112,19 +112,16 @@ class User:
         return self._choice.choose(hunk.files, hunk.path, hunk.whole, hunk.first_line, draw)
 
     def _recent(self, written: Sequence[Hunk], now: Hunk) -> Document | None:
-        """The newest edits that fit into one document, the newest at its end, without what stands above anyway."""
-        room = self._sizes.document - len(self._layout.document(Document(RECENT_FILE, "")))
-        lines: list[str] = []
+        """The newest edits that fit into one document, as they are served, without what stands above anyway."""
+        encode = self._layout.tokens.encode
+        room = self._sizes.document - len(self._layout.document(Document(path_for(".py"), "")))
         above = self._layout.window(now.above)
-        for hunk in reversed(written):
-            if hunk.path == now.path and "\n".join(hunk.lines) in above:
-                continue
-            for line in (*reversed(hunk.lines), f"# {hunk.path}"):
-                room -= len(self._layout.tokens.encode(f"{line}\n"))
-                if room < 0:
-                    return Document(RECENT_FILE, "\n".join(reversed(lines)) + "\n") if lines else None
-                lines.append(line)
-        return Document(RECENT_FILE, "\n".join(reversed(lines)) + "\n") if lines else None
+        places = (
+            (hunk.path, hunk.lines)
+            for hunk in reversed(written)
+            if hunk.path != now.path or "\n".join(hunk.lines) not in above
+        )
+        return recent_edits(places, ".py", room, lambda line: len(encode(line)))
 
     def _ask(
         self,

@@ -40,7 +40,7 @@ from model.training.sft import SftOptions
 from model.weights import resolve
 
 SIZES = Sizes(documents=2, document=160, tail=256, suffix=64)
-_FORMAT = 1  # of the results on disk
+_FORMAT = 2  # of the results on disk
 
 
 class ArmsError(UserError):
@@ -170,9 +170,8 @@ class _Run:
             return all(Unit("answers", *user, arm.name, day) in self._store for day in days)
 
         self._arms = [arm for arm in self._arms if any(whole(user, arm) for user in self._days)]
-        self._days = {
-            user: days for user, days in self._days.items() if all(whole(user, arm) for arm in self._arms)
-        }  # fmt: skip
+        whole_users = [user for user in self._days if all(whole(user, arm) for arm in self._arms)]
+        self._days = {user: self._days[user] for user in whole_users}
         if not self._arms or not self._days:
             raise ArmsError(f"Nothing is finished in {self._store.folder} yet: leave --so-far out to go on.")
 

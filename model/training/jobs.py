@@ -18,7 +18,7 @@ from model.shipped import shipped
 from model.threads import set_threads
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.training.dataset import TrainingSequence
-from model.training.network import load_network
+from model.training.network import load_for_training
 from model.training.rows import Row
 from model.training.sft import SftOptions, Step, TrainingCancelledError, train
 from model.training.workers import Workers
@@ -78,9 +78,7 @@ def work(folder: Path | None, workers: Workers | None = None) -> None:
     job = taken_job(text)
     set_threads(0)
     below = shipped(job.base)
-    model = load_network(
-        resolve(job.base), [below.folder] if below is not None else [], device=workers.device, narrow=None
-    )
+    model = load_for_training(resolve(job.base), [below.folder] if below is not None else [], device=workers.device)
     with tempfile.TemporaryDirectory() as own:
         mine = folder if workers.main and folder is not None else Path(own)
         if checkpoint is not None and mine != folder:

@@ -11,14 +11,10 @@ from typing import Any
 from model.lora import deltas
 
 
-def load_network(
-    folder: Path, adapters: Sequence[Path] = (), *, device: str = "cpu", narrow: bool | None = False
-) -> Any:
+def load_network(folder: Path, adapters: Sequence[Path] = (), *, device: str = "cpu") -> Any:
     """The causal LM of the weights in `folder` with these LoRA folders merged, in this order.
 
-    bfloat16 on CUDA, float32 elsewhere. `narrow`: the matrices of the layers in bfloat16 on a CPU, too, which
-    `model.training.batches` then computes in; None for where that is faster. Raises UnusableAdapterError for an
-    adapter that does not fit.
+    bfloat16 on CUDA, float32 elsewhere. Raises UnusableAdapterError for an adapter that does not fit.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -31,8 +27,13 @@ def load_network(
     for adapter in adapters:
         merge(model, adapter)
     use_block_attention(model)
-    model = model.to(device, torch.bfloat16 if device.startswith("cuda") else torch.float32)
-    if narrow or (narrow is None and computes_bfloat16()):
+    return model.to(device, torch.bfloat16 if device.startswith("cuda") else torch.float32)
+
+
+def load_for_training(folder: Path, adapters: Sequence[Path] = (), *, device: str = "cpu") -> Any:
+    """The same, its layers in bfloat16 on a CPU that computes in it faster; `model.training.batches` follows them."""
+    model = load_network(folder, adapters, device=device)
+    if device == "cpu" and computes_bfloat16():
         to_bfloat16(model)
     return model
 

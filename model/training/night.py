@@ -28,7 +28,7 @@ from model.evaluation.comparison import (
 )
 from model.shipped import Shipped, shipped
 from model.threads import set_threads
-from model.training.network import load_network
+from model.training.network import load_for_training
 from model.training.night_data import Data, NightOptions, affordable, lacking, prepare
 from model.training.night_record import Run, figures_of, keep, name_of, run_folder, run_key, same_night, write_adapter
 from model.training.night_stages import Machine, outlook, train_stages
@@ -164,7 +164,7 @@ def _load(base_folder: Path, anchor: Shipped | None, options: NightOptions) -> t
 
     set_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return load_network(base_folder, [anchor.folder] if anchor is not None else [], device=device, narrow=None), device
+    return load_for_training(base_folder, [anchor.folder] if anchor is not None else [], device=device), device
 
 
 def _before(

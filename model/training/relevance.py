@@ -21,9 +21,9 @@ from feedback.examples import Example
 from index.context import Catalog, imported_files
 from index.languages import definitions, language_of
 from index.relevance import Cursor, Features, Relevance, install, installed
-from model.document import is_recent_edits
 from model.evaluation.comparison import improvement, measure
 from model.prompt import Budget
+from model.recent_edits import is_recent_edits
 from model.shipped import Shipped
 from model.training.serving import serving_format
 

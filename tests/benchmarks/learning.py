@@ -31,7 +31,7 @@ from model.threads import set_threads
 from model.tokens import Tokens
 from model.training.batches import token_losses
 from model.training.dataset import TrainingSequence
-from model.training.network import computes_bfloat16, load_network
+from model.training.network import computes_bfloat16, load_for_training, load_network, to_bfloat16
 from model.training.rows import row
 from model.training.serving import night_layout, request_of, serving_format
 from model.training.sft import SftOptions, train
@@ -67,8 +67,8 @@ class _Bench:
             TrainingSequence(ask.id, row(training_prompt(layout, asked(ask), ask.truth, scheme))) for ask in self.asks
         ]
 
-    def load(self, *, narrow: bool | None = None) -> Any:
-        return load_network(self.folder, [self.anchor.folder], narrow=narrow)
+    def load(self) -> Any:
+        return load_for_training(self.folder, [self.anchor.folder])
 
 
 def run() -> None:
@@ -133,10 +133,12 @@ def _speed(bench: _Bench, sequences: Sequence[TrainingSequence]) -> None:
     """The same training in both types."""
     pace = {}
     for narrow in (False, True):
+        model = load_network(bench.folder, [bench.anchor.folder])
+        if narrow:
+            to_bfloat16(model)
         with tempfile.TemporaryDirectory() as place:
-            options = SftOptions(epochs=1)
             _, trained = train(
-                bench.load(narrow=narrow), sequences, options=options, budget_seconds=1e6, run_folder=Path(place)
+                model, sequences, options=SftOptions(epochs=1), budget_seconds=1e6, run_folder=Path(place)
             )  # fmt: skip
         pace[narrow] = trained.tokens_per_second
     print(

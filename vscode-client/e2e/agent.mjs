@@ -18,6 +18,20 @@ export async function agentSteps({ bench, hands, step, shot }) {
 		}
 	};
 
+	/** Take back what the last run did to shapes.py, in which its area has got a docstring. */
+	const takeBack = async (before) => {
+		await hands.open('shapes.py');
+		const saved = await hands.saved('shapes.py', '"""Its area."""');
+		await press(await hands.inPage('#runs'), 'undo');
+		await last(await hands.inPage('#runs')).locator('.note', { hasText: 'Taken back' }).waitFor();
+		await hands.open('shapes.py');
+		await until('text before', async () => {
+			await page.keyboard.press('Control+s');
+			return bench.read('shapes.py') === before;
+		});
+		return saved;
+	};
+
 	await step('without leave for a chat model, explaining names the setting', async () => {
 		await inMethod();
 		await hands.command('Inkling: Explain This Code');
@@ -63,43 +77,24 @@ export async function agentSteps({ bench, hands, step, shot }) {
 			(await page.locator('.monaco-diff-editor .editor.modified .view-line', { hasText: 'A circle of this radius' }).count()) === 0);
 		await hands.command('Inkling: Apply What Was Reviewed');
 		await until('end of the review', async () => (await page.locator('.tab', { hasText: 'what the agent proposes' }).count()) === 0);
-		await hands.open('shapes.py');
-		const saved = await hands.saved('shapes.py', '"""Its area."""');
+		const saved = await takeBack(before);
 		assert.ok(!saved.includes('A circle of this radius'));
-		await press(await hands.inPage('#runs'), 'undo');
-		await last(inside).locator('.note', { hasText: 'Taken back' }).waitFor();
-		await hands.open('shapes.py');
-		await until('text before', async () => {
-			await page.keyboard.press('Control+s');
-			return bench.read('shapes.py') === before;
-		});
 	});
 
 	await step('what the user wants no review of is applied at once, and taken back', async () => {
 		const before = bench.read('shapes.py');
-		const back = async (inside) => {
-			await hands.open('shapes.py');
-			await hands.saved('shapes.py', '"""Its area."""');
-			await press(await hands.inPage('#runs'), 'undo');
-			await last(inside).locator('.note', { hasText: 'Taken back' }).waitFor();
-			await hands.open('shapes.py');
-			await until('text before', async () => {
-				await page.keyboard.press('Control+s');
-				return bench.read('shapes.py') === before;
-			});
-		};
 		await inMethod();
 		await hands.command('Inkling: Document This Code');
 		const inside = await hands.inPage('#runs');
 		await last(inside).locator('button[data-do=always]').waitFor({ timeout: 30_000 });
 		await press(inside, 'always');
-		await back(inside);
+		await takeBack(before);
 		await inMethod();
 		await hands.command('Inkling: Document This Code');
 		await hands.inPage('#runs');
 		await last(inside).locator('.note', { hasText: 'without a review' }).waitFor({ timeout: 30_000 });
 		await shot('agent-always');
-		await back(inside);
+		await takeBack(before);
 	});
 
 	await step('a test is written as a new file', async () => {

@@ -8,7 +8,7 @@ import pytest
 
 from model.evaluation.completion_cases import Sizes
 from model.evaluation.replay_history import Snapshot, days_of
-from model.evaluation.replay_requests import PER_HUNK, RECENT_FILE, SHORTEST, User, UserDay, cursor, evenly
+from model.evaluation.replay_requests import PER_HUNK, SHORTEST, User, UserDay, cursor, evenly
 from model.prompt import Layout
 from model.tokens import Tokens
 from tests.unit.evaluation.test_completion_cases import MILL, module
@@ -71,7 +71,7 @@ def test_the_newest_edits_are_those_of_hunks_before(layout: Layout):
     first, *later = [ask for day in replayed(layout) for ask in day.asks]
     assert first.recent is None
     assert later[-1].recent is not None
-    assert later[-1].recent.path == RECENT_FILE
+    assert later[-1].recent.path == "recent_edits.py"
     assert later[-1].recent.text.split("\n", 1)[0].startswith(("# mill/", " "))
     assert later[-1].recent.text not in later[-1].request.prefix[-200:]
     assert all(len(layout.document(ask.recent)) <= SIZES.document for ask in later if ask.recent is not None)

@@ -80,3 +80,14 @@ def test_places_stay_within_the_text_and_apart(edits: list[tuple[int, int, str]]
             assert 0 <= one.first <= one.last < len(document.starts)
         for one, other in pairwise(places):
             assert one.last < other.first
+
+
+def test_of_a_place_that_grew_long_only_the_end_is_read() -> None:
+    recent = RecentEdits()
+    for line in range(5 * MOST_LINES):
+        recent.edited(THERE, line, 0, 1, text=True)
+    read: list[Place] = []
+    recent.document(HERE, 0, lambda place: read.append(place), 1000)
+    (place,) = read
+    assert place.last - place.first == MOST_LINES
+    assert place.last == recent.places[0].last

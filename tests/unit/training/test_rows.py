@@ -17,7 +17,7 @@ from model.tokens import Tokens
 from model.training import network
 from model.training.attention import use_block_attention
 from model.training.batches import target_logits, token_losses
-from model.training.network import load_network
+from model.training.network import load_for_training, load_network, to_bfloat16
 from model.training.rows import Row, Segment, joined, plain, row, segments
 from model.training.sft import SftOptions, with_fresh_adapter
 from tests.unit.training.reference import assembled_logits, masked_logits, plain_model
@@ -144,7 +144,9 @@ def test_narrow_matrices_learn_nearly_what_wide_ones_do(tiny_base: Path, layout:
     one = served(layout)
     losses = []
     for narrow in (False, True):
-        model = load_network(tiny_base, narrow=narrow)
+        model = load_network(tiny_base)
+        if narrow:
+            to_bfloat16(model)
         types = {p.dtype for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2}
         assert types == {torch.bfloat16 if narrow else torch.float32}
         model = with_fresh_adapter(model, SftOptions(rank=2, alpha=4))
@@ -160,6 +162,6 @@ def test_narrow_matrices_learn_nearly_what_wide_ones_do(tiny_base: Path, layout:
 def test_a_night_computes_in_what_the_processor_can(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for can in (False, True):
         monkeypatch.setattr(network, "computes_bfloat16", lambda can=can: can)
-        model = load_network(tiny_base, narrow=None)
+        model = load_for_training(tiny_base)
         assert (model.get_decoder().layers[0].mlp.up_proj.weight.dtype == torch.bfloat16) is can
         assert model.get_input_embeddings().weight.dtype == torch.float32

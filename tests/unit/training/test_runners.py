@@ -11,7 +11,7 @@ import torch
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.training.dataset import TrainingSequence
 from model.training.jobs import JOB_FILE, Job, JobError, taken_job, work
-from model.training.network import load_network
+from model.training.network import load_for_training
 from model.training.runners import Cluster, RunnerError
 from model.training.serving import serving_format
 from model.training.sft import SftOptions, Step, Trained, train
@@ -34,7 +34,7 @@ def job(tiny_base: Path, sequences: tuple[TrainingSequence, ...]) -> Job:
 def trained(tiny_base: Path, job: Job, folder: Path) -> tuple[dict[str, Any], Trained]:
     """What the night has after its own call, which goes on from whatever lies in the folder."""
     model, done = train(
-        load_network(tiny_base, narrow=None), job.sequences, options=OPTIONS, budget_seconds=600.0, run_folder=folder
+        load_for_training(tiny_base), job.sequences, options=OPTIONS, budget_seconds=600.0, run_folder=folder
     )
     return {name: value.detach() for name, value in model.named_parameters() if "lora_" in name}, done
 

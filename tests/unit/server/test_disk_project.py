@@ -65,17 +65,23 @@ class HeldEncoder(CountingEncoder):
         return super().encode(texts)
 
 
-async def test_while_a_project_is_embedded_search_answers_by_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[HeldEncoder, DiskProject]:
+    """A project of a hundred files that nothing of is embedded yet."""
     encoder = HeldEncoder()
     monkeypatch.setattr("index.builder.Embedder", lambda folder: encoder)
     monkeypatch.setattr("server.disk_project.Embedder", lambda folder: encoder)
+    for number in range(100):
+        (tmp_path / f"{number}.py").write_text(f"def function_{number}():\n    return 'lava'\n")
+    return encoder, DiskProject(tmp_path, tmp_path, LinterSettings(), lambda text: None)
+
+
+async def test_while_a_project_is_embedded_search_answers_by_words(
+    large: tuple[HeldEncoder, DiskProject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, project = large
     with monkeypatch.context() as hasty:
         hasty.setattr("server.disk_project._PATIENCE", 0.05)
-        for number in range(100):
-            (tmp_path / f"{number}.py").write_text(f"def function_{number}():\n    return 'lava'\n")
-        project = DiskProject(tmp_path, tmp_path, LinterSettings(), lambda text: None)
         (hit,) = await project.find("function_7", 1, None)
         assert (hit.path, "meaning" in hit.matched) == ("7.py", False)
     encoder.let.set()
@@ -85,15 +91,10 @@ async def test_while_a_project_is_embedded_search_answers_by_words(
 
 
 async def test_a_project_that_is_closed_is_not_embedded_to_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    large: tuple[HeldEncoder, DiskProject], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder = HeldEncoder()
-    monkeypatch.setattr("index.builder.Embedder", lambda folder: encoder)
-    monkeypatch.setattr("server.disk_project.Embedder", lambda folder: encoder)
+    encoder, project = large
     monkeypatch.setattr("server.disk_project._PATIENCE", 0.05)
-    for number in range(100):
-        (tmp_path / f"{number}.py").write_text(f"def function_{number}():\n    return 'lava'\n")
-    project = DiskProject(tmp_path, tmp_path, LinterSettings(), lambda text: None)
     await project.find("function_7", 1, None)
     closing = asyncio.create_task(project.close())
     await asyncio.to_thread(project._urgent.wait)

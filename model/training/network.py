@@ -33,7 +33,7 @@ def load_network(folder: Path, adapters: Sequence[Path] = (), *, device: str = "
 def load_for_training(folder: Path, adapters: Sequence[Path] = (), *, device: str = "cpu") -> Any:
     """The same, its layers in bfloat16 on a CPU that computes in it faster; `model.training.batches` follows them."""
     model = load_network(folder, adapters, device=device)
-    if device == "cpu" and computes_bfloat16():
+    if device.startswith("cpu") and computes_bfloat16():
         to_bfloat16(model)
     return model
 

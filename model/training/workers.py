@@ -4,6 +4,7 @@ It knows devices and sums; it does not know what is trained. What always holds: 
 several that each compute a part of the same step make the same step as one that computes all of it.
 """
 
+import atexit
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +25,8 @@ class Workers:
         self.device = str(state.device) if device is None else device
         self._together = self.count > 1
         self._torch = torch
+        if self._together:  # threads of the connection that are still there when Python ends abort the process
+            atexit.register(state.destroy_process_group)
 
     @property
     def main(self) -> bool:

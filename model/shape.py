@@ -8,6 +8,7 @@ weights. What else a configuration asks for is refused by name, before any weigh
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,11 @@ def read_shape(folder: Path) -> ModelShape:
         raise UnsupportedModelError(
             f"{path} cannot be read as JSON: {error}. Run `inkling models pull` again."
         ) from error
+    return shape_of(config, folder)
+
+
+def shape_of(config: Mapping[str, Any], folder: Path) -> ModelShape:
+    """The shape that a configuration describes, as transformers writes it; `folder` is named where it is refused."""
     family = str(config.get("model_type"))
     if family not in FAMILIES:
         raise _unsupported(folder, f"model_type {family!r}; supported are {', '.join(FAMILIES)}")
@@ -124,7 +130,7 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _rope(folder: Path, config: dict[str, Any]) -> tuple[float, float, tuple[float, ...]]:
+def _rope(folder: Path, config: Mapping[str, Any]) -> tuple[float, float, tuple[float, ...]]:
     """Theta, the factor of linear scaling, and Llama 3's numbers; transformers 4 and 5 write them differently."""
     rope: dict[str, Any] = config.get("rope_parameters") or config.get("rope_scaling") or {}
     theta = float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0)

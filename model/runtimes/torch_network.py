@@ -39,6 +39,7 @@ class TorchNetwork:
         self.dtype = dtype
         self.attention = Attention(shape, device, dtype)
         self._parameters = {name: tensor.to(device, dtype) for name, tensor in parameters.items()}
+        self._by_layer = [layer_of(self._parameters, layer) for layer in range(shape.layers)]
         # rounded first: Apple's GPUs take no float64
         self._frequencies = torch.from_numpy(shape.inverse_frequencies().astype(np.float32)).to(device)
 
@@ -102,47 +103,66 @@ class TorchNetwork:
     def turned(self, keys: torch.Tensor, distance: int) -> torch.Tensor:
         """Keys (..., head_dim) as if their tokens stood `distance` positions further on (see `model.rotation`)."""
         angles = distance * self._frequencies
-        return _rotated(keys.float(), angles.cos(), angles.sin()).to(keys.dtype)
+        return rotated(keys.float(), angles.cos(), angles.sin()).to(keys.dtype)
 
     def _layers(self, ids: torch.Tensor, positions: torch.Tensor, attend: Attend) -> torch.Tensor:
-        shape, weights = self.shape, self._parameters
         angles = positions[:, None].float() * self._frequencies
         cos, sin = angles.cos(), angles.sin()
-        hidden = weights["embedding"][ids]
-        for layer in range(shape.layers):
-            at = f"{layer}."
-            normed = self._norm(hidden, weights[at + "before"])
-            projected = functional.linear(normed, weights[at + "qkv"], weights.get(at + "qkv.bias"))
-            queries, keys, values = projected.split(
-                [shape.heads * shape.head_dim, *[shape.kv_heads * shape.head_dim] * 2], dim=-1
-            )
-            queries, keys, values = (
-                part.unflatten(-1, (-1, shape.head_dim)).transpose(0, 1) for part in (queries, keys, values)
-            )
-            if shape.qk_norm:
-                queries = self._norm(queries, weights[at + "q_norm"])
-                keys = self._norm(keys, weights[at + "k_norm"])
-            queries = _rotated(queries.float(), cos, sin).to(self.dtype)
-            keys = _rotated(keys.float(), cos, sin).to(self.dtype)
-            attended = attend(layer, queries, keys, values)
-            hidden = hidden + functional.linear(attended, weights[at + "output"], weights.get(at + "output.bias"))
-            normed = self._norm(hidden, weights[at + "after"])
-            gate, up = functional.linear(normed, weights[at + "gate_up"], weights.get(at + "gate_up.bias")).chunk(2, -1)
-            gated = functional.silu(gate) * up
-            hidden = hidden + functional.linear(gated, weights[at + "down"], weights.get(at + "down.bias"))
-        return self._norm(hidden, weights["final"])
-
-    def _norm(self, hidden: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        """RMS norm (Zhang & Sennrich 2019), as transformers rounds it."""
-        wide = hidden.float()
-        normed = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.shape.epsilon)
-        return scale * normed.to(self.dtype)
+        hidden = self._parameters["embedding"][ids]
+        for layer, weights in enumerate(self._by_layer):
+            attended = attend(layer, *before_attention(self.shape, weights, hidden, cos, sin))
+            hidden = behind_attention(self.shape, weights, hidden, attended)
+        return norm(hidden, self._parameters["final"], self.shape.epsilon)
 
 
-def _rotated(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+def before_attention(
+    shape: ModelShape, weights: Parameters, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The first half of a layer: queries (heads, n, head_dim), keys and values (kv_heads, n, head_dim), rotated.
+
+    `weights` are those of one layer (`layer_of`), `hidden` (n, hidden), `cos` and `sin` (n, head_dim / 2) float32.
+    """
+    normed = norm(hidden, weights["before"], shape.epsilon)
+    projected = functional.linear(normed, weights["qkv"], weights.get("qkv.bias"))
+    queries, keys, values = projected.split(
+        [shape.heads * shape.head_dim, *[shape.kv_heads * shape.head_dim] * 2], dim=-1
+    )
+    queries, keys, values = (
+        part.unflatten(-1, (-1, shape.head_dim)).transpose(0, 1) for part in (queries, keys, values)
+    )
+    if shape.qk_norm:
+        queries = norm(queries, weights["q_norm"], shape.epsilon)
+        keys = norm(keys, weights["k_norm"], shape.epsilon)
+    queries = rotated(queries.float(), cos, sin).to(hidden.dtype)
+    return queries, rotated(keys.float(), cos, sin).to(hidden.dtype), values
+
+
+def behind_attention(
+    shape: ModelShape, weights: Parameters, hidden: torch.Tensor, attended: torch.Tensor
+) -> torch.Tensor:
+    """The second half of a layer: `attended` (n, heads * head_dim) and the MLP added to `hidden` (n, hidden)."""
+    hidden = hidden + functional.linear(attended, weights["output"], weights.get("output.bias"))
+    normed = norm(hidden, weights["after"], shape.epsilon)
+    gate, up = functional.linear(normed, weights["gate_up"], weights.get("gate_up.bias")).chunk(2, -1)
+    return hidden + functional.linear(functional.silu(gate) * up, weights["down"], weights.get("down.bias"))
+
+
+def norm(hidden: torch.Tensor, scale: torch.Tensor, epsilon: float) -> torch.Tensor:
+    """RMS norm (Zhang & Sennrich 2019), as transformers rounds it."""
+    wide = hidden.float()
+    return scale * (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + epsilon)).to(hidden.dtype)
+
+
+def rotated(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     """Rotate (..., n, head_dim) by angles (n, head_dim / 2); half-split layout."""
     first, second = states.chunk(2, -1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def layer_of(parameters: Parameters, layer: int) -> Parameters:
+    """The weights of one layer, under their names without its number."""
+    prefix = f"{layer}."
+    return {name.removeprefix(prefix): tensor for name, tensor in parameters.items() if name.startswith(prefix)}
 
 
 def fused(shape: ModelShape, tensors: Mapping[str, NDArray[np.float32]]) -> Parameters:
@@ -158,7 +178,7 @@ def fused(shape: ModelShape, tensors: Mapping[str, NDArray[np.float32]]) -> Para
         prefix, at = f"model.layers.{layer}.", f"{layer}."
         found[at + "before"] = _tensor(tensors[prefix + "input_layernorm.weight"])
         found[at + "after"] = _tensor(tensors[prefix + "post_attention_layernorm.weight"])
-        for name, parts in _FUSED.items():
+        for name, parts in FUSED.items():
             for kind, ending in (("weight", ""), ("bias", ".bias")):
                 names = [f"{prefix}{part}_proj.{kind}" for part in parts]
                 if kind == "weight" or names[0] in tensors:
@@ -169,7 +189,7 @@ def fused(shape: ModelShape, tensors: Mapping[str, NDArray[np.float32]]) -> Para
     return found
 
 
-_FUSED: dict[str, Sequence[str]] = {
+FUSED: dict[str, Sequence[str]] = {
     "qkv": ("self_attn.q", "self_attn.k", "self_attn.v"),
     "output": ("self_attn.o",),
     "gate_up": ("mlp.gate", "mlp.up"),

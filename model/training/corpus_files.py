@@ -18,6 +18,7 @@ from tree_sitter import Node
 from feedback.redaction import holds_secret
 from index.languages import language_of, parse
 from model.evaluation.cache_units import module_of, parsed
+from model.training.outline import Outline
 
 PYTHON = frozenset({"python"})
 SCRIPTS = frozenset({"javascript", "javascriptreact", "typescript", "typescriptreact"})
@@ -43,12 +44,16 @@ _ENDINGS = (".ts", ".tsx", ".js", ".mjs", ".cjs", ".jsx", ".mts", ".cts")
 
 @dataclass(frozen=True)
 class CodeFile:
-    """A file as it lies in its package. `imports` are the files of the same package that it imports, with the names."""
+    """A file as it lies in its package. `imports` are the files of the same package that it imports, with the names.
+
+    `outline`: where its definitions stand, if that is known already.
+    """
 
     package: str
     path: str
     text: str
     imports: Mapping[str, tuple[str, ...]]
+    outline: Outline | None = None
 
     @property
     def language(self) -> str:

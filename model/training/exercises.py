@@ -18,7 +18,7 @@ from model.prompt import Budget, Format, Layout, TrainingPrompt, row_of
 from model.tokens import Tokens
 from model.training.corpus_files import CodeFile
 from model.training.cursors import Cursor, draw_cursor
-from model.training.outline import outline
+from model.training.outline import Outline, outline
 from model.training.rows import Row, joined, plain, row
 
 # Weights of the loss: of what is to be written, of the text before the cursor, and of the token that ends a middle: one
@@ -75,7 +75,7 @@ class Exercises:
             for tail in self.shape.tails
             for suffix in self.shape.suffixes
         ]
-        self._outline = lru_cache(maxsize=4096)(outline)
+        self._outlined = lru_cache(maxsize=4096)(outline)
 
     def _shares_of_packages(self) -> NDArray[np.float64]:
         """How often a package is drawn: by the root of its size, as big ones would be half of everything otherwise."""
@@ -102,7 +102,7 @@ class Exercises:
         name = "" if random.random() < self.shape.no_name_share else package
         documents = self._documents(random, file, package)
         tails = self.shape.tails_per_row if len(file.text) > _LONG_FILE else 1
-        sections = self._outline(file.language, file.text).sections
+        sections = self._outline(file).sections
         cursors = [draw_cursor(random, file.text, sections, self.shape.no_suffix_share) for _ in range(tails)]
         return CompletionRequest(file.path, file.language, file.text, "", documents, name), cursors
 
@@ -135,6 +135,9 @@ class Exercises:
             weights[-1] = END
         return found, weights
 
+    def _outline(self, file: CodeFile) -> Outline:
+        return file.outline or self._outlined(file.language, file.text)
+
     def _documents(self, random: np.random.Generator, file: CodeFile, package: str) -> tuple[Document, ...]:
         """None to four pieces of other files: first of those that are imported, in an order that says nothing."""
         if random.random() < self.shape.no_document_share:
@@ -165,7 +168,7 @@ class Exercises:
         self, random: np.random.Generator, file: CodeFile, names: Sequence[str], sizes: tuple[int, int]
     ) -> Document:
         """Some whole definitions of a file, often from one that is asked for by name."""
-        starts = self._outline(file.language, file.text).statements
+        starts = self._outline(file).statements
         named = [number for number, (_, name) in enumerate(starts) if name in names]
         first = int(random.choice(named)) if named and random.random() < 0.75 else int(random.integers(len(starts)))
         room = _CHARACTERS * float(random.integers(*sizes))

@@ -36,16 +36,17 @@ def make_adapter(
     options: PretrainOptions,
     onto: Path | None = None,
     resume: bool = True,
+    corpus: Corpus | None = None,
     report: Report = quiet,
     progress: Callable[[Pace], None] = lambda pace: None,
 ) -> dict[str, Any]:
     """Train the adapter of `base` (a source of weights that is on this machine) into `out`; returns its record.
 
-    `onto`: an adapter of the same base that the training goes on from. On a GPU where there is one, on several with
-    `torchrun -m inkling pretrain ...`.
+    `onto`: an adapter of the same base that the training goes on from. `corpus`: what is read, else what is pinned.
+    On a GPU where there is one, there in packs, on several with `torchrun -m inkling pretrain ...`.
     """
     folder = resolve(base)
-    corpus = load_corpus(report=report)
+    corpus = corpus or load_corpus(report=report)
     scheme = scheme_for(SCHEME, read_shape(folder).positions)
     exercises = Exercises(corpus.training, Tokens(folder), scheme)
     set_threads()
@@ -58,7 +59,7 @@ def make_adapter(
         "data_hash": corpus_hash(corpus, exercises),
         "corpus": [asdict(package) for package in corpus.packages],
         "left_out": dict(corpus.dropped),
-        "device": workers.device,
+        "device": device_name(workers.device),
         "processes": workers.count,
     }
     return pretrain(
@@ -72,6 +73,13 @@ def make_adapter(
         workers=workers,
         progress=progress,
     )
+
+
+def device_name(device: str) -> str:
+    """What a record calls a device: a GPU by its maker's name."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
 # The windows of held-out cursors: always documents of the same package, and room for most of a file.

@@ -19,7 +19,9 @@ def register(app: typer.Typer) -> None:
 
 
 def pretrain(
-    folder: Annotated[Path, typer.Option("--out", help="Where the adapter goes, with the record of how it was made.")],
+    folder: Annotated[
+        Path, typer.Option("--out", help="Where the adapter goes, with the record of how it was made.")
+    ] = Path("adapter"),
     base: Annotated[str, typer.Option("--base", help="The base weights that it is made for.")] = DEFAULT_BASE,
     minutes: Annotated[float, typer.Option(min=0.1, help="How long to train.")] = 120.0,
     tokens: Annotated[int, typer.Option(min=0, help="End after so many tokens; 0: only the time counts.")] = 0,
@@ -33,6 +35,15 @@ def pretrain(
         Path | None, typer.Option("--onto", help="An adapter of an earlier training, to go on from its weights.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume/--afresh", help="Go on from the folder's checkpoint.")] = True,
+    rank: Annotated[int, typer.Option(min=1, help="Of the adapter: more learns more, and makes it larger.")] = 32,
+    rate: Annotated[float, typer.Option(min=0.0, help="The learning rate; 0: 8e-4, on a GPU 2e-3.")] = 0.0,
+    kept: Annotated[
+        Path | None,
+        typer.Option("--corpus", help="What --save-corpus wrote, instead of fetching: needs no network."),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save-corpus", help="Only read the corpus, and write it into this one file.")
+    ] = None,
 ) -> None:
     """Teach a base to fill in the middle and to read documents that were encoded apart, from pinned open packages.
 
@@ -44,10 +55,23 @@ def pretrain(
 
       inkling pretrain --out /tmp/better --onto model/weights/smollm2-135m-instruct
 
+      inkling pretrain --save-corpus corpus.xz
+
+      inkling pretrain --corpus corpus.xz --out /tmp/adapter --rank 64 --tokens 100000000
+
       torchrun --nproc_per_node 4 -m inkling pretrain --out /tmp/adapter --tokens 100000000
     """
+    from model.training.corpus import load_corpus
+    from model.training.corpus_file import read_corpus, write_corpus
     from model.training.pretraining import PretrainOptions
     from model.training.shipping import make_adapter, measure_adapter
+
+    if save is not None:
+        read = load_corpus()
+        write_corpus(read, save)
+        files = sum(len(found) for found in (*read.training.values(), *read.held_out.values()))
+        out.print(f"{save} holds {files} files of {len(read.packages)} packages, {save.stat().st_size >> 20} MB.")
+        return
 
     shown = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
     with Progress(*shown, console=err) as bar:
@@ -62,8 +86,16 @@ def pretrain(
             if not err.is_terminal and pace.step % 5 == 0:
                 err.print(told, highlight=False)
 
-        options = PretrainOptions(minutes=minutes, tokens=tokens, gradient_checkpointing=gradient_checkpointing)
-        record = make_adapter(base, folder, options=options, onto=onto, resume=resume, progress=show)
+        options = PretrainOptions(
+            minutes=minutes,
+            tokens=tokens,
+            rank=rank,
+            alpha=2 * rank,
+            learning_rate=rate,
+            gradient_checkpointing=gradient_checkpointing,
+        )
+        corpus = read_corpus(kept) if kept is not None else None
+        record = make_adapter(base, folder, options=options, onto=onto, resume=resume, corpus=corpus, progress=show)
         if measure:
             task = bar.add_task("measuring on held-out packages", total=1.0)
             figures = measure_adapter(

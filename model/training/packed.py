@@ -29,7 +29,9 @@ from model.runtimes.torch_network import (
     rotated,
 )
 from model.shape import ModelShape, shape_of
-from model.training.packs import Drawer, Lesson, Pack, draw_lesson
+from model.training.batches import divergence
+from model.training.exercises import Exercises
+from model.training.packs import Lesson, Pack, draw_lesson
 
 _MOST_DRAWERS = 15  # processes that draw exercises ahead
 
@@ -53,6 +55,8 @@ class MergedLora:
         self._stacked = {
             kind: torch.stack([parameters[f"{layer}.{kind}"] for layer in range(shape.layers)]) for kind in FUSED
         }
+        for kind, stack in self._stacked.items():  # the same memory twice, not twice the memory
+            parameters.update({f"{layer}.{kind}": tensor for layer, tensor in enumerate(stack)})
         modules = dict(causal.named_modules())
         self._parts = {
             kind: [[modules[f"model.layers.{layer}.{part}_proj"] for layer in range(shape.layers)] for part in parts]
@@ -219,7 +223,7 @@ class PackedSteps:
     def __init__(
         self,
         model: Any,
-        exercises: Drawer,
+        exercises: Exercises,
         *,
         size: int,
         seed: int,
@@ -254,7 +258,7 @@ class PackedSteps:
 class _Lessons(torch.utils.data.Dataset[Lesson]):
     """Lessons by their number."""
 
-    def __init__(self, exercises: Drawer, size: int, seed: int, taught_share: float) -> None:
+    def __init__(self, exercises: Exercises, size: int, seed: int, taught_share: float) -> None:
         self._exercises, self._size, self._seed, self._share = exercises, size, seed, taught_share
 
     def __getitem__(self, number: int) -> Lesson:
@@ -318,9 +322,8 @@ def _weighted_loss(
 def _weighted_divergence(
     hidden: torch.Tensor, known: torch.Tensor, head: torch.Tensor, weights: torch.Tensor
 ) -> torch.Tensor:
-    said = torch.log_softmax(functional.linear(known, head).float(), -1)
-    learned = torch.log_softmax(functional.linear(hidden, head).float(), -1)
-    return ((said.exp() * (said - learned)).sum(-1) * weights).sum()
+    teacher, student = (functional.linear(each, head).float() for each in (known, hidden))
+    return (divergence(teacher, student) * weights).sum()
 
 
 def _adapted(modules: list[Any]) -> bool:

@@ -6,24 +6,16 @@ nothing of another row; the same exercises, seed and number give the same lesson
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.training.exercises import Exercises
 from model.training.rows import Row, plain, segments
 
 Integers = NDArray[np.int64]
 _TARGETS = 2  # one in so many tokens of a pack may carry loss; on average 45% do
 _TEACHER = 4  # one in so many tokens of a pack may be read again by the teacher
-
-
-class Drawer(Protocol):
-    """What rows come from: `model.training.exercises.Exercises`."""
-
-    def draw(self, random: np.random.Generator) -> Row:
-        """One row."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ class Lesson:
         return self.pack.count + (self.teacher.count if self.teacher else 0)
 
 
-def draw_lesson(exercises: Drawer, size: int, seed: Sequence[int], taught_share: float) -> Lesson:
+def draw_lesson(exercises: Exercises, size: int, seed: Sequence[int], taught_share: float) -> Lesson:
     """The lesson of this seed. A masked row is taught with `taught_share`, as long as the teacher has room."""
     rows, taught = draw_rows(exercises, size, seed, taught_share)
     whole = packed(rows, size)
@@ -81,7 +73,7 @@ def draw_lesson(exercises: Drawer, size: int, seed: Sequence[int], taught_share:
 
 
 def draw_rows(
-    exercises: Drawer, size: int, seed: Sequence[int], taught_share: float
+    exercises: Exercises, size: int, seed: Sequence[int], taught_share: float
 ) -> tuple[list[Row], tuple[int, ...]]:
     """Rows until the next does not fit into `size` tokens, and the numbers of those that are taught.
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from model.lora import UnusableAdapterError
 from model.shipped import METADATA_FILE
-from model.training.batches import target_logits
+from model.training.batches import divergence, target_logits
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
 from model.training.exercises import Exercises
 from model.training.network import to_bfloat16
@@ -231,14 +231,6 @@ def _by_rows(
     workers.add_gradients([parameter for parameter in model.parameters() if parameter.requires_grad])
     loss_of_all, tokens_of_all = workers.total([total, computed])
     return loss_of_all, round(tokens_of_all)
-
-
-def divergence(teacher: Any, student: Any) -> Any:
-    """Kullback-Leibler divergence of `student` from `teacher`, both logits (n, vocabulary); nats, (n,)."""
-    import torch
-
-    said, learned = torch.log_softmax(teacher, -1), torch.log_softmax(student, -1)
-    return (said.exp() * (said - learned)).sum(-1)
 
 
 def _go_on_from(model: Any, folder: Path, options: PretrainOptions) -> dict[str, Any]:

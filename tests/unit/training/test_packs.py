@@ -12,7 +12,7 @@ import torch
 from model.evaluation.comparison import measure
 from model.positions import PositionScheme, Sequential, scheme_for
 from model.tokens import Tokens
-from model.training.batches import target_logits
+from model.training.batches import divergence, target_logits
 from model.training.corpus import Corpus, Package
 from model.training.corpus_file import UnreadableCorpusError, read_corpus, write_corpus
 from model.training.dataset import TrainingSequence
@@ -20,7 +20,7 @@ from model.training.exercises import Exercises
 from model.training.network import load_network
 from model.training.packed import PackedSteps
 from model.training.packs import draw_lesson, draw_rows, packed
-from model.training.pretraining import PretrainOptions, divergence, pretrain
+from model.training.pretraining import PretrainOptions, pretrain
 from model.training.rows import Row, plain
 from model.training.sft import SftOptions, with_fresh_adapter
 from tests.unit.training.test_pretraining import FILES, RECORD, SHAPE

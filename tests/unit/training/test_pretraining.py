@@ -21,13 +21,14 @@ from model.lora import UnusableAdapterError
 from model.positions import Parallel
 from model.shipped import read_shipped
 from model.tokens import Tokens
+from model.training.batches import divergence
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.training.corpus_files import CodeFile
 from model.training.cursors import Cursor
 from model.training.dataset import TrainingSequence
 from model.training.exercises import END, MIDDLE, PREFIX, Exercises, Shape
 from model.training.network import load_network
-from model.training.pretraining import Pace, PretrainOptions, divergence, for_device, pretrain, rate
+from model.training.pretraining import Pace, PretrainOptions, for_device, pretrain, rate
 from model.training.rows import Row
 
 FILES = {

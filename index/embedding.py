@@ -11,13 +11,15 @@ import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.encoder_graph import BertShape
+from index.lora import deltas
 from index.onnx_encoder import KIND, OnnxEncoder
+from index.shipped_encoder import shipped, version_of
 from inkling.errors import UserError
 from inkling.imports import heavy
 
@@ -43,11 +45,21 @@ class Encoder(Protocol):
 class Embedder:
     """A sentence encoder in a local folder. Loading waits for the first text; safe to share by threads.
 
+    `adapter`: a PEFT folder that is merged into the weights; by default what is shipped for them, None for none.
     Without `onnx` it is sentence-transformers that encodes, whatever the model: something to compare with.
     """
 
-    def __init__(self, folder: Path, *, threads: int | None = None, batch: int = 8, onnx: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        adapter: Path | Literal["shipped"] | None = "shipped",
+        threads: int | None = None,
+        batch: int = 8,
+        onnx: bool = True,
+    ) -> None:
         self.folder = folder
+        self._wanted = adapter
         self._onnx = onnx
         self._threads = threads
         self._batch = batch
@@ -57,10 +69,14 @@ class Embedder:
 
     @property
     def model(self) -> str:
-        """The folder's name and a fingerprint of its configuration and weights. Raises NoEmbeddingWeightsError."""
+        """The folder's name, a fingerprint of its configuration and weights, and of the adapter if there is one.
+
+        Raises NoEmbeddingWeightsError.
+        """
         if self._model is None:
             kind = f"-{KIND}" if self._shape is not None else ""
-            self._model = f"{self.folder.name}@{_fingerprint(self.folder)}{kind}"
+            adapter = f"+{version_of(self._adapter)}" if self._adapter is not None else ""
+            self._model = f"{self.folder.name}@{fingerprint(self.folder)}{adapter}{kind}"
         return self._model
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -87,17 +103,21 @@ class Embedder:
         """What our own runtime needs to know; None where sentence-transformers has to encode."""
         return OnnxEncoder.fitting(self.folder) if self._onnx else None
 
+    @cached_property
+    def _adapter(self) -> Path | None:
+        return shipped(self.folder.name, fingerprint(self.folder)) if self._wanted == "shipped" else self._wanted
+
     def _load(self) -> Any:
         """An OnnxEncoder or a SentenceTransformer."""
         from safetensors import SafetensorError
 
-        _fingerprint(self.folder)
+        fingerprint(self.folder)
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         try:
             if self._shape is None:
                 return self._load_sentence_transformer()
             with heavy:
-                return OnnxEncoder(self.folder, self._shape, threads=self._threads)
+                return OnnxEncoder(self.folder, self._shape, adapter=self._adapter, threads=self._threads)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise NoEmbeddingWeightsError(
                 f"Expected embedding weights that load in {self.folder}, but: {error}. "
@@ -112,7 +132,15 @@ class Embedder:
             from sentence_transformers import SentenceTransformer
         if self._threads is not None:
             torch.set_num_threads(self._threads)
-        return SentenceTransformer(str(self.folder), device="cpu", local_files_only=True)
+        model = SentenceTransformer(str(self.folder), device="cpu", local_files_only=True)
+        if self._adapter is not None:
+            network: Any = model[0].auto_model
+            parameters = dict(network.named_parameters())
+            shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+            with torch.no_grad():
+                for name, delta in deltas(self._adapter, shapes).items():
+                    parameters[name] += torch.from_numpy(delta)
+        return model
 
 
 def _readable(text: str) -> str:
@@ -120,7 +148,7 @@ def _readable(text: str) -> str:
     return text[:MAX_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
 
 
-def _fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path) -> str:
     """Eight hex digits for configuration and weights; of the weights only size, head and tail are read."""
     weights = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
     if weights is None or not (folder / "config.json").is_file():

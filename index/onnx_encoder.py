@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.encoder_graph import BertShape, Weights, build, extremes
+from index.lora import deltas
 from index.onnx_session import open_session
 
 KIND = "onnx-int8-tokens"  # how it rounds: vectors of this encoder do not mix with those of another
@@ -26,10 +27,24 @@ class OnnxEncoder:
     """See `index.embedding.Encoder`. `threads` None: all cores, which sleep when there is nothing to do."""
 
     def __init__(
-        self, folder: Path, shape: BertShape, *, threads: int | None = None, weights: Weights = "int8"
+        self,
+        folder: Path,
+        shape: BertShape,
+        *,
+        adapter: Path | None = None,
+        threads: int | None = None,
+        weights: Weights = "int8",
     ) -> None:
-        """Raises OSError, ValueError or SafetensorError for a folder that changed since it was found to be fitting."""
-        graph, arrays = build(shape, _tensors(folder, shape), weights, signed=not _saturates())
+        """`adapter`: a PEFT folder that is merged first.
+
+        Raises OSError, ValueError or SafetensorError for a folder that changed since it was found to be fitting,
+        UnusableAdapterError for an adapter of something else.
+        """
+        tensors = _tensors(folder, shape)
+        if adapter is not None:
+            for name, delta in deltas(adapter, {name: tensor.shape for name, tensor in tensors.items()}).items():
+                tensors[name] = tensors[name] + delta
+        graph, arrays = build(shape, tensors, weights, signed=not _saturates())
         self._session = open_session(graph, arrays, threads=threads or 0)
         self._width = shape.hidden
         self._tokenizer = _tokenizer(folder, shape)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.lora import deltas
+from index.lora import deltas
 from model.shape import UnsupportedModelError
 
 Tensors = dict[str, NDArray[np.float32]]

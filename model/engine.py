@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from index.lora import UnusableAdapterError
 from inkling.errors import InklingError
 from model.adapters import Adapter, RegistryError
 from model.completion import Completion, CompletionRequest, Refusal
 from model.document import Document
 from model.generator import Generator, GeneratorOptions
-from model.lora import UnusableAdapterError
 from model.runtimes.choose import RuntimeName, open_runtime
 from model.runtimes.onnx_quantise import Precision
 from model.runtimes.runtime import CancelledError, OutOfMemoryError, Runtime

@@ -15,10 +15,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from index.lora import PREFIX, matrices
 from inkling.errors import UserError
 from model.adapters import CONFIG_FILE, WEIGHTS_FILE, Adapter, Registry, check_folder
 from model.checkpoint import load_tensors
-from model.lora import PREFIX, matrices
 from model.shape import ModelShape, read_shape
 
 Form = Literal["peft", "merged", "gguf"]

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from inkling import __version__
 from inkling.errors import UserError
-from server.commands import code, evaluation, feedback, mcp, models, pretrain, serving, status, tour
+from server.commands import code, evaluation, feedback, mcp, models, pretrain, pretrain_search, serving, status, tour
 
 app = typer.Typer(
     name="inkling",
@@ -39,7 +39,7 @@ def inkling(
     """A language server that learns its user."""
 
 
-for commands in (serving, mcp, status, tour, models, code, feedback, evaluation, pretrain):
+for commands in (serving, mcp, status, tour, models, code, feedback, evaluation, pretrain, pretrain_search):
     commands.register(app)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model.lora import deltas
+from index.lora import deltas
 
 
 def load_network(folder: Path, adapters: Sequence[Path] = (), *, device: str = "cpu") -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from model.lora import UnusableAdapterError
+from index.lora import UnusableAdapterError
 from model.shipped import METADATA_FILE
 from model.training.batches import divergence, target_logits
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint

@@ -3,7 +3,7 @@
 import random
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -23,6 +23,9 @@ def search(
     questions: Annotated[int, typer.Option("--questions", min=1, help="Docstrings per package, at most.")] = 100,
     commits: Annotated[int, typer.Option("--commits", min=0, help="Commits per folder with a history, at most.")] = 50,
     embedding: Annotated[str, typer.Option("--embedding", help="Embedding weights.")] = DEFAULT_EMBEDDING,
+    adapter: Annotated[
+        str, typer.Option("--adapter", help="On the weights: shipped, none, or what `inkling pretrain-search` made.")
+    ] = "shipped",
     threads: Annotated[int, typer.Option("--threads", min=0, help="For both encoders; 0: all cores.")] = 0,
     seed: Annotated[int, typer.Option("--seed", help="Chooses the questions.")] = 0,
     plot: Annotated[Path | None, typer.Option("--plot", help="Write a PNG there (needs matplotlib).")] = None,
@@ -38,6 +41,8 @@ def search(
       inkling eval search httpx==0.28.1 click==8.1.8 flask==3.1.0
 
       inkling eval search ../project --questions 50 --json
+
+      inkling eval search httpx==0.28.1 --adapter none
     """
     from index.evaluation.report import plot as draw
     from index.evaluation.report import require_plot
@@ -45,7 +50,7 @@ def search(
     if plot is not None:
         require_plot(plot)
     with counting("things") as report:
-        found = _measured(packages, questions, commits, embedding, threads or None, seed, report)
+        found = _measured(packages, questions, commits, embedding, adapter, threads or None, seed, report)
     print_json(found) if as_json else _print(found)
     if plot is not None:
         draw(found, plot)
@@ -53,7 +58,14 @@ def search(
 
 
 def _measured(
-    packages: list[str], most: int, commits: int, embedding: str, threads: int | None, seed: int, report: Any
+    packages: list[str],
+    most: int,
+    commits: int,
+    embedding: str,
+    adapter: str,
+    threads: int | None,
+    seed: int,
+    report: Any,
 ) -> dict[str, Any]:
     from index.embedding import Embedder
     from index.evaluation.grep_arm import Grep
@@ -64,7 +76,10 @@ def _measured(
     from model.weights import resolve
 
     folder = resolve(embedding)
-    encoder = Embedder(folder, threads=threads)
+    chosen: Path | Literal["shipped"] | None = (
+        "shipped" if adapter == "shipped" else None if adapter == "none" else Path(adapter).expanduser()
+    )
+    encoder = Embedder(folder, adapter=chosen, threads=threads)
     choose = random.Random(seed)
     files: dict[str, str] = {}
     by_docstring: list[Question] = []
@@ -91,7 +106,7 @@ def _measured(
         searching.close()
         program = Grep(root, {}).program
     texts = [text[:1600] for text in list(files.values())[:_SPEED_TEXTS]]
-    speed = speed_ratio(encoder, Embedder(folder, threads=threads, batch=32, onnx=False), texts)
+    speed = speed_ratio(encoder, Embedder(folder, adapter=chosen, threads=threads, batch=32, onnx=False), texts)
     hybrid = docstrings["hybrid"]
     return {
         "settings": {

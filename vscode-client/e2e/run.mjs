@@ -13,6 +13,7 @@ import path from 'node:path';
 import { agentSteps } from './agent.mjs';
 import { ghostSteps, SNIPPET_KEY } from './ghost.mjs';
 import { handsOn } from './hands.mjs';
+import { latencySteps } from './latency.mjs';
 import { nightSteps } from './nights.mjs';
 import { pause, startWorkbench, until } from './workbench.mjs';
 
@@ -99,11 +100,14 @@ const settled = (text, kind) =>
 		return found.at(-1);
 	}, 60_000);
 
-/** What the servers saw of the documents, the longest of them, for `tests/unit/feedback`, where it is judged again. */
+/** What the servers saw of the documents, by server. */
+const traces = () => globSync(path.join(bench.env.INKLING_HOME, '**', 'traces', '*.jsonl')).map((file) => readFileSync(file, 'utf8'));
+
+/** The longest of them, for `tests/unit/feedback`, where it is judged again. */
 function keepTrace() {
-	const traces = globSync(path.join(bench.env.INKLING_HOME, '**', 'traces', '*.jsonl')).map((file) => readFileSync(file, 'utf8'));
-	const [longest] = traces.sort((one, other) => other.length - one.length);
-	console.log(`${traces.length} traces, of ${traces.map((trace) => trace.length).join(', ')} characters`);
+	const found = traces();
+	const [longest] = found.sort((one, other) => other.length - one.length);
+	console.log(`${found.length} traces, of ${found.map((trace) => trace.length).join(', ')} characters`);
 	if (longest !== undefined) {
 		writeFileSync(path.join(shots, 'trace.jsonl'), longest.replaceAll(bench.workspace, '/workspace'));
 	}
@@ -285,6 +289,7 @@ try {
 		return `${await inside.locator('svg').count()} plots`;
 	});
 
+	await latencySteps({ bench, hands, step, traces });
 	await agentSteps({ bench, hands, step, shot });
 	await nightSteps({ bench, hands, step, shot, inkling });
 

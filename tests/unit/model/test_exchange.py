@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from index.lora import UnusableAdapterError
 from model.adapters import Registry, RegistryError
 from model.checkpoint import load_tensors
 from model.exchange import ExchangeError, export, import_adapter
-from model.lora import UnusableAdapterError
 from tests.unit.training.tiny_language import make_base
 
 

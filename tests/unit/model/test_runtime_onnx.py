@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from model.lora import UnusableAdapterError
+from index.lora import UnusableAdapterError
 from model.positions import scheme_for
 from model.prompt import Prompt
 from model.runtimes.onnx_quantise import Precision, bits_of, dequantise, quantise

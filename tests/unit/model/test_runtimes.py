@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from index.lora import UnusableAdapterError
 from inkling.errors import UserError
-from model.lora import UnusableAdapterError
 from model.positions import SchemeName, scheme_for
 from model.prompt import Prompt
 from model.runtimes.onnx_runtime import OnnxRuntime

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from index.lora import UnusableAdapterError
 from model.adapters import WEIGHTS_FILE, Registry, check_folder
 from model.checkpoint import load_tensors
 from model.document import Document
 from model.evaluation.comparison import measure
-from model.lora import UnusableAdapterError
 from model.shipped import DamagedInstallationError, Shipped, read_shipped, shipped
 from model.tokens import Tokens
 from model.training.network import load_network

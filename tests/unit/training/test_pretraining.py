@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from index.lora import UnusableAdapterError
 from model.adapters import check_folder
 from model.completion import CompletionRequest
 from model.document import Document
 from model.evaluation.comparison import measure
-from model.lora import UnusableAdapterError
 from model.positions import Parallel
 from model.shipped import read_shipped
 from model.tokens import Tokens

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from model.evaluation.replay_store import Store, Unit
+from model.evaluation.replay_store import Unit
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ Tell = Callable[[Progress], None]
 class Pace:
     """The units of a run, and which of them are left."""
 
-    def __init__(self, units: Sequence[Unit], store: Store, tell: Tell) -> None:
-        self._left = {unit for unit in units if unit not in store}
+    def __init__(self, units: Sequence[Unit], done: Callable[[Unit], bool], tell: Tell) -> None:
+        self._left = {unit for unit in units if not done(unit)}
         self._total = len(units)
         self._tell = tell
         self._spent: dict[tuple[str, str, bool], list[float]] = {}

@@ -73,6 +73,11 @@ class Store:
     def __len__(self) -> int:
         return len(self._done)
 
+    @property
+    def done(self) -> dict[Unit, dict[str, Any]]:
+        """All that is finished."""
+        return dict(self._done)
+
     def add(self, unit: Unit, found: dict[str, Any]) -> None:
         """Write it down, through to the disk."""
         line = json.dumps({**unit.__dict__, "found": found}, allow_nan=False) + "\n"

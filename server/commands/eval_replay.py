@@ -49,7 +49,10 @@ def replay(
     adapter: Annotated[
         str, typer.Option("--adapter", help="Under every arm: shipped, none, or what `inkling pretrain` made.")
     ] = "shipped",
-    threads: Annotated[int, typer.Option("--threads", min=0, help="0: all cores.")] = 0,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Processes that share the users, where cores or a GPU are idle.")
+    ] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=0, help="Of each; 0: a share of all cores.")] = 0,
     results: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Results and adapters; default: in the cache folder.")
     ] = None,
@@ -80,7 +83,8 @@ def replay(
     from model.evaluation.cache_report import require_plot
     from model.evaluation.replay_arms import ARMS
     from model.evaluation.replay_report import plot as draw
-    from model.evaluation.replay_run import ReplaySettings, evaluate, quick_settings
+    from model.evaluation.replay_run import evaluate
+    from model.evaluation.replay_settings import ReplaySettings, quick_settings
 
     if plot is not None:
         require_plot(plot)
@@ -88,7 +92,7 @@ def replay(
         packages=tuple(packages or ()), repositories=tuple(git or ()), commits=commits, base=base, adapter=adapter,
         arms=tuple(arm.name for arm in ARMS) if not arms else tuple(dict.fromkeys(["frozen", *arms])), days=days,
         hunks=hunks, requests=requests, seeds=seeds, night_seconds=night_seconds, minimum_regions=minimum_regions,
-        old_lines=old_lines, humaneval=humaneval, threads=threads, out=results,
+        old_lines=old_lines, humaneval=humaneval, threads=threads, workers=workers, out=results,
     )  # fmt: skip
     found = evaluate(quick_settings(settings) if quick else settings, _Lines(), so_far=so_far)
     print_json(found) if as_json else _print(found)

@@ -23,7 +23,7 @@ from model.evaluation.completion_cases import Sizes
 from model.evaluation.document_choice import DocumentChoice
 from model.evaluation.replay_history import Snapshot, days_of
 from model.evaluation.replay_requests import Ask, User
-from model.evaluation.replay_run import SIZES
+from model.evaluation.replay_settings import SIZES
 from model.evaluation.replay_sources import Source, of_package
 from model.prompt import Format, Layout, training_prompt
 from model.shipped import Shipped, shipped

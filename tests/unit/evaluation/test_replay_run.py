@@ -11,11 +11,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from inkling.errors import UserError
 from model.evaluation import replay_nights
 from model.evaluation.completion_cases import Sizes
 from model.evaluation.replay_arms import NAMES
 from model.evaluation.replay_pace import Progress
-from model.evaluation.replay_run import ArmsError, ReplaySettings, evaluate, quick_settings
+from model.evaluation.replay_run import evaluate
+from model.evaluation.replay_settings import ArmsError, ReplaySettings, quick_settings
 from model.evaluation.replay_store import RESULTS_FILE
 from model.training.sft import SftOptions
 from server.commands import evaluation
@@ -236,3 +238,32 @@ def test_the_command_prints_tables_for_people(app: typer.Typer, settings: Replay
         "The simulated user accepts",
     ):
         assert told in done.stdout
+
+
+def test_several_processes_find_what_one_does(finished: tuple[ReplaySettings, Any], tmp_path: Path):
+    settings, report = finished
+    steps: list[Progress] = []
+    shared = evaluate(replace(settings, workers=2, out=tmp_path), steps.append)
+    theirs, mine = lines(replace(settings, out=tmp_path)), lines(settings)
+    assert sorted(map(unit_of, theirs)) == sorted(map(unit_of, mine))
+    for arm in ("frozen", "deltas", "gate"):  # the others depend on the seconds of a night
+        assert shared["arms"][arm] == report["arms"][arm]
+    assert nights(shared, "nightly") == nights(report, "nightly")
+    assert steps[-1].done == steps[-1].total
+    assert shared["settings"]["workers"] == 2
+
+
+def test_what_stops_a_worker_stops_the_run_and_what_was_done_stays(
+    settings: ReplaySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    broken = replace(settings, sft=replace(settings.sft, targets=("no_such_layer",)), workers=2, out=tmp_path)
+    with pytest.raises(UserError, match="no_such_layer"):
+        evaluate(broken, quiet)
+    kinds = [json.loads(line)["kind"] for line in lines(broken)]
+    assert "answers" in kinds
+    assert "night" not in kinds
+
+
+def unit_of(line: str) -> tuple[Any, ...]:
+    found = json.loads(line)
+    return tuple(found[name] for name in ("kind", "package", "seed", "arm", "day"))

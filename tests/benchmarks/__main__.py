@@ -13,6 +13,7 @@ from tests.benchmarks import (
     responsiveness,
     runtimes,
     search_scale,
+    sections,
     shapes,
     spinning,
     sweep,
@@ -28,12 +29,13 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "responsiveness": responsiveness.run,
     "runtimes": runtimes.run,
     "search_scale": search_scale.run,
+    "sections": sections.run,
     "shapes": shapes.run,
     "spinning": spinning.run,
     "sweep": sweep.run,
 }
 
-HOURS = {"learning", "sweep"}  # only run when named
+HOURS = {"learning", "sections", "sweep"}  # only run when named
 
 
 def main(names: list[str]) -> int:

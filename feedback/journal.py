@@ -9,29 +9,12 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from feedback.records import (
-    Check,
-    Committed,
-    ContextDocument,
-    Decision,
-    Outcome,
-    Report,
-    Settled,
-    Signal,
-    Suggestion,
-    Survival,
-)
 from feedback.store import Prepared
-
-_KINDS = {kind.__name__: kind for kind in (
-    Suggestion, Decision, Outcome, Settled, Survival, Report, Committed, Check, Signal,
-)}  # fmt: skip
+from feedback.wire import fact_of, line_of
 
 
 class Journal:
@@ -51,7 +34,7 @@ class Journal:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = FileLock(f"{self._file}.lock", mode=0o600)
             self._lock.acquire(timeout=0)
-        lines = [_line(fact) for fact in facts]
+        lines = [line_of(fact) for fact in facts]
         dropped = self._make_room(sum(map(len, lines)))
         descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -65,7 +48,7 @@ class Journal:
         with suppress(FileNotFoundError), self._file.open("rb") as file:
             for line in file:
                 with suppress(ValueError, TypeError, KeyError):
-                    batch.append(_fact(json.loads(line)))
+                    batch.append(fact_of(json.loads(line)))
                 if len(batch) >= size:
                     yield batch
                     batch = []
@@ -85,7 +68,7 @@ class Journal:
             lock = FileLock(f"{left}.lock", timeout=0)
             try:
                 with lock, suppress(OSError):
-                    self.append([_fact(json.loads(line)) for line in left.read_bytes().splitlines() if _whole(line)])
+                    self.append([fact_of(json.loads(line)) for line in left.read_bytes().splitlines() if _whole(line)])
                     left.unlink()
             except (Timeout, OSError):  # its process lives, or somebody else was faster
                 continue
@@ -122,22 +105,7 @@ class Journal:
 
 def _whole(line: bytes) -> bool:
     try:
-        _fact(json.loads(line))
+        fact_of(json.loads(line))
     except (ValueError, TypeError, KeyError):
         return False
     return True
-
-
-def _line(prepared: Prepared) -> bytes:
-    fact = prepared.fact
-    values: dict[str, Any] = {"bare": prepared.bare, "length": prepared.length, "kind": type(fact).__name__}
-    text = json.dumps({**values, "fact": asdict(fact)}, ensure_ascii=False)
-    return text.encode("utf-8", "replace") + b"\n"
-
-
-def _fact(values: dict[str, Any]) -> Prepared:
-    fields = values["fact"]
-    if values["kind"] == "Suggestion":
-        fields["documents"] = tuple(ContextDocument(**document) for document in fields["documents"])
-        fields["logprobs"] = tuple(fields["logprobs"])
-    return Prepared(_KINDS[values["kind"]](**fields), values["bare"], values["length"])

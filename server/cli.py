@@ -11,7 +11,19 @@ from rich.console import Console
 
 from inkling import __version__
 from inkling.errors import UserError
-from server.commands import code, evaluation, feedback, mcp, models, pretrain, pretrain_search, serving, status, tour
+from server.commands import (
+    code,
+    evaluation,
+    feedback,
+    mcp,
+    models,
+    pretrain,
+    pretrain_search,
+    serving,
+    status,
+    team,
+    tour,
+)
 
 app = typer.Typer(
     name="inkling",
@@ -39,7 +51,7 @@ def inkling(
     """A language server that learns its user."""
 
 
-for commands in (serving, mcp, status, tour, models, code, feedback, evaluation, pretrain, pretrain_search):
+for commands in (serving, mcp, status, tour, models, code, feedback, evaluation, pretrain, pretrain_search, team):
     commands.register(app)
 
 

@@ -45,6 +45,7 @@ from server.nights.state import NightState
 from server.offers import Offers
 from server.settings import AgentSettings, LintersSettings, Settings, feedback_place, gate_file, merge
 from server.status_file import StatusFile
+from server.team.loop import TeamSync
 from server.workspaces import Workspaces, real
 
 log = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ class Session:
         self._live = LiveWatch(registry, feedback_place(), settings.model.base, self.report)
         self._gate_watch = GateWatch(gate_file(), self._renew_gate)
         self.nights = Nights(lambda: self.settings, self.learning.consents, client.on_night, self.report)
+        self._team = TeamSync(feedback_place(), lambda: self.settings, lambda: self.learning.consents.at_most)
         self._loop_delay = LoopDelay()
         self._status_file = StatusFile(self.status)
 
@@ -146,6 +148,7 @@ class Session:
         self._live.start()
         self._gate_watch.start()
         self.nights.start()
+        self._team.start()
         self._status_file.start()
         for root in self._client.roots:
             self.workspaces.add(root)
@@ -213,6 +216,7 @@ class Session:
         self._live.close()
         self._gate_watch.close()
         self.nights.close()
+        self._team.close()
         self._loop_delay.close()
         await self.mended.close()
         await asyncio.gather(self.diagnostics.close(), self.workspaces.close())

@@ -20,6 +20,7 @@ from server.pages import plot, table
 
 if TYPE_CHECKING:
     from feedback.insights import Insights, Tally
+    from model.adapters import Registry
 
 
 def register(app: typer.Typer) -> None:
@@ -68,7 +69,11 @@ def nights() -> list[dict[str, Any]]:
     from inkling.folders import adapters_folder
     from model.adapters import Registry
 
-    registry = Registry(adapters_folder())
+    return nights_of(Registry(adapters_folder()))
+
+
+def nights_of(registry: "Registry") -> list[dict[str, Any]]:
+    """The same of one registry."""
     found = []
     for adapter in reversed(registry.list()):
         record = registry.record(adapter.name)
@@ -90,6 +95,16 @@ def nights() -> list[dict[str, Any]]:
 
 def page(found: "Insights", held: Sequence[Mapping[str, Any]], days: int) -> str:
     """The whole page."""
+    total = sum(tally.offers for tally in found.days.values())
+    intro = (
+        f"<h1>What your suggestions came to</h1><p>{total:,} suggestions in the last {days} days. "
+        "This page was made on this machine and sent nowhere.</p>"
+    )
+    return whole_page("Inkling: insights", intro + body(found, held))
+
+
+def body(found: "Insights", held: Sequence[Mapping[str, Any]]) -> str:
+    """Its plots and tables."""
     tallies = [(day.strftime("%b %d"), tally) for day, tally in sorted(found.days.items())]
     shown: list[Point] = [(name, float(tally.shown)) for name, tally in tallies]
     latency: list[Point] = [(day.strftime("%b %d"), 1000 * value) for day, value in found.latency_by_day.items()]
@@ -107,12 +122,7 @@ def page(found: "Insights", held: Sequence[Mapping[str, Any]], days: int) -> str
         _reports(found.reports),
         _nights(held),
     ]
-    total = sum(tally.offers for tally in found.days.values())
-    intro = (
-        f"<h1>What your suggestions came to</h1><p>{total:,} suggestions in the last {days} days. "
-        "This page was made on this machine and sent nowhere.</p>"
-    )
-    return whole_page("Inkling: insights", intro + "".join(parts))
+    return "".join(parts)
 
 
 def _table(title: str, first: str, tallies: "Mapping[str, Tally]") -> str:

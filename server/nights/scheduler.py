@@ -115,18 +115,7 @@ class Nights:
     async def _spawn(self, options: list[str], give_way: float) -> None:
         """A night that gives way trains in its own process, whatever runner the settings name."""
         options = [*options, "--runner", "local", "--give-way", str(give_way)]
-        file = await asyncio.to_thread(_open_log, folders.logs_folder() / "night.log")
-        with file:
-            child = await asyncio.create_subprocess_exec(
-                *command("night", "--json", *options),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                env=environment(),
-                start_new_session=True,
-            )
-        self._started.add(child.pid)
-        log.info("a night was started as process %s", child.pid)
+        self._started.add(await spawn(options))
 
     async def _keep_schedule(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):
@@ -182,6 +171,22 @@ def night_options(settings: Settings) -> list[str]:
         "--canary-share",
         str(settings.night.canary_share),
     ]
+
+
+async def spawn(options: list[str]) -> int:
+    """Start a night that goes on when this process leaves; its process."""
+    file = await asyncio.to_thread(_open_log, folders.logs_folder() / "night.log")
+    with file:
+        child = await asyncio.create_subprocess_exec(
+            *command("night", "--json", *options),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env=environment(),
+            start_new_session=True,
+        )
+    log.info("a night was started as process %s", child.pid)
+    return child.pid
 
 
 def _open_log(path: Path) -> Any:

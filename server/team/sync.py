@@ -1,0 +1,124 @@
+"""One meeting with the team: send what is new, take over an adapter that is new.
+
+What always holds: only workspaces whose owner chose `team` are sent from, as far as the editor's telemetry switch
+allows; an adapter is what the team said it is, fits the base, and comes in as a canary that live figures may take
+back; trouble costs nothing but a sentence in `inkling team status`.
+"""
+
+import contextlib
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from feedback.consent import Consent, Consents
+from feedback.database import Place, find_database
+from feedback.sending import parcels, shared_since
+from inkling.errors import UserError
+from inkling.folders import adapters_folder
+from model.adapters import CONFIG_FILE, WEIGHTS_FILE, Registry, RegistryError
+from model.exchange import import_adapter
+from model.weights import resolve
+from server.settings import Settings
+from server.team.account import (
+    Account,
+    Progress,
+    TeamClient,
+    TeamError,
+    read_progress,
+    write_progress,
+)
+
+_MOST_REMEMBERED = 50_000
+
+
+@dataclass(frozen=True)
+class Met:
+    """What came of a meeting. `adapter`: the one that was taken over, "" for none."""
+
+    suggestions: int
+    adapter: str
+
+
+def meet(
+    account: Account,
+    place: Place,
+    settings: Settings,
+    *,
+    at_most: Consent = Consent.TEAM,
+    client: Callable[[Account], TeamClient] = TeamClient,
+) -> Met:
+    """Meet once. Raises TeamError, and keeps what it said for `inkling team status`."""
+    progress = read_progress()
+    try:
+        with client(account) as team:
+            progress, suggestions = _send(team, place, progress, at_most)
+            progress, adapter = _take_over(team, settings, progress)
+    except UserError as error:
+        write_progress(replace(read_progress(), at=time.time(), trouble=str(error)))
+        raise
+    write_progress(replace(progress, at=time.time(), trouble=""))
+    return Met(suggestions, adapter)
+
+
+def _send(team: TeamClient, place: Place, progress: Progress, at_most: Consent) -> tuple[Progress, int]:
+    database = find_database(place)
+    if database is None:
+        return progress, 0
+    consents = Consents(place, at_most=at_most)
+    count = 0
+    try:
+        since = {root: at for root, at in shared_since(database).items() if consents.get(root) is Consent.TEAM}
+        for parcel in parcels(database, since, progress.sent, time.time()):
+            team.send(parcel.lines)
+            count += len(parcel.sent)
+            kept = list({**progress.sent, **parcel.sent}.items())[-_MOST_REMEMBERED:]
+            progress = replace(progress, sent=dict(kept))
+            write_progress(progress)
+    finally:
+        consents.close()
+        database.dispose()
+    return progress, count
+
+
+def _take_over(team: TeamClient, settings: Settings, progress: Progress) -> tuple[Progress, str]:
+    """The team's champion, unless it was taken over before."""
+    found = team.champion()
+    name, digest = found.get("name"), found.get("digest")
+    if not isinstance(name, str) or not isinstance(digest, str) or digest == progress.digest:
+        return progress, ""
+    base = settings.model.base
+    if found.get("base") != base:
+        raise TeamError(f"The team's adapter is for {found.get('base')}, served here is {base} (inkling.model.base).")
+    registry = Registry(adapters_folder())
+    registry.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=registry.folder, prefix=".team-") as scratch:
+        folder = Path(scratch)
+        team.fetch(name, "config", folder / CONFIG_FILE)
+        team.fetch(name, "weights", folder / WEIGHTS_FILE)
+        if _digest(folder / WEIGHTS_FILE) != digest:
+            raise TeamError(f"The team's adapter {name} is not what the team says it is: it is not taken over.")
+        mine = f"team-{name}-{digest[:6]}"
+        with contextlib.suppress(RegistryError):  # an earlier meeting may have been killed behind this
+            import_adapter(folder, base=base, base_folder=resolve(base), registry=registry, name=mine)
+    registry.introduce(mine, settings.night.canary_share)
+    return replace(progress, digest=digest), mine
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def status(account: Account | None) -> dict[str, Any]:
+    """For `inkling team status`."""
+    progress = read_progress()
+    return {
+        "team": account.url if account is not None else None,
+        "suggestions": len(progress.sent),
+        "lastMeeting": progress.at or None,
+        "trouble": progress.trouble or None,
+    }

@@ -1,8 +1,10 @@
 """Several rankings become one: reciprocal rank fusion, then a light reranking, then duplicates are folded.
 
 The reranker is linear in a few figures per chunk (`Features`) and knows no query beyond its words. `WEIGHTS` were
-fitted to 460 docstrings of requests, Jinja, Werkzeug and attrs by the likelihood of the right chunk; the weight of
-`symbol` is set by hand, so that a name that is spelled out finds its definition first. Pure.
+fitted to 390 docstrings of joblib, detect-secrets, pathspec, referencing, huggingface-hub, accelerate, narwhals,
+hypothesis, fontTools and mcp by the likelihood of the right chunk (`tests/benchmarks/fusion.py`), with vectors of the
+default weights and their adapter; the weight of `symbol` is set by hand, so that a name that is spelled out finds its
+definition first. Pure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,14 +27,13 @@ class Features(NamedTuple):
     meaning_score: float = 0.0  # between the worst and the best cosine of this query
     symbol: float = 0.0
     asked: float = 0.0  # share of the query's words, by weight, that are names here
-    named: float = 0.0  # share of the name's words that the query has
     defining: float = 0.0  # a function or method
     loose: float = 0.0  # text between definitions
 
 
 WEIGHTS = Features(
-    words_rank=1.4, meaning_rank=2.0, words_score=2.8, meaning_score=1.7, symbol=8.0, asked=4.5, named=0.5,
-    defining=0.9, loose=-1.6,
+    words_rank=1.5, meaning_rank=2.0, words_score=1.6, meaning_score=3.1, symbol=8.0, asked=0.7, defining=1.3,
+    loose=-0.8,
 )  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def features(
     whole = sum(query.values()) or 1.0
     found: dict[int, Features] = {}
     for chunk, candidate in candidates.items():
-        defined, name = set(words(candidate.names)), set(words(candidate.name))
+        defined = set(words(candidate.names))
         found[chunk] = Features(
             words_rank=_reciprocal(ranks, "words", chunk),
             meaning_rank=_reciprocal(ranks, "meaning", chunk),
@@ -71,7 +72,6 @@ def features(
             meaning_score=scaled.get("meaning", {}).get(chunk, 0.0),
             symbol=scaled.get("symbol", {}).get(chunk, 0.0),
             asked=sum(weight for word, weight in query.items() if word in defined) / whole,
-            named=sum(word in query for word in name) / len(name) if name else 0.0,
             defining=float(candidate.kind in _DEFINING),
             loose=float(candidate.kind in ("module", "text", "variable")),
         )

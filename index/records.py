@@ -24,10 +24,9 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What the reranker sees of a chunk. `names` are all names that it defines, `name` the one that it shows."""
+    """What the reranker sees of a chunk. `names` are all names that it defines."""
 
     kind: str
-    name: str
     names: str
 
 

@@ -56,7 +56,7 @@ function packed(folder) {
 const model = packed(path.join(here, 'model'));
 const bench = await startWorkbench({
 	vsix: [path.join(here, '..', 'inkling.vsix'), model],
-	files: { 'main.py': MAIN, 'shapes.py': SHAPES, 'loose.py': 'values = [1, 2]\nprint(len(valeus))\n' },
+	files: { 'main.py': MAIN, 'shapes.py': SHAPES, 'loose.py': 'values = [1, 2]\nprint(len(valeus))\n', 'values.py': 'values = [1, 2, 3]\n' },
 	settings: {
 		'inkling.path': inkling,
 		'inkling.completion.mode': 'eager',

@@ -3,7 +3,7 @@
 Pieces of several lines that one package's history added are written by the default base with its adapter, four times
 each, and learned from (`model.training.section_training`); pieces of other files are held back. Beside it stands the
 same number of steps on advantages that were shuffled among the samples: what only much practice would do.
-INKLING_HISTORY names the package and its versions, INKLING_STEPS how many steps. About an hour on two cores.
+INKLING_HISTORY names the package and its versions, INKLING_STEPS how many steps. About half an hour on two cores.
 """
 
 import os
@@ -35,8 +35,8 @@ from model.weights import resolve
 _HISTORY = "wtforms==2.3.3,3.0.1,3.2.1"
 _OPTIONS = SectionOptions(most_tokens=64)
 _CHARACTERS = (30, 220)  # of a section
-_HELD = 24
-_SAMPLES = 3  # of each that is held back
+_HELD = 16
+_SAMPLES = 2  # of each that is held back
 
 
 def run() -> None:
@@ -46,7 +46,7 @@ def run() -> None:
     assert anchor is not None
     layout, scheme = night_layout(folder, anchor)
     trained, held = _sections(layout)
-    steps = int(os.environ.get("INKLING_STEPS", "40"))
+    steps = int(os.environ.get("INKLING_STEPS", "20"))
     told = f"{_OPTIONS.sections} sections and {_OPTIONS.samples} samples"
     print(f"{len(trained)} sections to write, {len(held)} of other files held back, {steps} steps of {told}\n")
     print("| learned from | reward | likeness | syntax | length | rose by, 95% |", flush=True)

@@ -218,6 +218,7 @@ def erase(
     from model.adapters import Registry
     from server.erasing import erase_everywhere, store_what_waits
     from server.settings import feedback_place
+    from server.team.places import account_file
 
     before = time.time() - older_than * _DAY if older_than is not None else None
     selection = Selection(ids=tuple(ids or ()), workspace=_root(workspace), path=path, before=before)
@@ -234,6 +235,8 @@ def erase(
             "`inkling models rollback` takes it out of use.",
             markup=False,
         )
+    if account_file().exists():
+        err.print("What was sent to your team stays there: `inkling team erase` takes it back.", markup=False)
 
 
 def _database() -> "Engine | None":

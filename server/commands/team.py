@@ -92,12 +92,10 @@ def erase(
 
       inkling team erase --workspace .
     """
-    from feedback.sending import alias
-    from server.team.account import TeamClient
+    from server.team.sync import take_back
 
-    with TeamClient(_account()) as client:
-        gone = client.erase(alias(str(workspace.resolve())) if workspace is not None else None)
-    out.print(f"{gone['suggestions']} suggestions are erased at the team.")
+    gone = take_back(_account(), str(workspace.resolve()) if workspace is not None else None)
+    out.print(f"{gone} suggestions are erased at the team.")
 
 
 @team.command()

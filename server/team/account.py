@@ -19,6 +19,7 @@ from inkling.errors import UserError
 from model.adapters import write_atomically
 from server.team.places import account_file, progress_file
 
+LARGEST_ADAPTER = 1_000_000_000  # bytes
 _SECONDS = 60.0
 
 
@@ -36,10 +37,12 @@ class Account:
 
 @dataclass(frozen=True)
 class Progress:
-    """`sent`: how many facts of each suggestion are there. `digest`: of the last adapter that was taken over. `at`
-    and `trouble`: when the team was last asked, and what went wrong then."""
+    """`sent`: how many facts of each suggestion are there. `erased`: when what was sent was erased, by workspace, ""
+    for all of it: what is older is not sent again. `digest`: of the last adapter that was taken over. `at` and
+    `trouble`: when the team was last asked, and what went wrong then."""
 
     sent: dict[str, int] = field(default_factory=dict)
+    erased: dict[str, float] = field(default_factory=dict)
     digest: str = ""
     at: float = 0.0
     trouble: str = ""
@@ -114,54 +117,58 @@ class TeamClient:
     def __exit__(self, *error: object) -> None:
         self._client.close()
 
-    def send(self, lines: bytes) -> dict[str, int]:
+    def send(self, lines: bytes) -> dict[str, Any]:
         """Facts, as `feedback.wire` writes them; what became of them."""
         headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
-        found: dict[str, int] = self._ask("POST", "/v1/facts", content=gzip.compress(lines, 6), headers=headers).json()
-        return found
+        return self._ask("POST", "/v1/facts", content=gzip.compress(lines, 6), headers=headers)
 
-    def erase(self, workspace: str | None = None) -> dict[str, int]:
+    def erase(self, workspace: str | None = None) -> dict[str, Any]:
         """What this member sent: of one workspace, or all of it."""
-        params = {"workspace": workspace} if workspace is not None else {}
-        found: dict[str, int] = self._ask("DELETE", "/v1/facts", params=params).json()
-        return found
+        return self._ask("DELETE", "/v1/facts", params={"workspace": workspace} if workspace is not None else {})
 
     def champion(self) -> dict[str, Any]:
         """What the team serves; its `name` is None for the bare base."""
-        found: dict[str, Any] = self._ask("GET", "/v1/champion").json()
-        return found
+        return self._ask("GET", "/v1/champion")
 
     def fetch(self, name: str, part: str, target: Path) -> None:
         """A file of an adapter: config or weights."""
         path = f"/v1/adapters/{quote(name, safe='')}/{part}"
+        size = 0
         try:
             with self._client.stream("GET", path) as answer, target.open("wb") as file:
                 if answer.status_code != httpx.codes.OK:
                     answer.read()
                     raise TeamError(_why(answer))
                 for piece in answer.iter_bytes():
+                    size += len(piece)
+                    if size > LARGEST_ADAPTER:
+                        raise TeamError(f"The adapter {name} is larger than {LARGEST_ADAPTER >> 20} MB.")
                     file.write(piece)
         except (httpx.HTTPError, OSError) as error:
             raise TeamError(f"The adapter {name} cannot be fetched: {error}.") from error
 
     def night(self) -> dict[str, Any]:
         """Start one, as an admin."""
-        found: dict[str, Any] = self._ask("POST", "/v1/nights").json()
-        return found
+        return self._ask("POST", "/v1/nights")
 
     def nights(self) -> dict[str, Any]:
         """The night that runs or ran last."""
-        found: dict[str, Any] = self._ask("GET", "/v1/nights").json()
-        return found
+        return self._ask("GET", "/v1/nights")
 
-    def _ask(self, method: str, path: str, **rest: Any) -> httpx.Response:
+    def _ask(self, method: str, path: str, **rest: Any) -> dict[str, Any]:
         try:
             answer = self._client.request(method, path, **rest)
         except httpx.HTTPError as error:
             raise TeamError(f"The team at {self._client.base_url} cannot be reached: {error}.") from error
-        if answer.is_success:
-            return answer
-        raise TeamError(_why(answer))
+        if not answer.is_success:
+            raise TeamError(_why(answer))
+        try:
+            found = answer.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise TeamError(f"What answers at {self._client.base_url} is no team's service.")
+        return found
 
 
 def _why(answer: httpx.Response) -> str:

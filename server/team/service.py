@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from feedback.consent import Consent, Consents
+from feedback.consent import Consents
 from feedback.database import Place, open_database
 from feedback.history import Selection
 from inkling.errors import InklingError, UserError
@@ -103,7 +103,6 @@ class Team:
             selection = Selection(workspace=root)
             found = erase_everywhere(self.database, selection, False, self.registry, self._traces)
             gone += found.rows.suggestions
-            self.consents.set(root, Consent.OFF)
         return {"suggestions": gone, "workspaces": len(meant)}
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from feedback.consent import Consent, Consents
 from feedback.database import Place, find_database
-from feedback.sending import parcels, shared_since
+from feedback.sending import alias, parcels, shared_since
 from inkling.errors import UserError
 from inkling.folders import adapters_folder
 from model.adapters import CONFIG_FILE, WEIGHTS_FILE, Registry, RegistryError
@@ -71,7 +71,11 @@ def _send(team: TeamClient, place: Place, progress: Progress, at_most: Consent) 
     consents = Consents(place, at_most=at_most)
     count = 0
     try:
-        since = {root: at for root, at in shared_since(database).items() if consents.get(root) is Consent.TEAM}
+        since = {
+            root: max(at, progress.erased.get("", 0.0), progress.erased.get(root, 0.0))
+            for root, at in shared_since(database).items()
+            if consents.get(root) is Consent.TEAM
+        }
         for parcel in parcels(database, since, progress.sent, time.time()):
             team.send(parcel.lines)
             count += len(parcel.sent)
@@ -111,6 +115,15 @@ def _take_over(team: TeamClient, settings: Settings, progress: Progress) -> tupl
 def _digest(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def take_back(account: Account, workspace: str | None = None) -> int:
+    """Erase at the team what was sent, of a workspace or all of it; how many suggestions. None is sent again."""
+    with TeamClient(account) as team:
+        gone = team.erase(alias(workspace) if workspace is not None else None)
+    progress = read_progress()
+    write_progress(replace(progress, erased={**progress.erased, workspace or "": time.time()}))
+    return int(gone.get("suggestions", 0))
 
 
 def status(account: Account | None) -> dict[str, Any]:

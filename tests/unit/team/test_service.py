@@ -124,6 +124,8 @@ def test_the_commands_of_a_developer(service: Service, desk: Path, record: Recor
     assert "1 suggestions sent, no new adapter" in runner.invoke(app, ["team", "sync"], catch_exceptions=False).stdout
     told = json.loads(runner.invoke(app, ["team", "status", "--json"]).stdout)
     assert (told["team"], told["suggestions"], told["trouble"]) == (service.url, 1, None)
+    local = runner.invoke(app, ["feedback", "erase", "--all", "--yes"], catch_exceptions=False)
+    assert "`inkling team erase` takes it back" in local.stderr
     assert "1 suggestions are erased" in runner.invoke(app, ["team", "erase"], catch_exceptions=False).stdout
     assert runner.invoke(app, ["team", "leave"]).stdout == "Left.\n"
     assert json.loads(runner.invoke(app, ["team", "status", "--json"]).stdout)["team"] is None

@@ -19,11 +19,12 @@ from feedback.store import Prepared
 from feedback.wire import line_of
 from inkling.folders import adapters_folder
 from model.adapters import Registry
+from server.night_sources import allowed_examples
 from server.settings import Settings
 from server.team import sync
 from server.team.account import Account, TeamClient, TeamError, read_progress, write_account
 from server.team.ingest import LONGEST_TEXT
-from server.team.sync import meet
+from server.team.sync import meet, take_back
 from tests.unit.team.conftest import ROOT, Record, Service
 
 SECRET = "AKIA" + "Q3EGZXWVTYUIOPAS"
@@ -102,6 +103,33 @@ def test_what_was_sent_can_be_erased(service: Service, desk: Path, shared: None,
         assert maria.erase(alias("/some/where/else"))["suggestions"] == 0
         assert maria.erase(alias(ROOT))["suggestions"] == 1
     assert at_the_team(service) == []
+
+
+def test_what_was_erased_is_not_sent_again_and_what_is_new_counts(
+    service: Service, desk: Path, shared: None, record: Record
+):
+    account = service.account("maria")
+    record("one")
+    record("two", "/home/maria/other")
+    set_consent("/home/maria/other", Consent.TEAM, desk)
+    meet(account, desk, Settings())
+    assert take_back(account, ROOT) == 1
+    record("one", ROOT, None, Committed("one", time.time(), "abc", 1.0))
+    assert meet(account, desk, Settings()).suggestions == 0
+    record("three")
+    assert meet(account, desk, Settings()).suggestions == 1
+    assert [example.id for example in allowed_examples(service.home / "data" / "feedback.sqlite")] == ["three"]
+
+
+def test_what_answers_but_is_no_team_is_named(service: Service, desk: Path):
+    def page(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, text="<html>")
+
+    with (
+        TeamClient(service.account("maria"), transport=httpx.MockTransport(page)) as team,
+        pytest.raises(TeamError, match="no team's service"),
+    ):
+        team.champion()
 
 
 def test_a_secret_that_came_through_loses_its_texts(service: Service, desk: Path):

@@ -123,10 +123,24 @@ try {
 
 	await step('the activation is measured; on a quiet machine it takes less than 150 ms', async () => {
 		await hands.command('Developer: Show Running Extensions');
-		const row = page.locator('.runtime-extensions-editor .monaco-list-row', { hasText: 'Inkling' }).first();
-		await row.waitFor();
-		const milliseconds = Number(/Activation: (\d+)\s*ms/.exec(await row.innerText())?.[1]);
-		await page.keyboard.press('Escape'); // it lies over everything
+		let told = '';
+		try {
+			const list = page.locator('.runtime-extensions-editor .monaco-list').first();
+			await list.waitFor();
+			await list.hover();
+			const row = list.locator('.monaco-list-row', { hasText: 'Inkling' }).first();
+			await until('row', async () => {
+				if ((await row.count()) > 0) {
+					return true;
+				}
+				await page.mouse.wheel(0, 200); // the slowest stand first, and only what is in view is there
+				return false;
+			}, 10_000);
+			told = await row.innerText();
+		} finally {
+			await page.keyboard.press('Escape'); // it lies over everything
+		}
+		const milliseconds = Number(/Activation: (\d+)\s*ms/.exec(told)?.[1]);
 		// Under load the figure is the machine's, not ours.
 		assert.ok(milliseconds < 150 || loadavg()[0] > cpus().length, `it took ${milliseconds} ms`);
 		return `${milliseconds} ms under a load of ${loadavg()[0].toFixed(1)} on ${cpus().length} cores`;

@@ -7,6 +7,8 @@ this machine.
 
 import gzip
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
+from filelock import FileLock, Timeout
 
 from inkling.errors import UserError
 from model.adapters import write_atomically
@@ -21,6 +24,7 @@ from server.team.places import account_file, progress_file
 
 LARGEST_ADAPTER = 1_000_000_000  # bytes
 _SECONDS = 60.0
+_LOCK_SECONDS = 30
 
 
 class TeamError(UserError):
@@ -88,6 +92,18 @@ def write_progress(progress: Progress) -> None:
     """Keep it."""
     progress_file().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_atomically(progress_file(), json.dumps(asdict(progress)).encode())
+
+
+@contextmanager
+def meeting() -> Iterator[None]:
+    """One process at a time asks the team and writes down what came of it. Raises TeamError if another one does."""
+    lock = progress_file().with_name("meeting.lock")
+    lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with FileLock(lock, timeout=_LOCK_SECONDS):
+            yield
+    except Timeout as error:
+        raise TeamError("Another process is asking the team: try again when it is done.") from error
 
 
 def checked(url: str) -> str:

@@ -81,8 +81,8 @@ def _clean(fact: Fact, bare: bool, length: int) -> Prepared:
     """Without texts where the sender took them away, or where they hold a secret after all."""
     if isinstance(fact, Suggestion | Signal) and is_secret(fact.path):
         raise ValueError("it is about a file that is never shared")
-    if not bare:
-        return prepared(fact, is_secret)
+    if not bare:  # what a settled text holds is told only with what stands before it: see `ingest`
+        return Prepared(fact) if isinstance(fact, Settled) else prepared(fact, is_secret)
     if isinstance(fact, Suggestion):
         fact = replace(fact, prefix="", suffix="", text="", documents=())
     elif isinstance(fact, Settled):

@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from feedback.consent import Consent
 from feedback.database import Place
 from inkling.errors import InklingError
@@ -38,13 +40,15 @@ class TeamSync:
         await asyncio.sleep(_FIRST_SECONDS)
         while True:
             try:
-                if account_file().exists() and self._at_most() is Consent.TEAM:
+                if self._at_most() is Consent.TEAM:
                     await asyncio.to_thread(self._meet)
-            except (InklingError, OSError) as error:
+            except (InklingError, SQLAlchemyError, OSError) as error:
                 log.info("the team was not met: %s", error)
             await asyncio.sleep(EVERY_SECONDS)
 
     def _meet(self) -> None:
+        if not account_file().exists():
+            return
         from server.team.account import read_account
         from server.team.sync import meet
 

@@ -1,13 +1,12 @@
 """The HTTP face of a team: facts in, adapters out, nights for admins, a page of plots.
 
 A handler checks whose token it is and calls what does the work. What always holds: without a token nothing but
-`/health` and the page to log in answers; a member reaches only their own facts; only admins start nights, see the
-dashboard and name members; bodies are bounded before they are read.
+`/health` and the page to log in answers; a member reaches only their own facts; only admins start nights and see the
+dashboard; a body is bounded while it is read.
 """
 
 import asyncio
 import contextlib
-import logging
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import psutil
 from sqlalchemy import Engine
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -35,8 +35,6 @@ from server.settings import Settings
 from server.team.dashboard import dashboard, login_page
 from server.team.ingest import facts_in, ingest
 from server.team.members import Member, Members
-
-log = logging.getLogger(__name__)
 
 LARGEST_BODY = 32_000_000  # bytes, unpacked
 COOKIE = "inkling-token"
@@ -59,16 +57,18 @@ class Team:
         self._schedule = schedule
         self._since = datetime.now()
         self._starting = asyncio.Lock()
+        self._last = -1  # process of the last night, which says that it runs only after a while
 
     async def night(self) -> int | None:
         """Start a night; its process, or None if one runs."""
         async with self._starting:
             last = await asyncio.to_thread(read_state)
-            if last is not None and last.alive:
+            if (last is not None and last.alive) or psutil.pid_exists(self._last):
                 return None
             options = night_options(self.settings)
             options[options.index("--canary-share") + 1] = "0"  # members have canaries of their own
-            return await spawn(options)
+            self._last = await spawn(options)
+            return self._last
 
     async def keep_schedule(self) -> None:
         """Start nights that are due, until cancelled."""
@@ -104,6 +104,10 @@ class Team:
             found = erase_everywhere(self.database, selection, False, self.registry, self._traces)
             gone += found.rows.suggestions
         return {"suggestions": gone, "workspaces": len(meant)}
+
+    def page(self) -> str:
+        """What admins see."""
+        return dashboard(self.database, self.members.all(), self.registry, read_state())
 
     def close(self) -> None:
         self.consents.close()
@@ -146,8 +150,7 @@ def application(team: Team) -> Starlette:
         return JSONResponse({"last": last.values() if last else None})
 
     async def page(request: Request, member: Member) -> Response:
-        found = await asyncio.to_thread(dashboard, team.database, team.members.all(), team.registry, read_state())
-        return HTMLResponse(found)
+        return HTMLResponse(await asyncio.to_thread(team.page))
 
     async def login(request: Request) -> Response:
         token = parse_qs((await _body(request)).decode("utf-8", "replace")).get("token", [""])[0]
@@ -181,7 +184,7 @@ def application(team: Team) -> Starlette:
             schedule.cancel()
             team.close()
 
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={UserError: _told, InklingError: _told})
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={InklingError: _told})
 
 
 def _guard(members: Members) -> Any:

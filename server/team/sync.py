@@ -5,8 +5,6 @@ allows; an adapter is what the team said it is, fits the base, and comes in as a
 back; trouble costs nothing but a sentence in `inkling team status`.
 """
 
-import contextlib
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,7 +17,7 @@ from feedback.database import Place, find_database
 from feedback.sending import alias, parcels, shared_since
 from inkling.errors import UserError
 from inkling.folders import adapters_folder
-from model.adapters import CONFIG_FILE, WEIGHTS_FILE, Registry, RegistryError
+from model.adapters import CONFIG_FILE, WEIGHTS_FILE, Registry, check_folder
 from model.exchange import import_adapter
 from model.weights import resolve
 from server.settings import Settings
@@ -28,6 +26,7 @@ from server.team.account import (
     Progress,
     TeamClient,
     TeamError,
+    meeting,
     read_progress,
     write_progress,
 )
@@ -52,15 +51,16 @@ def meet(
     client: Callable[[Account], TeamClient] = TeamClient,
 ) -> Met:
     """Meet once. Raises TeamError, and keeps what it said for `inkling team status`."""
-    progress = read_progress()
-    try:
-        with client(account) as team:
-            progress, suggestions = _send(team, place, progress, at_most)
-            progress, adapter = _take_over(team, settings, progress)
-    except UserError as error:
-        write_progress(replace(read_progress(), at=time.time(), trouble=str(error)))
-        raise
-    write_progress(replace(progress, at=time.time(), trouble=""))
+    with meeting():
+        progress = read_progress()
+        try:
+            with client(account) as team:
+                progress, suggestions = _send(team, place, progress, at_most)
+                progress, adapter = _take_over(team, settings, progress)
+        except UserError as error:
+            write_progress(replace(read_progress(), at=time.time(), trouble=str(error)))
+            raise
+        write_progress(replace(progress, at=time.time(), trouble=""))
     return Met(suggestions, adapter)
 
 
@@ -103,26 +103,21 @@ def _take_over(team: TeamClient, settings: Settings, progress: Progress) -> tupl
         folder = Path(scratch)
         team.fetch(name, "config", folder / CONFIG_FILE)
         team.fetch(name, "weights", folder / WEIGHTS_FILE)
-        if _digest(folder / WEIGHTS_FILE) != digest:
+        if check_folder(folder) != digest:
             raise TeamError(f"The team's adapter {name} is not what the team says it is: it is not taken over.")
         mine = f"team-{name}-{digest[:6]}"
-        with contextlib.suppress(RegistryError):  # an earlier meeting may have been killed behind this
+        if mine not in {adapter.name for adapter in registry.list()}:  # else a meeting was killed behind this
             import_adapter(folder, base=base, base_folder=resolve(base), registry=registry, name=mine)
     registry.introduce(mine, settings.night.canary_share)
     return replace(progress, digest=digest), mine
 
 
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
 def take_back(account: Account, workspace: str | None = None) -> int:
     """Erase at the team what was sent, of a workspace or all of it; how many suggestions. None is sent again."""
-    with TeamClient(account) as team:
+    with meeting(), TeamClient(account) as team:
         gone = team.erase(alias(workspace) if workspace is not None else None)
-    progress = read_progress()
-    write_progress(replace(progress, erased={**progress.erased, workspace or "": time.time()}))
+        progress = read_progress()
+        write_progress(replace(progress, erased={**progress.erased, workspace or "": time.time()}))
     return int(gone.get("suggestions", 0))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -153,8 +153,18 @@ def pretrain(
     return figures
 
 
-def rate(share: float, options: PretrainOptions) -> float:
-    """The learning rate after a share of the budget."""
+class Scheduled(Protocol):
+    """Options that say how the learning rate goes."""
+
+    @property
+    def learning_rate(self) -> float: ...
+
+    @property
+    def warmup_share(self) -> float: ...
+
+
+def rate(share: float, options: Scheduled) -> float:
+    """The learning rate after a share of the budget: linear warm-up, then a cosine to a twentieth."""
     if share < options.warmup_share:
         return options.learning_rate * (0.05 + 0.95 * share / options.warmup_share)
     done = (share - options.warmup_share) / (1 - options.warmup_share)

@@ -22,6 +22,7 @@ from index.embedding import MAX_CHARACTERS, fingerprint
 from index.shipped_encoder import METADATA_FILE
 from model.adapters import CONFIG_FILE, write_atomically
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
+from model.training.pretraining import rate
 from model.training.search_pairs import Library, Pair, batches
 from model.training.sft import TrainingDivergedError
 
@@ -112,7 +113,7 @@ def train_encoder(
     for batch in islice(batches(pairs, options.batch, options.seed), state.step, options.steps):
         began = time.monotonic()
         for group in optimiser.param_groups:
-            group["lr"] = _rate(state.step, options)
+            group["lr"] = rate(state.step / options.steps, options)
         loss, right = _loss(encoder, batch, options.scale)
         if not math.isfinite(told := float(loss.detach())):
             raise TrainingDivergedError(f"The loss became {told} at step {state.step}: use a lower --rate.")
@@ -193,14 +194,6 @@ def reciprocal_ranks(
         ranks = [1 + int((row > row[places[pair.chunk]]).sum()) for row, pair in zip(scores, pairs, strict=True)]
         found[package] = float(np.mean([1 / rank if rank <= DEPTH else 0.0 for rank in ranks]))
     return found
-
-
-def _rate(step: int, options: SearchOptions) -> float:
-    share = step / options.steps
-    if share < options.warmup_share:
-        return options.learning_rate * (0.05 + 0.95 * share / options.warmup_share)
-    done = (share - options.warmup_share) / (1 - options.warmup_share)
-    return options.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 def _hash(pairs: Mapping[str, Sequence[Pair]]) -> str:

@@ -81,6 +81,17 @@ export async function agentSteps({ bench, hands, step, shot }) {
 		assert.ok(!saved.includes('A circle of this radius'));
 	});
 
+	await step('what is turned down changes nothing', async () => {
+		const before = bench.read('shapes.py');
+		await inMethod();
+		await hands.command('Inkling: Document This Code');
+		const inside = await hands.inPage('#runs');
+		await last(inside).locator('button[data-do=deny]').waitFor({ timeout: 30_000 });
+		await press(inside, 'deny');
+		await last(inside).locator('.note', { hasText: 'Turned down' }).waitFor();
+		assert.equal(bench.read('shapes.py'), before);
+	});
+
 	await step('what the user wants no review of is applied at once, and taken back', async () => {
 		const before = bench.read('shapes.py');
 		await inMethod();

@@ -11,7 +11,7 @@ export const SNIPPET_KEY = {
 	when: 'editorTextFocus',
 };
 
-export async function ghostSteps({ bench, hands, step, shot }) {
+export async function ghostSteps({ bench, hands, step, shot, settled }) {
 	const { page } = bench;
 	const freshLine = async () => {
 		await hands.open('main.py');
@@ -37,16 +37,36 @@ export async function ghostSteps({ bench, hands, step, shot }) {
 		return JSON.stringify(inserted(before));
 	});
 
-	await step('next and previous with one suggestion leave it as it is, and Tab still takes it', async () => {
+	await step('the next key brings another suggestion, the previous one the first, and Tab takes what stands there', async () => {
 		await freshLine();
 		await hands.type('for row in ran');
-		const ghost = await hands.someGhost();
-		for (const key of ['Alt+]', 'Alt+[']) {
+		const first = await hands.someGhost();
+		const turn = async (key, isThere) => {
 			await page.keyboard.press(key);
-			await until('the same ghost text', async () => (await hands.ghost()) === ghost, 10_000);
-		}
+			await until(`ghost text after ${key}`, async () => isThere(await hands.ghost()), 10_000);
+		};
+		await turn('Alt+]', (text) => text !== '' && text !== first);
+		const other = await hands.someGhost();
+		await shot('another');
+		await turn('Alt+[', (text) => text === first);
+		await turn('Alt+]', (text) => text === other);
 		await page.keyboard.press('Tab');
-		await hands.saved('main.py', `for row in ran${ghost}`);
+		await hands.saved('main.py', `for row in ran${other}`);
+		await settled(other, 'accepted');
+		await settled(first, 'superseded');
+		return `${JSON.stringify(first)}, then ${JSON.stringify(other)}`;
+	});
+
+	await step('what was sent away comes again when it is asked for by hand', async () => {
+		await freshLine();
+		await hands.type('for sent in ran');
+		const ghost = await hands.someGhost();
+		await page.keyboard.press('Escape');
+		await until('end of the ghost text', async () => (await hands.ghost()) === '');
+		await hands.command('Inkling: Suggest Now');
+		await until('the same ghost text', async () => (await hands.ghost()) === ghost, 10_000);
+		await page.keyboard.press('Tab');
+		await hands.saved('main.py', `for sent in ran${ghost}`);
 	});
 
 	await step('inside a snippet the editor shows no ghost text, and Tab goes to its next place', async () => {

@@ -7,7 +7,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
 import { agentSteps } from './agent.mjs';
@@ -25,6 +25,9 @@ if (!inkling) {
 }
 const shots = path.join(here, 'shots');
 mkdirSync(shots, { recursive: true });
+for (const old of globSync(path.join(shots, 'failed-*.png'))) {
+	rmSync(old);
+}
 
 const SHAPES = `import math
 
@@ -53,9 +56,10 @@ function packed(folder) {
 	return file;
 }
 
+const vsix = path.join(here, '..', 'inkling.vsix');
 const model = packed(path.join(here, 'model'));
 const bench = await startWorkbench({
-	vsix: [path.join(here, '..', 'inkling.vsix'), model],
+	vsix: [vsix, model],
 	files: { 'main.py': MAIN, 'shapes.py': SHAPES, 'loose.py': 'values = [1, 2]\nprint(len(valeus))\n', 'values.py': 'values = [1, 2, 3]\n' },
 	settings: {
 		'inkling.path': inkling,
@@ -116,6 +120,12 @@ function keepTrace() {
 const tip = async () => (await hands.bar().getAttribute('aria-label')) ?? '';
 
 try {
+	await step('the extension is smaller than 2 MB', () => {
+		const { size } = statSync(vsix);
+		assert.ok(size < 2e6, `${size} bytes`);
+		return `${Math.round(size / 1000)} kB`;
+	});
+
 	await step('the server starts and the model gets ready', async () => {
 		await until('model', async () => /is ready/.test(await tip()), 180_000);
 		return tip();
@@ -141,6 +151,7 @@ try {
 			await page.keyboard.press('Escape'); // it lies over everything
 		}
 		const milliseconds = Number(/Activation: (\d+)\s*ms/.exec(told)?.[1]);
+		assert.ok(Number.isFinite(milliseconds), told);
 		// Under load the figure is the machine's, not ours.
 		assert.ok(milliseconds < 150 || loadavg()[0] > cpus().length, `it took ${milliseconds} ms`);
 		return `${milliseconds} ms under a load of ${loadavg()[0].toFixed(1)} on ${cpus().length} cores`;
@@ -164,6 +175,14 @@ try {
 		await until('answer', async () => /on this machine/.test(await inside.locator('#said').innerText()));
 		const chosen = JSON.parse(execFileSync(inkling, ['consent', '--json'], { env: bench.env }).toString());
 		assert.deepEqual(Object.values(chosen), ['local']);
+	});
+
+	await step('the page that was hidden still says what was chosen', async () => {
+		await hands.open('main.py');
+		await until('hidden page', async () => (await Promise.all(page.frames().map((one) => one.locator('input[value=local]').count().catch(() => 0)))).every((count) => count === 0));
+		await hands.command('Inkling: Choose What Is Recorded');
+		const inside = await hands.inPage('input[value=local]:checked');
+		assert.equal(await inside.locator('input[value=off]').isChecked(), false);
 	});
 
 	await step('a finding stands in the problems panel', async () => {
@@ -255,7 +274,7 @@ try {
 		return `by the rule ${outcome.rule}`;
 	});
 
-	await ghostSteps({ bench, hands, step, shot });
+	await ghostSteps({ bench, hands, step, shot, settled });
 
 	await step('search by meaning: typed, walked through and opened by keyboard', async () => {
 		await hands.command('Inkling: Search by Meaning');
@@ -307,11 +326,40 @@ try {
 	await agentSteps({ bench, hands, step, shot });
 	await nightSteps({ bench, hands, step, shot, inkling });
 
+	await step('what was recorded can be exported', async () => {
+		const file = path.join(bench.workspace, 'export.jsonl');
+		await hands.command('Inkling: Export What Was Recorded');
+		await page.locator('.quick-input-list .monaco-list-row', { hasText: 'Everything' }).first().click();
+		const box = page.locator('.quick-input-widget input.input');
+		await until('place to save', async () => /inkling-feedback/.test(await box.inputValue()));
+		await box.fill(file);
+		await page.keyboard.press('Enter');
+		await until('exported file', () => existsSync(file) && readFileSync(file, 'utf8').endsWith('\n'));
+		const lines = readFileSync(file, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+		rmSync(file);
+		assert.ok(lines.length >= recorded().length);
+		return `${lines.length} lines`;
+	});
+
+	await step('what was recorded can be erased', async () => {
+		assert.ok(recorded().length > 0);
+		await hands.command('Inkling: Erase What Was Recorded');
+		await page.locator('.quick-input-list .monaco-list-row', { hasText: 'Everything' }).first().click();
+		await page.locator('.monaco-dialog-box .monaco-button', { hasText: 'Erase' }).first().click();
+		await until('empty record', () => recorded().length === 0);
+	});
+
 	await step('a snooze for today keeps ghost text away', async () => {
 		await hands.open('main.py');
+		await hands.goToEnd();
+		await page.keyboard.press('Enter');
+		await page.keyboard.press('Home');
 		await hands.command('Inkling: Snooze ...');
 		await page.locator('.quick-input-list .monaco-list-row', { hasText: 'For today' }).first().click();
 		await until('snooze', async () => /snoozed until/.test(await tip()));
+		await hands.type('for q in ran');
+		await pause(2500);
+		assert.equal(await hands.ghost(), '');
 	});
 
 	await step('a server that dies is started again', async () => {

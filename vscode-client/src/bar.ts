@@ -31,7 +31,7 @@ export class Bar implements vscode.Disposable {
 			session.onChange((state) => this.follow(state)),
 			snooze.onChange(() => this.show()),
 			vscode.window.onDidChangeActiveTextEditor(() => this.show()),
-			vscode.workspace.onDidChangeConfiguration(() => this.show()),
+			vscode.workspace.onDidChangeConfiguration(() => this.reconsider()),
 		];
 		this.show();
 		this.item.show();
@@ -55,6 +55,15 @@ export class Bar implements vscode.Disposable {
 		}
 	}
 
+	/** Completions may have been switched on, and with them the model. */
+	private reconsider(): void {
+		this.show();
+		if (this.state.kind === 'running' && (this.model === undefined || isWarmingUp(this.model))) {
+			clearTimeout(this.lookTimer);
+			void this.look(this.state);
+		}
+	}
+
 	private async look(state: SessionState): Promise<void> {
 		const status = await this.session.request<Status>('inkling/status').catch(() => undefined);
 		if (this.state !== state || status === undefined) {
@@ -62,7 +71,7 @@ export class Bar implements vscode.Disposable {
 		}
 		this.model = status.model;
 		this.show();
-		if (isWarmingUp(status.model)) {
+		if (isWarmingUp(status.model) && isOn()) {
 			this.lookTimer = setTimeout(() => void this.look(state), LOOK_AGAIN_MILLISECONDS);
 		}
 	}
@@ -89,7 +98,7 @@ export class Bar implements vscode.Disposable {
 			case 'running':
 				break;
 		}
-		if (!vscode.workspace.getConfiguration('inkling.completion').get('enabled', true)) {
+		if (!isOn()) {
 			return ['circle-slash', t('completions are switched off')];
 		}
 		if (this.snooze.active) {
@@ -105,4 +114,8 @@ export class Bar implements vscode.Disposable {
 		}
 		return [this.model.state === 'ready' ? 'pencil' : 'warning', modelInWords(this.model)];
 	}
+}
+
+function isOn(): boolean {
+	return vscode.workspace.getConfiguration('inkling.completion').get('enabled', true);
 }

@@ -22,6 +22,9 @@ import { installServer } from './start/install';
 import { cures, sayProblem } from './start/saying';
 import { Session } from './start/session';
 
+/** Where the program is kept that the private environment was installed in place of. */
+const REPLACED = 'replacedServer';
+
 let session: Session | undefined;
 
 /** What tests inside the editor look at. */
@@ -37,7 +40,12 @@ export function activate(context: vscode.ExtensionContext): Inkling {
 	const output = vscode.window.createOutputChannel('Inkling', { log: true });
 	const storage = context.globalStorageUri.fsPath;
 	const manifest = context.extension.packageJSON as Manifest;
-	const running = new Session(output, { version: manifest.version, storage, settings: settingsOf(manifest) });
+	const running = new Session(output, {
+		version: manifest.version,
+		storage,
+		replaced: () => context.globalState.get<string>(REPLACED),
+		settings: settingsOf(manifest),
+	});
 	session = running;
 	const snooze = new Snooze(running, context.globalState);
 	const bar = new Bar(running, snooze, 'inkling.client.status');
@@ -47,15 +55,23 @@ export function activate(context: vscode.ExtensionContext): Inkling {
 	const search = new SearchView(running, context.extensionUri, context.workspaceState, careful);
 	const agent = new AgentView(running, context.extensionUri, careful);
 	const nights = new NightsView(running);
-	const install = async () => {
-		await running.stop();
-		const problem = await installServer(storage, output);
+	const install = once(async () => {
+		const replaced = await running.named();
+		// A server that runs from there stands in the way; any other goes on until the new one is ready.
+		const problem = await installServer(storage, output, async () => {
+			if (running.launch?.origin === 'private') {
+				await running.stop();
+			}
+		});
 		if (problem === undefined) {
+			await context.globalState.update(REPLACED, replaced ?? context.globalState.get(REPLACED));
 			await running.restart();
 		} else if (problem !== 'stopped') {
 			await sayProblem(problem, true, buttons);
+		} else if (running.state.kind === 'stopped') {
+			await running.restart();
 		}
-	};
+	});
 	const buttons = cures(() => careful(install), () => running.restart(), output);
 	context.subscriptions.push(
 		output,
@@ -100,6 +116,17 @@ export async function deactivate(): Promise<void> {
 interface Manifest {
 	readonly version: string;
 	readonly contributes: { readonly configuration: readonly { readonly properties: object }[] };
+}
+
+/** The same work, but a second call while it runs is the first one's. */
+function once(work: () => Promise<void>): () => Promise<void> {
+	let running: Promise<void> | undefined;
+	return () => {
+		running ??= work().finally(() => {
+			running = undefined;
+		});
+		return running;
+	};
 }
 
 /** The names of all settings, without `inkling.`. */

@@ -83,6 +83,7 @@ export function modelInWords(model: ModelStatus): string {
 		case 'ready':
 			return model.runtime ? t('{0} is ready ({1})', model.base, model.runtime) : t('{0} is ready', model.base);
 		case 'idle':
+			return t('{0} is not loaded yet', model.base);
 		case 'loading':
 			return t('{0} is being loaded', model.base);
 		case 'off':

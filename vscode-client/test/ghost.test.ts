@@ -83,6 +83,19 @@ test('next and previous go round', () => {
 	assert.equal(tracker.at('file', 0)?.id, 'b');
 });
 
+test('asked for the next one, the editor may come with more, and the next one is it', () => {
+	const tracker = offering('sum');
+	tracker.cycle(1);
+	assert.equal(tracker.at('file', 10)?.id, 'a'); // there is no other yet
+	tracker.offered('file', 10, [
+		{ id: 'a', text: 'sum' },
+		{ id: 'b', text: 'len' },
+	]);
+	assert.equal(tracker.at('file', 10)?.id, 'b');
+	tracker.offered('file', 10, [{ id: 'c', text: 'map' }]);
+	assert.equal(tracker.at('file', 10)?.id, 'c');
+});
+
 test('no suggestion where there was one ends it', () => {
 	const tracker = offering('sum');
 	tracker.offered('file', 10, []);

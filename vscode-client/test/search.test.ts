@@ -30,6 +30,12 @@ test('a question moves to the front of the history when it is asked again', () =
 	assert.equal(remember(many, 'new').length, 30);
 });
 
+test('a question that is typed on takes the place of its beginning', () => {
+	assert.deepEqual(remember(['parse', 'b'], 'parse con'), ['parse con', 'b']);
+	assert.deepEqual(remember(['parse con', 'b'], 'parse'), ['parse', 'parse con', 'b']);
+	assert.deepEqual(remember([], 'a'), ['a']);
+});
+
 test('a row names what was found and where, and shows its lines without their margin', () => {
 	const row = rowOf(hit(4, { scope: 'Circle' }));
 	assert.equal(row.title, 'Circle.area');

@@ -20,6 +20,7 @@ function around(programs: readonly string[], settings: Partial<Surroundings> = {
 		environment: undefined,
 		trusted: true,
 		privatePython: '/storage/server/bin/python',
+		replaced: undefined,
 		searchPath: '/usr/bin:/opt/bin',
 		home: '/home/ada',
 		workspaceFolder: '/code/app',
@@ -87,6 +88,19 @@ test('the private environment is the last that is looked at', () => {
 	const own = '/storage/server/bin/python';
 	assert.deepEqual(resolveServer(around([own])), python(own, 'private'));
 	assert.deepEqual(resolveServer(around([own, '/usr/bin/inkling'])), program('/usr/bin/inkling', 'PATH'));
+});
+
+test('the private environment comes before the program that it was installed in place of, and no other', () => {
+	const own = '/storage/server/bin/python';
+	const both = [own, '/usr/bin/inkling', '/b/python'];
+	assert.deepEqual(resolveServer(around(both, { replaced: '/usr/bin/inkling' })), python(own, 'private'));
+	const named = { interpreter: '/b/python' };
+	assert.deepEqual(resolveServer(around(both, { ...named, replaced: '/b/python' })), python(own, 'private'));
+	assert.deepEqual(resolveServer(around(both, { ...named, replaced: '/usr/bin/inkling' })), python('/b/python', 'interpreter'));
+	const gone = around(['/usr/bin/inkling'], { replaced: '/usr/bin/inkling' });
+	assert.deepEqual(resolveServer(gone), program('/usr/bin/inkling', 'PATH'));
+	const path = around(both, { path: '/usr/bin/inkling', replaced: '/usr/bin/inkling' });
+	assert.deepEqual(resolveServer(path), program('/usr/bin/inkling', 'path'));
 });
 
 test('where nothing is installed, installing is what is offered first', () => {

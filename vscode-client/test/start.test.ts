@@ -1,12 +1,15 @@
 /** What keeps a server from running, told apart; crashes; the steps of an installation. */
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { Crashes } from '../src/start/crashes';
 import { privatePython, steps, whyStepFailed } from '../src/start/plan';
 import { isProblem } from '../src/start/problem';
 import { choosePython, type Python, QUESTION, readAnswer, whyNot } from '../src/start/python';
-import { ask, askPython, ProgramFailed, work } from '../src/start/run';
+import { ask, askInto, askPython, environment, ProgramFailed, work } from '../src/start/run';
 import { mismatch } from '../src/start/versions';
 
 const python = (version: number[], inkling?: string): Python => ({ file: '/usr/bin/python3', version, inkling });
@@ -53,19 +56,33 @@ test('what a program said comes with its failure', async () => {
 	assert.deepEqual(lines, ['one', 'two']);
 });
 
+test('what a program prints can go straight into a file that only its owner reads', async () => {
+	const file = join(mkdtempSync(join(tmpdir(), 'inkling-')), 'out.jsonl');
+	await askInto(file, process.execPath, ['-e', 'process.stdout.write("é\\n".repeat(3))']);
+	assert.equal(readFileSync(file, 'utf8'), 'é\né\né\n');
+	assert.equal(process.platform === 'win32' ? 0o600 : statSync(file).mode & 0o777, 0o600);
+	const failing = ['-e', 'console.error("no such thing"); process.exit(2)'];
+	await assert.rejects(askInto(file, process.execPath, failing), /no such thing/);
+	await assert.rejects(askInto(file, '/nowhere/program', []), ProgramFailed);
+});
+
 test('variables that change what Python imports do not reach a program', async () => {
 	process.env.PYTHONPATH = '/hostile';
 	const printed = await ask(process.execPath, ['-p', 'process.env.PYTHONPATH']);
+	const laidOver = { ...process.env, ...environment() };
 	delete process.env.PYTHONPATH;
 	assert.equal(printed.trim(), 'undefined');
+	assert.equal(laidOver.PYTHONPATH, undefined);
 });
 
 test('of two versions the older one is to be updated', () => {
-	assert.equal(mismatch('0.1.0', '0.1.9'), undefined);
-	assert.match(mismatch('0.2.0', '0.1.0')?.problem ?? '', /update the server/);
-	assert.match(mismatch('0.1.0', '0.2.0')?.problem ?? '', /update the extension/);
-	assert.match(mismatch('0.9.0', '0.10.0')?.problem ?? '', /update the extension/);
-	assert.match(mismatch('0.1.0', undefined)?.problem ?? '', /does not say its version/);
+	assert.equal(mismatch('0.1.0', '0.1.9', 'PATH'), undefined);
+	assert.match(mismatch('0.2.0', '0.1.0', 'PATH')?.problem ?? '', /update the server/);
+	assert.match(mismatch('0.1.0', '0.2.0', 'PATH')?.problem ?? '', /update the extension/);
+	assert.match(mismatch('0.9.0', '0.10.0', 'PATH')?.problem ?? '', /update the extension/);
+	assert.match(mismatch('0.1.0', undefined, 'PATH')?.problem ?? '', /does not say its version/);
+	assert.equal(mismatch('0.2.0', '0.1.0', 'PATH')?.mends[0], 'reinstall');
+	assert.equal(mismatch('0.2.0', '0.1.0', 'path')?.mends[0], 'path'); // it would be started again all the same
 });
 
 test('crashes are answered more and more slowly, and a loop is given up', () => {
@@ -104,5 +121,7 @@ test('offline, a full disk, no venv and a wrong source are told apart', () => {
 	assert.match(why('The virtual environment was not created: ensurepip is not available'), /venv package/);
 	assert.match(why('ERROR: No matching distribution found for x'), /inkling\.install\.source/);
 	assert.match(why("ERROR: Directory '/x[cpu]' is not installable. Neither 'setup.py' nor"), /inkling\.install\.source/);
+	assert.match(why('There is not enough room in /models: 200 MB are needed'), /disk is full/);
+	assert.match(why('model.bin could not be downloaded (timed out)'), /online/);
 	assert.match(why('something else'), /the output says why/);
 });

@@ -44,6 +44,21 @@ test('every command of the manifest is registered, and every key is bound to one
 	}
 });
 
+test('no text of the manifest that people read is outside the list for translators', () => {
+	const read = [...manifest.matchAll(/"(?:title|patternErrorMessage|markdownDescription|description)": "([^"]+)"/g)];
+	assert.deepEqual(read.map(([, text]) => text).filter((text) => !/^(%.+%|Inkling)$/.test(text ?? '')), []);
+});
+
+test('a folder cannot choose what concerns all of them', () => {
+	const { contributes } = JSON.parse(manifest) as {
+		contributes: { configuration: { properties: Record<string, { scope?: string }> }[] };
+	};
+	const settings = contributes.configuration.flatMap(({ properties }) => Object.entries(properties));
+	const shared = settings.filter(([name]) => /^inkling\.(feedback|night|cache)\./.test(name));
+	assert.ok(shared.length > 10);
+	assert.deepEqual(shared.filter(([, { scope }]) => scope !== 'machine'), []);
+});
+
 test('no telemetry is declared, because none is sent', () => {
 	assert.deepEqual(JSON.parse(read('telemetry.json')), { events: {}, commonProperties: {} });
 });
@@ -67,8 +82,11 @@ test('keys that others need more are left to them', () => {
 	const all = ['acceptWord', 'acceptLine', 'dismiss', 'next', 'previous'];
 	assert.deepEqual(ours(), all);
 	const withoutDismiss = all.filter((name) => name !== 'dismiss');
-	assert.deepEqual(ours('vim.active'), withoutDismiss); // Escape leaves the insert mode
+	assert.deepEqual(ours('vim.active'), withoutDismiss);
 	assert.deepEqual(ours('neovim.init'), withoutDismiss);
+	const both = ['acceptWord', 'acceptLine', 'runCommands', 'next', 'previous']; // sends it away and leaves the insert mode
+	assert.deepEqual(ours('vim.active', "vim.mode == 'Insert'"), both);
+	assert.deepEqual(ours('neovim.init', 'neovim.mode == insert'), both);
 	assert.deepEqual(ours('suggestWidgetVisible'), withoutDismiss);
 	assert.deepEqual(ours('editorHasSelection'), withoutDismiss);
 	assert.deepEqual(ours('accessibilityModeEnabled'), all.filter((name) => name !== 'acceptWord'));

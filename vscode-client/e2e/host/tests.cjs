@@ -161,6 +161,50 @@ const tests = {
 		assert.equal(running.state.kind, 'running');
 	},
 
+	async 'the button makes a server of its own for the editor, and it runs'() {
+		const running = await session();
+		const configuration = vscode.workspace.getConfiguration('inkling');
+		const before = configuration.get('path');
+		await configuration.update('path', undefined, vscode.ConfigurationTarget.Global);
+		try {
+			await until('failure', () => running.state.kind === 'failed');
+			assert.equal(running.state.problem.mends[0], 'install');
+			await vscode.commands.executeCommand('inkling.client.install');
+			await until('server', () => running.state.kind === 'running', 120_000);
+			assert.equal(running.launch.origin, 'private');
+		} finally {
+			await configuration.update('path', before, vscode.ConfigurationTarget.Global);
+		}
+		await until('server', () => running.state.kind === 'running' && running.launch.origin === 'path', 120_000);
+	},
+
+	async 'a server that dies gets the settings as they are then'() {
+		const running = await session();
+		const completion = vscode.workspace.getConfiguration('inkling.completion');
+		await completion.update('languagesOff', ['python'], vscode.ConfigurationTarget.Global);
+		const states = [];
+		const following = running.onChange(({ kind }) => states.push(kind));
+		process.kill(running.client._serverProcess.pid, 'SIGKILL');
+		await until('fresh server', () => states.includes('waiting') && running.state.kind === 'running', 120_000);
+		following.dispose();
+		await until('refusal', async () => {
+			await vscode.commands.executeCommand('inkling.client.trigger');
+			await pause(500);
+			return (await running.request('inkling/status')).lastRefusal?.reason === 'language_off';
+		});
+		await completion.update('languagesOff', [], vscode.ConfigurationTarget.Global);
+	},
+
+	async 'a setting of the wrong kind is a problem that can be mended'() {
+		const running = await session();
+		const configuration = vscode.workspace.getConfiguration('inkling');
+		const before = configuration.get('path');
+		await configuration.update('path', 7, vscode.ConfigurationTarget.Global);
+		await until('failure', () => running.state.kind === 'failed');
+		await configuration.update('path', before, vscode.ConfigurationTarget.Global);
+		await until('server', () => running.state.kind === 'running', 120_000);
+	},
+
 	async 'nothing is recorded unless it was chosen'() {
 		const { workspaces } = await (await session()).request('inkling/status');
 		assert.deepEqual(workspaces.map(({ consent }) => consent), ['off']);

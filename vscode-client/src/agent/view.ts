@@ -81,12 +81,12 @@ export class AgentView implements vscode.WebviewViewProvider, vscode.Disposable 
 		this.put(begun(id, kind, text || place || ''));
 		const stop = new vscode.CancellationTokenSource();
 		this.stops.set(id, stop);
-		const about = document && {
-			uri: this.session.uriOf(document),
-			range: range && { start: pointOf(range.start), end: pointOf(range.end) },
-		};
 		const step = (step: Step) => this.change(id, (run) => stepped(run, step));
 		try {
+			const about = document && {
+				uri: this.session.uriOf(document),
+				range: range && { start: pointOf(range.start), end: pointOf(range.end) },
+			};
 			const asked = { id, kind, text, ...about };
 			// What comes early are steps; the answer itself has another shape.
 			const hear = (early: Outcome | Step) => 'kind' in early && step(early);

@@ -36,7 +36,7 @@ export class ConsentPage implements vscode.Disposable {
 		}
 		await this.memory.update(SHOWN, true);
 		if (this.panel !== undefined) {
-			this.panel.reveal();
+			this.panel.reveal(); // hidden, it forgot what stood in it; it is filled as it becomes visible
 			return;
 		}
 		const panel = vscode.window.createWebviewPanel(
@@ -49,6 +49,7 @@ export class ConsentPage implements vscode.Disposable {
 		panel.onDidDispose(() => {
 			this.panel = undefined;
 		});
+		panel.onDidChangeViewState(() => panel.visible && void this.saying(() => this.fill(panel)));
 		panel.webview.onDidReceiveMessage((answer: Answer) => this.saying(() => this.hear(panel, answer)));
 		await this.fill(panel);
 	}
@@ -84,8 +85,13 @@ export class ConsentPage implements vscode.Disposable {
 	private async hear(panel: vscode.WebviewPanel, answer: Answer): Promise<void> {
 		switch (answer.do) {
 			case 'choose': {
-				const said = await this.choose(answer.folder, answer.value);
-				await panel.webview.postMessage({ said });
+				try {
+					const said = await this.choose(answer.folder, answer.value);
+					await panel.webview.postMessage({ said });
+				} catch (error) {
+					await this.fill(panel).catch(() => undefined); // what is in force stands there again
+					throw error;
+				}
 				return;
 			}
 			case 'see':

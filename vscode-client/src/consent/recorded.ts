@@ -5,12 +5,11 @@
  * editor can never see different things.
  */
 
-import { writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { t } from '../l10n';
-import { ask } from '../start/run';
+import { ask, askInto } from '../start/run';
 import type { Session } from '../start/session';
 import type { Status } from '../status';
 import { type Entry, recordedText } from './recordedText';
@@ -29,7 +28,7 @@ export class RecordedDocuments implements vscode.TextDocumentContentProvider {
 
 	async provideTextDocumentContent({ query }: vscode.Uri): Promise<string> {
 		const root = query || undefined;
-		const printed = await feedback(this.session, 'list', '--json', '--limit', String(MOST), ...only(root));
+		const printed = await feedback(this.session, ask, 'list', '--json', '--limit', String(MOST), ...only(root));
 		return recordedText(root, (JSON.parse(printed || '[]') as Entry[] | null) ?? [], MOST);
 	}
 }
@@ -55,10 +54,12 @@ export async function exportRecorded(session: Session): Promise<void> {
 	if (file === undefined) {
 		return;
 	}
-	const lines = await feedback(session, 'export', ...only(root ?? undefined));
-	await writeFile(file.fsPath, lines, { mode: 0o600 }); // it holds pieces of code
-	const count = lines.split('\n').filter(Boolean).length;
-	void vscode.window.showInformationMessage(t('{0} lines were written to {1}.', count, file.fsPath));
+	if (file.scheme !== 'file') {
+		throw new Error(t('Choose a place on the machine that the server runs on.'));
+	}
+	// It may be long, so it goes straight into the file.
+	await feedback(session, (...call) => askInto(file.fsPath, ...call), 'export', ...only(root ?? undefined));
+	void vscode.window.showInformationMessage(t('What was recorded was written to {0}.', file.fsPath));
 }
 
 export async function eraseRecorded(session: Session): Promise<void> {
@@ -76,7 +77,7 @@ export async function eraseRecorded(session: Session): Promise<void> {
 		return;
 	}
 	const scope = root === null ? ['--all'] : only(root);
-	await feedback(session, 'erase', '--yes', ...scope);
+	await feedback(session, ask, 'erase', '--yes', ...scope);
 	void vscode.window.showInformationMessage(t('It is erased.'));
 }
 
@@ -95,16 +96,16 @@ function only(root: string | undefined): string[] {
 }
 
 /** Run a subcommand; that nothing was ever recorded is no fault. */
-async function feedback(session: Session, ...args: string[]): Promise<string> {
+async function feedback<T>(session: Session, run: (command: string, args: string[]) => Promise<T>, ...args: string[]) {
 	const { launch } = session;
 	if (launch === undefined) {
 		throw new Error(t('The Inkling server is not running.'));
 	}
 	try {
-		return await ask(launch.command, [...launch.args, 'feedback', ...args]);
+		return await run(launch.command, [...launch.args, 'feedback', ...args]);
 	} catch (error) {
 		if (error instanceof Error && NOTHING.test(error.message)) {
-			return '';
+			return undefined;
 		}
 		throw error;
 	}

@@ -20,12 +20,20 @@ export class Ghost implements vscode.Disposable {
 	private readonly tracker = new Tracker();
 	private readonly held: vscode.Disposable[] = [];
 	private offering = false;
+	/** The question to the server that is under way, or was last. */
+	private passing: Promise<unknown> = Promise.resolve();
 
 	constructor(
 		private readonly session: Session,
 		private readonly output: vscode.LogOutputChannel,
 	) {
-		session.watching = { provideInlineCompletionItems: (...asked) => this.pass(...asked) };
+		session.watching = {
+			provideInlineCompletionItems: (...asked) => {
+				const answer = this.pass(...asked);
+				this.passing = answer.catch(() => undefined);
+				return answer;
+			},
+		};
 		this.held.push(
 			vscode.workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
 				this.tracker.changed(document.uri.toString(), contentChanges);
@@ -62,9 +70,16 @@ export class Ghost implements vscode.Disposable {
 		}
 	}
 
+	/** Go on to the next one or back; where there is only one so far, the editor asks for more. */
 	async cycle(step: 1 | -1): Promise<void> {
+		const before = this.here();
 		this.tracker.cycle(step);
 		await vscode.commands.executeCommand(`editor.action.inlineSuggest.show${step === 1 ? 'Next' : 'Previous'}`);
+		await this.passing;
+		const offer = this.here();
+		if (offer !== undefined && offer.id !== before?.id) {
+			this.report('inkling.shown', offer.id);
+		}
 	}
 
 	/** Ask for it now. */

@@ -18,16 +18,26 @@ export class Snooze implements vscode.Disposable {
 	readonly onChange = this.changed.event;
 	private timer: NodeJS.Timeout | undefined;
 	private readonly following: vscode.Disposable;
+	/** The end that the server of this window was told. */
+	private told = 0;
 
 	constructor(
 		private readonly session: Session,
 		private readonly memory: vscode.Memento,
 	) {
-		this.following = session.onChange(({ kind }) => {
-			if (kind === 'running' && this.active) {
-				void this.send();
-			}
-		});
+		this.following = vscode.Disposable.from(
+			session.onChange(({ kind }) => {
+				if (kind === 'running' && this.active) {
+					void this.send();
+				}
+			}),
+			vscode.window.onDidChangeWindowState(({ focused }) => {
+				if (focused && this.until !== this.told && (this.active || this.told > Date.now())) {
+					this.wake(); // another window was told to rest, or to end it
+					void this.send();
+				}
+			}),
+		);
 		this.wake();
 	}
 
@@ -67,6 +77,7 @@ export class Snooze implements vscode.Disposable {
 
 	private async send(): Promise<void> {
 		if (this.session.state.kind === 'running') {
+			this.told = this.until;
 			await this.session.execute('inkling.snooze', Math.max(0, this.until - Date.now()) / 60_000);
 		}
 	}

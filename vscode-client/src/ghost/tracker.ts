@@ -22,8 +22,8 @@ export interface Change {
 interface Standing {
 	readonly document: string;
 	readonly offers: readonly Offer[];
-	/** Which of the offers is looked at. */
-	index: number;
+	/** How often the user went on to the next one; back counts below zero. */
+	turns: number;
 	offset: number;
 	/** How much of the texts stands in the document by now, in UTF-16 units with single line breaks. */
 	taken: number;
@@ -41,10 +41,13 @@ export class Tracker {
 			this.standing = undefined;
 			return;
 		}
+		const before = this.standing;
+		const isSame = before?.document === document && before.offset === offset && before.offers[0]?.id === first.id;
 		if (this.whole?.id !== first.id || !this.whole.text.endsWith(first.text)) {
 			this.whole = first;
 		}
-		this.standing = { document, offers, index: 0, offset, taken: 0 };
+		// Asked for the next one, the editor asks the server for more first, and goes on when they are there.
+		this.standing = { document, offers, turns: isSame ? before.turns : 0, offset, taken: 0 };
 	}
 
 	/** The suggestion that stands at the cursor; undefined if none of ours does. */
@@ -53,7 +56,7 @@ export class Tracker {
 		if (standing === undefined || standing.document !== document || standing.offset !== offset) {
 			return undefined;
 		}
-		return standing.offers[standing.index];
+		return lookedAt(standing);
 	}
 
 	/** True while a suggestion of ours stands somewhere. */
@@ -68,7 +71,7 @@ export class Tracker {
 			return;
 		}
 		const here = changes.find((change) => change.rangeOffset === standing.offset && change.text !== '');
-		const left = standing.offers[standing.index]?.text.slice(standing.taken) ?? '';
+		const left = lookedAt(standing)?.text.slice(standing.taken) ?? '';
 		const text = here?.text.replaceAll('\r\n', '\n') ?? '';
 		if (here !== undefined && left.startsWith(text) && text.length < left.length) {
 			standing.taken += text.length;
@@ -89,8 +92,7 @@ export class Tracker {
 	cycle(step: 1 | -1): void {
 		const standing = this.standing;
 		if (standing !== undefined && standing.taken === 0) {
-			const count = standing.offers.length;
-			standing.index = (standing.index + step + count) % count;
+			standing.turns += step;
 		}
 	}
 
@@ -102,11 +104,16 @@ export class Tracker {
 	/** How many characters of the suggestion are in the document, counted as the server counts (code points). */
 	lengthTaken(id: string): number | undefined {
 		const standing = this.standing;
-		const offer = standing?.offers[standing.index];
+		const offer = standing && lookedAt(standing);
 		if (standing === undefined || offer?.id !== id) {
 			return undefined;
 		}
 		const whole = this.whole?.id === id ? this.whole.text : offer.text;
 		return [...whole.slice(0, whole.length - offer.text.length + standing.taken)].length;
 	}
+}
+
+function lookedAt({ offers, turns }: Standing): Offer | undefined {
+	const count = offers.length;
+	return offers[((turns % count) + count) % count];
 }

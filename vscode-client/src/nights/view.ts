@@ -87,7 +87,7 @@ export class NightsView implements vscode.TreeDataProvider<Row>, vscode.Disposab
 	}
 
 	async rollBack(): Promise<void> {
-		const { served, before, base } = (await this.session.execute<Adapters>('inkling.adapters')) ?? {};
+		const { served, before, base } = await this.adapters();
 		const yes = t('Roll Back');
 		const now = served ?? t('{0} as it is shipped', base);
 		const then = before ?? t('{0} as it is shipped', base);
@@ -124,8 +124,17 @@ export class NightsView implements vscode.TreeDataProvider<Row>, vscode.Disposab
 		}
 	}
 
+	/** What there is to choose from. Raises what the server says where it cannot tell. */
+	private async adapters(): Promise<Adapters> {
+		const adapters = await this.session.execute<Adapters & { error?: string }>('inkling.adapters');
+		if (adapters.error !== undefined) {
+			throw new Error(adapters.error);
+		}
+		return adapters;
+	}
+
 	private async choose(title: string, fits: (adapter: Adapter) => boolean): Promise<Adapter | undefined> {
-		const adapters = await this.session.execute<Adapters>('inkling.adapters');
+		const adapters = await this.adapters();
 		const rows = adapterRows(adapters).filter(({ adapter }) => adapter && fits(adapter));
 		if (rows.length === 0) {
 			void vscode.window.showInformationMessage(t('There is no such adapter yet: a night makes one.'));

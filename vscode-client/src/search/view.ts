@@ -79,6 +79,7 @@ export class SearchView implements vscode.WebviewViewProvider, vscode.Disposable
 		const asking = new vscode.CancellationTokenSource();
 		this.asking = asking;
 		this.hits = new Map();
+		this.searched = undefined; // known with the whole answer: until then a hit belongs to no search
 		const history = remember(this.memory.get<string[]>(HISTORY, []), query);
 		await this.memory.update(HISTORY, history);
 		const { token } = asking;
@@ -91,7 +92,7 @@ export class SearchView implements vscode.WebviewViewProvider, vscode.Disposable
 		try {
 			const early = (found: Found) => show(found, false, '');
 			const found = await this.session.requestInParts('inkling/search', question(query, filters), early, token);
-			this.searched = found.id;
+			this.searched = token.isCancellationRequested ? this.searched : found.id;
 			show(found, true, await this.note());
 		} catch (error) {
 			show({ hits: [] }, true, error instanceof Error ? error.message : String(error));

@@ -32,7 +32,7 @@ export interface Owner {
 
 export function makeClient(
 	launch: Launch,
-	settings: object,
+	settings: () => object,
 	output: vscode.LogOutputChannel,
 	watching: Watching,
 	owner: Owner,
@@ -40,11 +40,12 @@ export function makeClient(
 	const options: LanguageClientOptions = {
 		documentSelector: [{ scheme: 'file' }, { scheme: 'untitled' }],
 		outputChannel: output,
-		initializationOptions: {
-			...settings,
+		// A function: after a crash the client starts the server again, and what counts then is what is set then.
+		initializationOptions: () => ({
+			...settings(),
 			trusted: vscode.workspace.isTrusted,
 			telemetry: vscode.env.isTelemetryEnabled,
-		},
+		}),
 		initializationFailedHandler: () => false, // the session says it
 		diagnosticPullOptions: { onChange: true, onSave: true },
 		errorHandler: errorHandler(() => client, owner),

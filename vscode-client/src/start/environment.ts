@@ -28,19 +28,16 @@ export async function activeInterpreter(windows: boolean): Promise<string | unde
 	return (await asked().catch(() => undefined)) ?? activated(windows);
 }
 
+/** Fires once the Python extension was asked, and so is awake: before that nobody can listen to it. */
+const awake = new vscode.EventEmitter<Environments>();
+
 /** Calls the listener whenever another environment is chosen. */
 export function onInterpreterChange(listener: () => void): vscode.Disposable {
-	const held: vscode.Disposable[] = [];
-	const follow = () => {
-		const python = vscode.extensions.getExtension(PYTHON);
-		const environments = python?.isActive ? environmentsOf(python.exports) : undefined;
-		if (environments !== undefined && held.length === 0) {
-			held.push(environments.onDidChangeActiveEnvironmentPath(listener));
-		}
-	};
-	follow();
-	const later = vscode.extensions.onDidChange(follow);
-	return { dispose: () => [later, ...held].forEach((one) => void one.dispose()) };
+	let held: vscode.Disposable | undefined;
+	const waiting = awake.event((environments) => {
+		held ??= environments.onDidChangeActiveEnvironmentPath(listener);
+	});
+	return { dispose: () => vscode.Disposable.from(waiting, ...(held ? [held] : [])).dispose() };
 }
 
 async function asked(): Promise<string | undefined> {
@@ -53,6 +50,7 @@ async function asked(): Promise<string | undefined> {
 	if (environments === undefined) {
 		return undefined;
 	}
+	awake.fire(environments);
 	const active = environments.getActiveEnvironmentPath(vscode.workspace.workspaceFolders?.[0]?.uri);
 	const resolved = await Promise.race([environments.resolveEnvironment(active), late]);
 	return resolved?.executable.uri?.fsPath;

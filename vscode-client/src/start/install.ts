@@ -8,15 +8,21 @@
 import { mkdirSync } from 'node:fs';
 import * as vscode from 'vscode';
 import { t } from '../l10n';
+import { textOf } from './locate';
 import { privatePython, pythonsToTry, steps, whyStepFailed } from './plan';
 import { isProblem, type Problem } from './problem';
 import { choosePython, isNewEnough, type Python, whyNot } from './python';
 import { askPython, ProgramFailed, work } from './run';
 
-/** Install. Returns the problem if it did not come to an end, undefined if it did, 'stopped' if the user did not want it. */
+/**
+ * Install; `begin` is waited for before anything is changed.
+ *
+ * Returns the problem if it did not come to an end, undefined if it did, 'stopped' if the user did not want it.
+ */
 export async function installServer(
 	storage: string,
 	output: vscode.LogOutputChannel,
+	begin: () => Promise<void>,
 ): Promise<Problem | 'stopped' | undefined> {
 	const source = await chooseSource();
 	if (source === undefined) {
@@ -29,6 +35,7 @@ export async function installServer(
 		return python;
 	}
 	const chosen = found.find((one) => one.python === python)?.call ?? { command: python.file, first: [] };
+	await begin();
 	mkdirSync(storage, { recursive: true });
 	output.info(`Installing ${source} with ${python.file} (Python ${python.version.join('.')})`);
 	return vscode.window.withProgress(
@@ -62,7 +69,7 @@ interface Found {
 
 /** The interpreters of this machine, the setting's first; those that do not answer are left out. */
 async function pythons(windows: boolean): Promise<Found[]> {
-	const named = vscode.workspace.getConfiguration('inkling').get('interpreter', '').trim();
+	const named = textOf('interpreter');
 	const calls = [...(named ? [{ command: named, first: [] }] : []), ...pythonsToTry(windows)];
 	const found: Found[] = [];
 	for (const call of calls) {
@@ -79,7 +86,7 @@ async function pythons(windows: boolean): Promise<Found[]> {
 
 /** What to install: the setting, else what the user points at. */
 async function chooseSource(): Promise<string | undefined> {
-	const configured = vscode.workspace.getConfiguration('inkling').get('install.source', '').trim();
+	const configured = textOf('install.source');
 	if (configured) {
 		return configured;
 	}

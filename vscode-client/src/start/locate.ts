@@ -12,30 +12,48 @@ import { whyNot } from './python';
 import { askPython } from './run';
 import { type Launch, resolveServer } from './server';
 
-/** The server to start; `storage` is the extension's own folder. */
-export async function locateServer(storage: string): Promise<Launch | Problem> {
-	const configuration = vscode.workspace.getConfiguration('inkling');
-	const windows = process.platform === 'win32';
-	const [path, interpreter] = [configuration.get('path', ''), configuration.get('interpreter', '')];
-	const launch = resolveServer({
-		path,
-		interpreter,
-		environment: path || interpreter ? undefined : await activeInterpreter(windows),
-		trusted: vscode.workspace.isTrusted,
-		privatePython: privatePython(storage, windows),
-		searchPath: process.env.PATH ?? '',
-		home: homedir(),
-		workspaceFolder: vscode.workspace.workspaceFolders?.[0]?.uri.fsPath,
-		windows,
-		isProgram,
-	});
+/** What the extension keeps between sessions that finding the server needs. */
+export interface Kept {
+	/** A folder of the extension's own. */
+	readonly storage: string;
+	/** The program that the private environment was installed in place of. */
+	readonly replaced: () => string | undefined;
+}
+
+/** The server to start. */
+export async function locateServer(kept: Kept): Promise<Launch | Problem> {
+	const launch = await nameServer(kept);
 	if (isProblem(launch) || !launch.isPython) {
 		return launch;
 	}
 	return whyNot(launch.command, await askPython(launch.command)) ?? launch;
 }
 
-export function isProgram(file: string): boolean {
+/** The program that would be started, before it is asked whether it will do. */
+export async function nameServer({ storage, replaced }: Kept): Promise<Launch | Problem> {
+	const windows = process.platform === 'win32';
+	const [path, interpreter] = [textOf('path'), textOf('interpreter')];
+	return resolveServer({
+		path,
+		interpreter,
+		environment: path || interpreter ? undefined : await activeInterpreter(windows),
+		trusted: vscode.workspace.isTrusted,
+		privatePython: privatePython(storage, windows),
+		replaced: replaced(),
+		searchPath: process.env.PATH ?? '',
+		home: homedir(),
+		workspaceFolder: vscode.workspace.workspaceFolders?.[0]?.uri.fsPath,
+		windows,
+		isProgram,
+	});
+}
+
+/** A setting that should be a text; what else stands in the file of settings becomes one. */
+export function textOf(setting: 'path' | 'interpreter' | 'install.source'): string {
+	return String(vscode.workspace.getConfiguration('inkling').get<unknown>(setting) ?? '').trim();
+}
+
+function isProgram(file: string): boolean {
 	try {
 		accessSync(file, constants.X_OK);
 		return statSync(file).isFile();

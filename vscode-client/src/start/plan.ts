@@ -65,11 +65,11 @@ function withExtra(source: string): string {
 
 const SIGNS: readonly [RegExp, () => string][] = [
 	[
-		/No space left on device|ENOSPC|not enough space/i,
+		/No space left on device|ENOSPC|not enough (space|room)/i,
 		() => t('The disk is full. The server and its model need about 3 GB, on Linux up to 7 GB.'),
 	],
 	[
-		/name resolution|Name or service not known|getaddrinfo|NewConnectionError|ConnectTimeout|Network is unreachable|Max retries exceeded|ProxyError|Connection refused/i,
+		/name resolution|Name or service not known|getaddrinfo|NewConnectionError|ConnectTimeout|Network is unreachable|Max retries exceeded|ProxyError|Connection refused|timed out|could not be downloaded/i,
 		() => t('The packages could not be fetched: there is no connection. Try again when you are online.'),
 	],
 	[

@@ -6,6 +6,7 @@
  */
 
 import { execFile, spawn } from 'node:child_process';
+import { open } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { type Python, QUESTION, readAnswer } from './python';
 
@@ -23,8 +24,9 @@ export class ProgramFailed extends Error {
 	}
 }
 
+/** Named and undefined rather than left out: the language client lays this over the variables of the editor. */
 export function environment(): Record<string, string | undefined> {
-	return Object.fromEntries(Object.entries(process.env).filter(([name]) => !DROPPED.includes(name)));
+	return { ...process.env, ...Object.fromEntries(DROPPED.map((name) => [name, undefined])) };
 }
 
 /** What the interpreter says about itself; undefined if it does not answer. */
@@ -49,6 +51,32 @@ export function ask(command: string, args: readonly string[], milliseconds = 120
 			}
 		});
 	});
+}
+
+/** The standard output of a program, however long, as a file that only the user may read. Raises ProgramFailed. */
+export async function askInto(path: string, command: string, args: readonly string[]): Promise<void> {
+	const file = await open(path, 'w', 0o600);
+	try {
+		await new Promise<void>((resolve, reject) => {
+			const child = spawn(command, [...args], {
+				cwd: homedir(),
+				env: environment(),
+				stdio: ['ignore', file.fd, 'pipe'],
+				windowsHide: true,
+			});
+			let errors = '';
+			child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+				errors = (errors + text).slice(-10_000);
+			});
+			child.on('error', (error) => reject(new ProgramFailed(error.message, errors)));
+			child.on('close', (code) => {
+				const last = errors.trim().split('\n').at(-1);
+				return code === 0 ? resolve() : reject(new ProgramFailed(last || `${command} ended with ${code}`, errors));
+			});
+		});
+	} finally {
+		await file.close();
+	}
 }
 
 /** Long work: every line it prints goes to `line`; aborting ends it. Raises ProgramFailed. */

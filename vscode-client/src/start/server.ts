@@ -8,7 +8,7 @@
 
 import { posix, win32 } from 'node:path';
 import { t } from '../l10n';
-import type { Problem } from './problem';
+import { isProblem, type Problem } from './problem';
 
 /** `-E` and `-P` keep PYTHON* variables and the current folder from what the interpreter imports. */
 export const ISOLATED = ['-E', '-P', '-X', 'utf8', '-m', 'inkling'];
@@ -35,6 +35,8 @@ export interface Surroundings {
 	readonly trusted: boolean;
 	/** The interpreter of the environment that the extension makes, whether it is there or not. */
 	readonly privatePython: string;
+	/** The program that the user had the private environment installed in place of, if there was one. */
+	readonly replaced: string | undefined;
 	readonly searchPath: string;
 	readonly home: string;
 	readonly workspaceFolder: string | undefined;
@@ -43,8 +45,17 @@ export interface Surroundings {
 	readonly isProgram: (file: string) => boolean;
 }
 
-/** In this order: `inkling.path`, `inkling.interpreter`, the active environment, PATH, the private environment. */
+/**
+ * In this order: `inkling.path`, `inkling.interpreter`, the active environment, PATH, the private environment; but the
+ * private one before the very program that it was installed in place of.
+ */
 export function resolveServer(around: Surroundings): Launch | Problem {
+	const found = usual(around);
+	const isReplaced = !isProblem(found) && found.origin !== 'path' && found.command === around.replaced;
+	return isReplaced && around.isProgram(around.privatePython) ? interpreter(around.privatePython, 'private') : found;
+}
+
+function usual(around: Surroundings): Launch | Problem {
 	if (around.path.trim()) {
 		const file = locate(around.path, around);
 		return file ? program(file, 'path', around) : unusable('path', around.path);

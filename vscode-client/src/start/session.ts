@@ -10,7 +10,7 @@ import type { LanguageClient } from 'vscode-languageclient/node';
 import { t } from '../l10n';
 import type { Watching } from './client';
 import { Crashes } from './crashes';
-import { locateServer } from './locate';
+import { type Kept, locateServer, nameServer } from './locate';
 import { isProblem, type Problem } from './problem';
 import type { Launch } from './server';
 import { type Chosen, chosen, nested, whatChanged } from './settings';
@@ -26,10 +26,8 @@ export type SessionState =
 	| { readonly kind: 'failed'; readonly problem: Problem };
 
 /** What a session has to know of the extension that it belongs to. */
-export interface Extension {
+export interface Extension extends Kept {
 	readonly version: string;
-	/** A folder of the extension's own. */
-	readonly storage: string;
 	/** The names of all its settings, without `inkling.`. */
 	readonly settings: readonly string[];
 }
@@ -77,10 +75,16 @@ export class Session {
 
 	/** Another environment became active: restart if that means another server. */
 	async relocate(): Promise<void> {
-		const found = await locateServer(this.extension.storage);
+		const found = await locateServer(this.extension);
 		if (!isProblem(found) && found.command !== this.launched?.command) {
 			await this.restart();
 		}
+	}
+
+	/** The program that an installation would take the place of; undefined if there is none. */
+	async named(): Promise<string | undefined> {
+		const found = await nameServer(this.extension);
+		return isProblem(found) || found.origin === 'private' ? undefined : found.command;
 	}
 
 	/** End the server, until the next restart. */
@@ -149,8 +153,18 @@ export class Session {
 	}
 
 	private async begin(): Promise<void> {
+		try {
+			await this.start();
+		} catch (error) {
+			// Whatever it was, the next restart must find a session that can still be restarted.
+			const problem = t('Inkling could not be started: {0}', error instanceof Error ? error.message : String(error));
+			this.fail({ problem, mends: ['output', 'retry'] });
+		}
+	}
+
+	private async start(): Promise<void> {
 		this.enter({ kind: 'starting' });
-		const launch = await locateServer(this.extension.storage);
+		const launch = await locateServer(this.extension);
 		if (isProblem(launch)) {
 			this.launched = undefined;
 			this.fail(launch);
@@ -161,8 +175,8 @@ export class Session {
 		this.sent = this.settings();
 		// Loaded only now, because it is most of the extension's code: the editor waits for an activation.
 		const { makeClient } = await import('./client');
-		const client: LanguageClient = makeClient(launch, nested(this.sent), this.output, this.watching, {
-			entered: (kind) => this.client === client && this.enter({ kind }),
+		const client: LanguageClient = makeClient(launch, () => this.send(), this.output, this.watching, {
+			entered: (kind) => this.client === client && this.entered(kind),
 			mayRestart: () => this.client === client,
 			crashed: () => this.afterCrash(client),
 		});
@@ -176,11 +190,24 @@ export class Session {
 			this.fail({ problem, mends: ['output', 'retry', 'path'] });
 			return;
 		}
-		this.checkVersion(client);
+		this.checkVersion(client, launch);
 	}
 
-	private checkVersion(client: LanguageClient): void {
-		const wrong = mismatch(this.extension.version, client.initializeResult?.serverInfo?.version);
+	/** What the server is told as it starts. */
+	private send(): object {
+		this.sent = this.settings();
+		return nested(this.sent);
+	}
+
+	private entered(kind: 'starting' | 'running'): void {
+		this.enter({ kind });
+		if (kind === 'running') {
+			this.configure(); // what was changed while it started
+		}
+	}
+
+	private checkVersion(client: LanguageClient, { origin }: Launch): void {
+		const wrong = mismatch(this.extension.version, client.initializeResult?.serverInfo?.version, origin);
 		if (wrong !== undefined) {
 			this.output.warn(wrong.problem);
 			this.warned.fire(wrong);
@@ -192,7 +219,7 @@ export class Session {
 		const wait = this.loops.next(Date.now());
 		if (wait === undefined) {
 			const problem = t("Inkling's server ended several times in a short while; the output says why.");
-			this.fail({ problem, mends: ['output', 'retry', 'reinstall'] });
+			this.fail({ problem, mends: ['output', 'retry', this.launched?.origin === 'path' ? 'path' : 'reinstall'] });
 			return false;
 		}
 		this.output.warn(`The server ended by itself; it is started again in ${wait / 1000} s.`);

@@ -6,13 +6,16 @@
 
 import { t } from '../l10n';
 import type { Problem } from './problem';
+import type { Origin } from './server';
 
 /** What is wrong with this server; undefined if nothing is. `server` is as it said it itself, if it did. */
-export function mismatch(extension: string, server: string | undefined): Problem | undefined {
+export function mismatch(extension: string, server: string | undefined, origin: Origin): Problem | undefined {
+	// What a setting names, only its owner can update.
+	const update = origin === 'path' ? 'path' : 'reinstall';
 	if (server === undefined || !/^\d+\.\d+/.test(server)) {
 		return {
 			problem: t('The server does not say its version. This extension is {0}: update the server.', extension),
-			mends: ['reinstall', 'output'],
+			mends: [update, 'output'],
 		};
 	}
 	const difference = order(extension, server);
@@ -22,7 +25,7 @@ export function mismatch(extension: string, server: string | undefined): Problem
 	return difference > 0
 		? {
 				problem: t('The server is version {0}, this extension {1}: update the server.', server, extension),
-				mends: ['reinstall', 'output'],
+				mends: [update, 'output'],
 			}
 		: {
 				problem: t('The server is version {0}, this extension {1}: update the extension.', server, extension),

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, true
 
 from feedback import schema
 from feedback.reading import read
@@ -38,8 +38,13 @@ class Bin:
     count: int
 
 
-def decided(database: Engine, limit: int = 20_000, without: Collection[str] = ()) -> list[Decided]:
-    """The newest decisions, oldest of them first, save those in the workspaces `without`."""
+def decided(
+    database: Engine, limit: int = 20_000, without: Collection[str] = (), until: float | None = None
+) -> list[Decided]:
+    """The newest decisions, oldest of them first, save those in the workspaces `without`.
+
+    `until`: those from later (Unix seconds), of a clock that was ahead, are left out too.
+    """
     d, o = schema.decisions, schema.outcomes
     with database.connect() as connection:
         rows = connection.execute(
@@ -47,6 +52,7 @@ def decided(database: Engine, limit: int = 20_000, without: Collection[str] = ()
             .outerjoin(o, o.c.suggestion == d.c.suggestion)
             .join(schema.suggestions, schema.suggestions.c.id == d.c.suggestion)
             .where(schema.suggestions.c.workspace.not_in(list(without)))
+            .where(d.c.at <= until if until is not None else true())
             .order_by(schema.suggestions.c.at.desc())
             .limit(limit)
         ).mappings()

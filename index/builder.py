@@ -5,6 +5,9 @@ killed goes on where it was. Only what changed is read again, and only content t
 """
 
 import hashlib
+import os
+import random
+import sqlite3
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +30,9 @@ from index.vector_cache import VectorCache
 from index.vectors import LEAST, write_base
 
 FILES_PER_BATCH = 64
-CHUNKS_PER_BATCH = 32
+CHUNKS_PER_BATCH = 8  # what is saved waits for the end of a batch
+FIRST = 64  # chunks, those of the newest files, are embedded in order; see `_in_turn`
+MOST_PATHS = 1000  # of an update: of more, looking at the whole tree is faster
 NAMED = 3  # files of a note
 Report = Callable[[Progress], None]
 
@@ -40,6 +45,7 @@ class Result:
     changed: int = 0
     removed: int = 0
     embedded: int = 0
+    looked_seconds: float = 0.0  # for sizes and times of the files that are there
     skipped: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
@@ -78,6 +84,7 @@ class Builder:
         self._store: Store | None = None
         self._outliner = Outliner()
         self._cache = VectorCache()
+        self._whole = 0  # the inode of the database that was found undamaged
         self._changed: set[str] | None = None  # files whose chunks may lack a vector; None: any may
         self._bound = 0  # vectors since the file of vectors was looked at
         self._depth = 0
@@ -86,7 +93,8 @@ class Builder:
         if self._depth == 0:
             self._lock = lock(self.root)
             try:
-                self._store = Store.writer(self.root)
+                self._store = Store.writer(self.root, self._whole)
+                self._whole = self._store.inode
                 self._changed = None  # others may have written meanwhile
             except BaseException:
                 self._lock.release()
@@ -98,6 +106,8 @@ class Builder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._depth -= 1
+        if isinstance(error, sqlite3.DatabaseError):
+            self._whole = 0
         if self._depth == 0 and self._store is not None and self._lock is not None:
             self._store.close()
             self._store = None
@@ -116,14 +126,18 @@ class Builder:
         """Walk the whole tree; read what changed, forget what is gone. Afterwards search by words is up to date."""
         with self:
             progress(Progress("walk", 0, 0))
+            began = time.monotonic()
             walk = files.walk(self.root, max_files=self._max_files, max_bytes=self._max_bytes)
-            return self._take(walk, self._open_store().known(), progress)
+            looked = time.monotonic() - began
+            result = self._take(walk, self._open_store().known(), progress)
+            result.looked_seconds = looked
+            return result
 
     def update(self, paths: Iterable[str | Path], progress: Report = quiet) -> Result:
         """The same for some files and folders (relative to the root, or absolute), which may be gone."""
         with self:
             relative = self._relative(paths)
-            if "" in relative:
+            if "" in relative or len(relative) > MOST_PATHS:
                 return self.build_words(progress)
             walk = files.walk(self.root, relative, max_files=self._max_files, max_bytes=self._max_bytes)
             concerned = self._open_store().known(relative)
@@ -136,7 +150,7 @@ class Builder:
     def build_meaning(self, progress: Report = quiet, interrupted: Callable[[], bool] = never) -> int:
         """Embed what is not embedded yet, until `interrupted()` between two batches; how many chunks that were.
 
-        Raises NoEmbeddingWeightsError if the weights are not there.
+        Raises NoMeaningError if the weights are not there or cannot be run.
         """
         if self._make_encoder is None:
             return 0
@@ -152,17 +166,13 @@ class Builder:
                 store.bind(model, [digest for digest in waiting if digest in there])
                 self._bound += len(there)
                 waiting = [digest for digest in waiting if digest not in there]
+            waiting = _in_turn(waiting)
             began = time.monotonic()
             done = 0
             for start in range(0, len(waiting), CHUNKS_PER_BATCH):
                 if interrupted():
                     return done
-                batch = store.texts(waiting[start : start + CHUNKS_PER_BATCH])
-                if batch:
-                    hashes = [digest for digest, _ in batch]
-                    self._cache.put(model, hashes, self._encoder.encode([text for _, text in batch]))
-                    store.bind(model, hashes)
-                    self._bound += len(hashes)
+                self._embed(store, self._encoder, waiting[start : start + CHUNKS_PER_BATCH])
                 done = min(start + CHUNKS_PER_BATCH, len(waiting))
                 each = (time.monotonic() - began) / done
                 progress(Progress("embed", done, len(waiting), round(each * (len(waiting) - done), 1)))
@@ -178,6 +188,15 @@ class Builder:
     def has_meaning(self) -> bool:
         """True if this builder embeds."""
         return self._make_encoder is not None
+
+    def _embed(self, store: Store, encoder: Encoder, batch: list[bytes]) -> None:
+        """Give these chunks a vector, but for those that are gone, or that another process has embedded by now."""
+        there = self._cache.among(encoder.model, batch)
+        texts = dict(store.texts([digest for digest in batch if digest not in there]))
+        if texts:
+            self._cache.put(encoder.model, list(texts), encoder.encode(list(texts.values())))
+        store.bind(encoder.model, [*there, *texts])
+        self._bound += len(there) + len(texts)
 
     def _open_store(self) -> Store:
         assert self._store is not None, "used inside `with builder`"
@@ -247,15 +266,26 @@ class Builder:
             yield rest
 
     def _relative(self, paths: Iterable[str | Path]) -> set[str]:
-        """Paths as the index has them, "" for the root; what lies elsewhere is dropped."""
+        """Paths as the index has them, "" for the root; what lies elsewhere is dropped, and names that are none."""
         found = set()
         for path in paths:
             absolute = self.root / path
-            parent = absolute.parent.resolve()  # not the file itself: a link is not followed
-            place = parent / absolute.name
-            if place.is_relative_to(self.root):
-                found.add("" if place == self.root else place.relative_to(self.root).as_posix())
+            try:
+                parent = Path(os.path.realpath(absolute.parent))  # not the file itself: a link is not followed
+                place = (parent / absolute.name).relative_to(self.root).as_posix()
+                place.encode("utf-8")
+            except ValueError:
+                continue
+            found.add("" if place == "." else place)
         return found
+
+
+def _in_turn(hashes: list[bytes]) -> list[bytes]:
+    """The first in order, the others from a random place on and round: two processes that embed the same chunks (two
+    worktrees that were opened together) then each do a part, as each finds what the other has embedded."""
+    first, others = hashes[:FIRST], hashes[FIRST:]
+    turn = random.randrange(len(others)) if others else 0
+    return [*first, *others[turn:], *others[:turn]]
 
 
 def _same(was: Known | None, file: File) -> bool:

@@ -20,7 +20,10 @@ from inkling.errors import UserError
 from inkling.folders import index_folder
 
 REVISION = "0001"  # the newest step in `migrations/`
+CUT = 1  # counts up with a change of how files become chunks, definitions and words: what is indexed is made anew
 ENDINGS = ("-wal", "-shm", "")
+# What SQLite says where the disk or a user's share of it has no room: of a share it only learns that writing failed.
+_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 
 
 class IndexBusyError(UserError):
@@ -82,8 +85,11 @@ def open_to_read(path: Path) -> sqlite3.Connection | None:
     return None
 
 
-def open_to_write(root: Path) -> tuple[sqlite3.Connection, str]:
-    """The database of `root` for the holder of its lock, and a sentence for a person if it had to be made anew."""
+def open_to_write(root: Path, whole: int = 0) -> tuple[sqlite3.Connection, str]:
+    """The database of `root` for the holder of its lock, and a sentence for a person if it had to be made anew.
+
+    `whole` is the inode of a file that was found whole before: it is not read from end to end again.
+    """
     path = database_path(root)
     if not path.exists():
         return _made_anew(root, path), ""
@@ -91,8 +97,9 @@ def open_to_write(root: Path) -> tuple[sqlite3.Connection, str]:
     connection = None
     try:
         connection = connect(path)
-        if connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
-            if _revision(connection) == REVISION and _same_words(connection):
+        checked = path.stat().st_ino == whole
+        if checked or connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
+            if _revision(connection) == REVISION and _cut_alike(connection):
                 return connection, ""
             note = ""  # of another version: nothing is wrong with it
     except sqlite3.DatabaseError:
@@ -126,7 +133,7 @@ def broken(path: Path, error: Exception) -> IndexBrokenError:
 
 def is_full(error: Exception) -> bool:
     """Whether this error means that the disk has no room."""
-    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode in _FULL
 
 
 def _aside(path: Path) -> Path:
@@ -141,10 +148,11 @@ def _revision(connection: sqlite3.Connection) -> str | None:
     return row[0] if row else None
 
 
-def _same_words(connection: sqlite3.Connection) -> bool:
-    """Words are removed by finding them again, which takes the same tables of characters."""
-    row = connection.execute("SELECT value FROM facts WHERE name = 'unicode'").fetchone()
-    return row is not None and row[0] == unidata_version
+def _cut_alike(connection: sqlite3.Connection) -> bool:
+    """Whether files would be cut now as they were then. Words are removed by finding them again, which also takes the
+    same tables of characters."""
+    facts = dict(connection.execute("SELECT name, value FROM facts WHERE name IN ('unicode', 'cut')").fetchall())
+    return facts.get("unicode") == unidata_version and facts.get("cut", 1) == CUT
 
 
 def _made_anew(root: Path, path: Path, keep: bool = False) -> sqlite3.Connection:
@@ -154,8 +162,9 @@ def _made_anew(root: Path, path: Path, keep: bool = False) -> sqlite3.Connection
         draft.unlink(missing_ok=True)
         _migrate(draft)
         with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
-            facts: dict[str, Any] = {"root": str(root), "epoch": uuid.uuid4().hex, "generation": 0, "built": 0.0}
-            facts["unicode"] = unidata_version
+            named = os.fsencode(root).decode("utf-8", "replace")
+            facts: dict[str, Any] = {"root": named, "epoch": uuid.uuid4().hex, "generation": 0, "built": 0.0}
+            facts |= {"unicode": unidata_version, "cut": CUT}
             connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
         if keep:
             path.replace(_aside(path))

@@ -27,8 +27,16 @@ MAX_CHARACTERS = 2400  # more than the models here read; spares the tokenizer
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "onnx/model.onnx")
 
 
-class NoEmbeddingWeightsError(UserError):
+class NoMeaningError(UserError):
+    """Texts cannot be embedded here: search goes by words."""
+
+
+class NoEmbeddingWeightsError(NoMeaningError):
     """The folder with the embedding weights is not there or not whole."""
+
+
+class EncoderFailedError(NoMeaningError):
+    """The weights are there, but what runs them failed."""
 
 
 class Encoder(Protocol):
@@ -80,22 +88,33 @@ class Embedder:
         return self._model
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Float32 (n, 384 for the default weights), each row of length 1. Raises NoEmbeddingWeightsError."""
+        """Float32 (n, 384 for the default weights), each row of length 1. Raises NoMeaningError."""
         readable = [_readable(text) for text in texts]
-        with self._lock:
-            if self._encoder is None:
-                self._encoder = self._load()
-            if isinstance(self._encoder, OnnxEncoder):
-                return self._encoder.encode(readable)
-            if not readable:
-                return np.zeros((0, self._encoder.get_embedding_dimension()), dtype=np.float32)
-            vectors = self._encoder.encode(
-                readable,
-                batch_size=self._batch,
-                normalize_embeddings=True,
-                convert_to_numpy=True,
-                show_progress_bar=False,
-            )
+        try:
+            with self._lock:
+                if self._encoder is None:
+                    self._encoder = self._load()
+                return self._encoded(readable)
+        except UserError:
+            raise
+        except Exception as error:  # the runtimes have no common error
+            raise EncoderFailedError(
+                f"Expected the encoder in {self.folder} to embed a text, but: {error!r}. "
+                "Search goes by words until Inkling is started again; if it fails again, report it."
+            ) from error
+
+    def _encoded(self, texts: list[str]) -> NDArray[np.float32]:
+        if isinstance(self._encoder, OnnxEncoder):
+            return self._encoder.encode(texts)
+        if not texts:
+            return np.zeros((0, self._encoder.get_embedding_dimension()), dtype=np.float32)
+        vectors = self._encoder.encode(
+            texts,
+            batch_size=self._batch,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        )
         return np.asarray(vectors, dtype=np.float32)
 
     @cached_property

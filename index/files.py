@@ -23,13 +23,14 @@ from pathspec import GitIgnoreSpec
 from inkling.process import environment
 
 MAX_BYTES = 1_000_000
-MAX_FILES = 50_000
+MAX_FILES = 20_000
 MAX_LINE = 10_000  # characters; longer lines are written by programs
 MAX_MEAN_LINE = 400  # characters per line, over a whole file of some size
 SNIFFED = 8192
 MARKED = 1000  # characters at the top that may say who wrote them
 GIT_TIMEOUT = 60.0
 MAX_NESTING = 8  # repositories inside repositories
+_REPOSITORY = b" 160000 "  # the mode of a submodule in git's index
 
 _SECRET_NAMES = (
     ".env*", "*.env", "*.pem", "*.key", "*.p8", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdb", "*.kdbx", "*.ppk",
@@ -159,8 +160,8 @@ def walk(
         if len(found.files) >= max_files:
             found.skipped["over the limit"] = len(names) - names.index(name)
             found.notes.append(
-                f"Only the first {max_files:,} files are indexed; {found.skipped['over the limit']:,} are left out. "
-                "Open a smaller folder, or list generated folders in .gitignore."
+                f"Only the first {max_files:,} files of {root} are indexed, the others are left out. "
+                "Open a smaller folder, list generated folders in .gitignore, or raise `index.maxFiles`."
             )
             break
         file, reason = _inspect(root, name, folders, max_bytes)
@@ -177,7 +178,7 @@ def _inspect(root: Path, name: str, folders: dict[str, bool], max_bytes: int) ->
         name.encode("utf-8")
     except UnicodeEncodeError:
         return None, "name is not UTF-8"
-    if is_secret(name):
+    if is_secret(f"{root}/{name}"):  # the root itself may be a folder of secrets
         return None, "secret"
     base = name.rpartition("/")
     if _GENERATED.match(base[2].casefold()):
@@ -202,29 +203,33 @@ def _listed(root: Path, wanted: list[str] | None, found: Walk, depth: int = 0) -
     """Relative names of candidates: from git where it works, else from the folder itself."""
     asked = None if wanted is None else sorted({_outermost(root, path) for path in wanted})
     names = _from_git(root, asked)
-    if names is None or (not names and not (root / ".git").exists()):
+    if names is None or (not names and not _there(root / ".git")):
         # Not a repository, or a folder that an outer repository ignores as a whole but that was opened on purpose.
         yield from (name for name in _from_folder(root, wanted) if wanted is None or _below(name, wanted))
         return
     for name in names:
         if SKIPPED_FOLDERS.isdisjoint(name.split("/")):
-            inner = root / name
-            if not (name.endswith("/") or (inner.is_dir() and not inner.is_symlink())):
-                if wanted is None or _below(name, wanted):
-                    yield name
+            bare = name.rstrip("/")
+            if bare == name or os.path.islink(root / bare):  # noqa: PTH114  (raises as `exists` does)
+                if wanted is None or _below(bare, wanted):
+                    yield bare
             elif depth < MAX_NESTING:  # a repository of its own: ask it
-                prefix = name.rstrip("/")
-                inside = None if wanted is None else _inside(prefix, wanted)
-                yield from (f"{prefix}/{below}" for below in _listed(root / prefix, inside, found, depth + 1))
+                inside = None if wanted is None else _inside(bare, wanted)
+                yield from (f"{bare}/{below}" for below in _listed(root / bare, inside, found, depth + 1))
             else:
-                found.notes.append(f"{name!r} lies more than {MAX_NESTING} repositories deep and is left out.")
+                found.notes.append(f"{bare!r} lies more than {MAX_NESTING} repositories deep and is left out.")
+
+
+def _there(path: Path) -> bool:
+    """Whether there is such a file, as far as one may look: `Path.exists` raises in a folder that is closed to us."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def _outermost(root: Path, path: str) -> str:
     """The outermost repository below `root` that holds `path`, which git names but does not look into; else `path`."""
     parts = path.split("/")
     inner = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
-    return next((folder for folder in inner if (root / folder / ".git").exists()), path)
+    return next((folder for folder in inner if _there(root / folder / ".git")), path)
 
 
 def _below(name: str, wanted: list[str]) -> bool:
@@ -250,9 +255,10 @@ def _git_environment() -> dict[str, str]:
 
 
 def _from_git(root: Path, wanted: list[str] | None) -> list[str] | None:
-    """What git counts as part of the workspace; None where git cannot say.
+    """What git counts as part of the workspace, repositories inside it with "/" at the end; None where git cannot say.
 
-    `ls-files -c -o` reads the index and the folder, never contents, so that filters and attributes stay idle.
+    `ls-files -c -o` reads the index and the folder, never contents, so that filters and attributes stay idle. With
+    `-s -t` it also tells submodules from files, so that nobody has to look at each.
     """
     git = shutil.which("git")
     if git is None or Path(os.path.realpath(git)).is_relative_to(root):
@@ -260,7 +266,7 @@ def _from_git(root: Path, wanted: list[str] | None) -> list[str] | None:
     arguments = [
         git, "--literal-pathspecs", "--no-pager", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}",
         "-c", "core.untrackedCache=false", "-c", "protocol.allow=never",
-        "ls-files", "-c", "-o", "--exclude-standard", "-z", "--",
+        "ls-files", "-c", "-o", "-s", "-t", "--exclude-standard", "-z", "--",
     ]  # fmt: skip
     names: list[str] = []
     batches = [[]] if wanted is None else [wanted[at : at + 100] for at in range(0, len(wanted), 100)]
@@ -279,8 +285,16 @@ def _from_git(root: Path, wanted: list[str] | None) -> list[str] | None:
             return None
         if done.returncode != 0:
             return None
-        names += [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
+        names += [_name(entry) for entry in done.stdout.split(b"\0") if entry]
     return names
+
+
+def _name(entry: bytes) -> str:
+    """What an entry of `ls-files -s -t` names: "H 100644 9a3e... 0\\tpath" if it is tracked, else "? path"."""
+    if entry.startswith(b"? "):
+        return os.fsdecode(entry[2:])
+    facts, _, name = entry.partition(b"\t")
+    return os.fsdecode(name) + ("/" if _REPOSITORY in facts else "")
 
 
 def _from_folder(root: Path, wanted: list[str] | None) -> Iterator[str]:

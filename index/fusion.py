@@ -1,4 +1,5 @@
-"""Several rankings become one: reciprocal rank fusion, then a light reranking, then duplicates are folded.
+"""Several rankings, of one workspace or several, become one: reciprocal rank fusion, then a light reranking, then
+duplicates are folded.
 
 The reranker is linear in a few figures per chunk (`Features`) and knows no query beyond its words. `WEIGHTS` were
 fitted to 556 docstrings of the ten packages that the encoder's adapter was not trained on, by the likelihood of the
@@ -7,6 +8,7 @@ spelled out finds its definition first. Pure.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from index.rankings import Ranked
@@ -31,6 +33,71 @@ class Features(NamedTuple):
 WEIGHTS = Features(
     words_rank=1.3, meaning_rank=1.9, words_score=1.55, meaning_score=2.95, symbol=8.0, asked=0.95, loose=-1.35
 )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one workspace knows about a query: its rankings, the query's words with their weights there, and what is to
+    be known of the ranked chunks. `begins` tells chunks of one name in one file apart: the line of their definition."""
+
+    rankings: Mapping[Match, Sequence[Ranked]] = field(default_factory=dict)
+    query: Mapping[str, float] = field(default_factory=dict)
+    candidates: Mapping[int, Candidate] = field(default_factory=dict)
+    hits: Mapping[int, Hit] = field(default_factory=dict)
+    begins: Mapping[int, int] = field(default_factory=dict)
+
+
+def best(answers: Sequence[Answer], limit: int) -> list[tuple[int, Hit]]:
+    """The best hits of all workspaces, at most `limit`, each with the number of its answer.
+
+    One hit per definition: its other pieces, and copies of its text in other files and workspaces, stay with the best
+    of them.
+    """
+    rankings, query, candidates = _together(answers)
+    scores = rerank(rankings, candidates, query) if len(rankings) > 1 else fuse(rankings)
+    matched = {match: {each.chunk for each in ranking} for match, ranking in rankings.items()}
+    kept: list[tuple[int, Hit]] = []
+    seen: set[object] = set()
+    for number, score in scores.items():
+        chunk, place = divmod(number, len(answers))
+        hit = answers[place].hits.get(chunk)
+        if hit is None:
+            continue
+        named = (hit.scope, hit.name, answers[place].begins.get(chunk)) if hit.name else hit.start_line
+        keys = {hit.text.strip(), (place, hit.path, named)}
+        if seen.isdisjoint(keys):
+            found_by = tuple(match for match, chunks in matched.items() if number in chunks)
+            kept.append((place, replace(hit, score=score, matched=found_by)))
+            if len(kept) == limit:
+                break
+        seen |= keys
+    return kept
+
+
+def _together(
+    answers: Sequence[Answer],
+) -> tuple[dict[Match, list[Ranked]], dict[str, float], dict[int, Candidate]]:
+    """Rankings, query and candidates of all workspaces as if of one; chunk c of answer a becomes c * answers + a.
+
+    Cosines and the places of names mean the same everywhere. BM25 is larger where more is indexed, so it is taken as a
+    share of what the query's words weigh there; a word that a workspace does not know weighs as much as elsewhere.
+    """
+    many = len(answers)
+    query: dict[str, float] = {}
+    for answer in answers:
+        query |= {word: max(weight, query.get(word, 0.0)) for word, weight in answer.query.items()}
+    rankings: dict[Match, list[Ranked]] = {}
+    candidates: dict[int, Candidate] = {}
+    for place, answer in enumerate(answers):
+        whole = sum(answer.query.get(word, weight) for word, weight in query.items()) or 1.0
+        for match, ranking in answer.rankings.items():
+            unit = whole if match == "words" else 1.0
+            moved = [Ranked(each.chunk * many + place, each.score / unit) for each in ranking]
+            rankings.setdefault(match, []).extend(moved)
+        candidates |= {chunk * many + place: candidate for chunk, candidate in answer.candidates.items()}
+    for ranking in rankings.values():
+        ranking.sort(key=lambda each: (-each.score, each.chunk))
+    return rankings, query, candidates
 
 
 def fuse(rankings: Mapping[Match, Sequence[Ranked]]) -> dict[int, float]:
@@ -72,18 +139,6 @@ def features(
             loose=float(candidate.kind in ("module", "text", "variable")),
         )
     return found
-
-
-def folded(hits: Sequence[Hit]) -> list[Hit]:
-    """One hit per definition: its other pieces, and copies of the text in other files, stay with the best of them."""
-    kept: list[Hit] = []
-    seen: set[object] = set()
-    for hit in hits:
-        keys = {hit.text.strip(), (hit.path, hit.scope, hit.name) if hit.name else (hit.path, hit.start_line)}
-        if seen.isdisjoint(keys):
-            kept.append(hit)
-        seen |= keys
-    return kept
 
 
 def _reciprocal(ranks: Mapping[Match, Mapping[int, int]], match: Match, chunk: int) -> float:

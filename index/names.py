@@ -31,8 +31,7 @@ def _looks_like_code(word: str) -> bool:
 
 def best_symbols(database: sqlite3.Connection, query: str, limit: int) -> list[Symbol]:
     """At most `limit` definitions whose name contains the letters of `query` in order, the closest first."""
-    wanted = "".join(query.casefold().split())
-    scope, _, name = wanted.rpartition(".")
+    scope, _, name = "".join(query.casefold().split()).rpartition(".")
     escaped = [f"\\{letter}" if letter in "%_\\" else letter for letter in name]
     rows = database.execute(
         "SELECT f.path, s.name, s.kind, s.scope, s.line, s.start, s.end FROM symbols s JOIN files f ON f.id = s.file "
@@ -41,13 +40,13 @@ def best_symbols(database: sqlite3.Connection, query: str, limit: int) -> list[S
     )
     found = [Symbol(*row) for row in rows]
     fitting = [symbol for symbol in found if symbol.scope.casefold().endswith(scope)] if scope else found
-    fitting.sort(key=lambda symbol: _distance(name, symbol.name))
+    fitting.sort(key=lambda symbol: distance(query, symbol.name))
     return fitting[: max(limit, 0)]
 
 
-def _distance(wanted: str, name: str) -> int:
-    """0 for the name itself, more for looser fits."""
-    folded = name.casefold()
+def distance(query: str, name: str) -> int:
+    """How loosely a name fits a query, of which only what follows the last dot is looked at: 0 for the name itself."""
+    wanted, folded = "".join(query.casefold().split()).rpartition(".")[2], name.casefold()
     if folded == wanted:
         return 0
     if folded.startswith(wanted):

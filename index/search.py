@@ -6,6 +6,7 @@ notices by itself when the indexing process has written more. Methods take turns
 
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -15,13 +16,13 @@ from numpy.typing import NDArray
 
 from index.context import Ask, Catalog, find_context
 from index.database import database_path
-from index.embedding import Encoder, NoEmbeddingWeightsError
-from index.fusion import folded, fuse, rerank
+from index.embedding import Encoder, NoMeaningError
+from index.fusion import Answer, best, fuse
 from index.names import best_symbols
 from index.rankings import Filter, Ranked, by_meaning, by_name, by_words, weights_of
 from index.records import Hit, Match, Symbol
 from index.relevance import installed
-from index.store import Store, load_candidates, load_hits
+from index.store import Store, definition_lines, load_candidates, load_hits
 from index.vectors import Vectors
 
 T = TypeVar("T")
@@ -62,13 +63,27 @@ class Search:
         `path` is a pattern as in .gitignore ("*.py", "src/**", "/docs"), `language` an LSP language id, `kind` one of
         `records.Kind`; `by` leaves rankings out. Raises BadFilterError for a pattern or kind that cannot be.
         """
+        answer = self.answer(query, limit=limit, path=path, language=language, kind=kind, by=by)
+        return [hit for _, hit in best([answer], limit)]
+
+    def answer(
+        self,
+        query: str,
+        *,
+        limit: int,
+        path: str | None = None,
+        language: str | None = None,
+        kind: str | None = None,
+        by: frozenset[Match] = ALL,
+    ) -> Answer:
+        """What `search` makes its hits of, for whoever asks several workspaces (`index.fusion.best`)."""
         query = query[:MAX_QUERY].strip()
         if not query or limit < 1:
-            return []
+            return Answer()
         chosen = Filter(path, language, kind)
         # Loading the encoder takes seconds: nobody waits for it while holding the lock, nor is a snapshot kept.
         vector = self._encoded(query) if "meaning" in by and self._reading(self._knows_vectors, False) else None
-        return self._reading(lambda store: self._search(store, query, vector, limit, chosen, by), [])
+        return self._reading(lambda store: self._answer(store, query, vector, limit, chosen, by), Answer())
 
     def symbols(self, query: str, limit: int) -> list[Symbol]:
         """Definitions whose name fits: exact, then by prefix, by a word's prefix, by substring, by letters in order."""
@@ -134,7 +149,7 @@ class Search:
         if self._vectors is None:
             try:
                 self._vectors = Vectors(self._embedder.model)
-            except NoEmbeddingWeightsError as error:
+            except NoMeaningError as error:
                 self._without_meaning(error)
                 return False
         self._vectors.refresh(store)
@@ -143,15 +158,15 @@ class Search:
     def _encoded(self, query: str) -> NDArray[np.float32] | None:
         try:
             return self._embedder.encode([query])[0] if self._embedder else None
-        except NoEmbeddingWeightsError as error:
+        except NoMeaningError as error:
             self._without_meaning(error)
             return None
 
-    def _without_meaning(self, error: NoEmbeddingWeightsError) -> None:
+    def _without_meaning(self, error: NoMeaningError) -> None:
         """From here on by words alone; `stats` says why."""
         self._embedder, self.note = None, str(error)
 
-    def _search(
+    def _answer(
         self,
         store: Store,
         query: str,
@@ -159,7 +174,7 @@ class Search:
         limit: int,
         chosen: Filter,
         by: frozenset[Match],
-    ) -> list[Hit]:
+    ) -> Answer:
         depth = max(DEPTH, 3 * limit)
         database = store.database
         where, values = chosen.condition(database)
@@ -172,13 +187,12 @@ class Search:
         if vector is not None and self._vectors is not None:
             rankings["meaning"] = by_meaning(store, self._vectors, vector, depth, where, values)
         scores = fuse(rankings)
-        if len(by) > 1:
-            scores = rerank(rankings, load_candidates(database, scores), weights)
-        matched = {
-            chunk: tuple(match for match, ranking in rankings.items() if any(each.chunk == chunk for each in ranking))
-            for chunk in list(scores)[: 3 * limit]
-        }
-        return folded(load_hits(database, list(matched), scores, matched))[:limit]
+        candidates = load_candidates(database, scores)
+        texts = load_hits(database, candidates, scores, dict.fromkeys(candidates, ()))
+        hits = dict(zip(candidates, texts, strict=True))
+        times = Counter((hit.path, hit.scope, hit.name) for hit in texts)
+        alike = [chunk for chunk, hit in hits.items() if times[hit.path, hit.scope, hit.name] > 1]
+        return Answer(rankings, weights, candidates, hits, definition_lines(database, alike))
 
     def _stats(self, store: Store) -> dict[str, Any]:
         def count(sql: str) -> int:

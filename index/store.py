@@ -55,7 +55,7 @@ class Store:
         self.path = path
         self.database = connection
         self.note = note
-        self._inode = path.stat().st_ino
+        self.inode = path.stat().st_ino
 
     @classmethod
     def reader(cls, root: Path) -> "Store | None":
@@ -65,9 +65,10 @@ class Store:
         return cls(path, connection) if connection is not None else None
 
     @classmethod
-    def writer(cls, root: Path) -> "Store":
-        """The index of `root`, for writing; the caller holds `lock(root)`. `note` says if it had to be made anew."""
-        connection, note = open_to_write(root)
+    def writer(cls, root: Path, whole: int = 0) -> "Store":
+        """The index of `root`, for writing; the caller holds `lock(root)`. `note` says if it had to be made anew;
+        `whole` is the `inode` of one that need not be checked for damage."""
+        connection, note = open_to_write(root, whole)
         return cls(database_path(root), connection, note)
 
     def close(self) -> None:
@@ -77,14 +78,14 @@ class Store:
     def replaced(self) -> bool:
         """True if another process has made the database anew, so that this one reads a file nobody else sees."""
         try:
-            return self.path.stat().st_ino != self._inode
+            return self.path.stat().st_ino != self.inode
         except OSError:
             return True
 
     def fact(self, name: str) -> Any:
-        """One of the facts: root; built (time of the last write); generation (counts writes); epoch (of the ids of
-        vectors); base (the file of vectors, see `index.vectors`); cache (that vectors were found in); unicode (the
-        tables that words were found with)."""
+        """One of the facts: root; built (time of the last write); generation (counts writes, but for new vectors);
+        epoch (of the ids of vectors); base (the file of vectors, see `index.vectors`); cache (that vectors were found
+        in); unicode and cut (the tables and the rules that words and chunks were found with)."""
         row = self.database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
@@ -197,11 +198,15 @@ class Store:
         return [(digest, text_to_embed(header, text)) for digest, header, text in rows]
 
     def bind(self, model: str, hashes: Iterable[bytes]) -> None:
-        """These hashes have a vector now; each gets an id, higher than all before."""
+        """These hashes have a vector now; each gets an id, higher than all before. That is no new generation: whoever
+        keeps files in memory need not look at them again several times a second."""
         with self._transaction():
             rows = [(digest, model) for digest in hashes]
             self.database.executemany("INSERT OR IGNORE INTO embedded (hash, model) VALUES (?, ?)", rows)
-            self._changed()
+
+    def last_embedded(self) -> int:
+        """The highest id of a vector; 0 without any."""
+        return int(self.database.execute("SELECT max(id) FROM embedded").fetchone()[0] or 0)
 
     def embedded_after(self, model: str, last: int) -> list[tuple[int, bytes]]:
         """(id, hash) of what has a vector, ids above `last` in order."""
@@ -237,20 +242,20 @@ class Store:
             if self.database.execute("DELETE FROM embedded WHERE model <> ?", (keep_model,)).rowcount:
                 self._renewed()
 
-    def check_bound(self, identity: int, model: str, there: Callable[[str, list[bytes]], set[bytes]]) -> bool:
+    def check_bound(self, identity: str, model: str, there: Callable[[str, list[bytes]], set[bytes]]) -> bool:
         """Forget vectors that are lost, where `identity` says that some may be; `there` knows which are not. Whether
-        any were."""
+        that had to be asked."""
         if self.fact("cache") == identity:
             return False
         bound = [digest for _, digest in self.embedded_after(model, 0)]
         kept = there(model, bound)
         with self._transaction():
-            gone = [(digest,) for digest in bound if digest not in kept]
-            self.database.executemany("DELETE FROM embedded WHERE hash = ?", gone)
+            gone = [(model, digest) for digest in bound if digest not in kept]
+            self.database.executemany("DELETE FROM embedded WHERE model = ? AND hash = ?", gone)
             self.database.execute("INSERT OR REPLACE INTO facts VALUES ('cache', ?)", (identity,))
             if gone:
                 self._renewed()
-        return bool(gone)
+        return True
 
     def _renewed(self) -> None:
         """Ids are gone: whoever keeps some in memory starts over."""
@@ -298,6 +303,16 @@ def load_hits(
             score = scores[chunk]
             hits.append(Hit(path, language, kind, name, scope, start_line, end_line, text, score, matched[chunk]))
     return hits
+
+
+def definition_lines(database: sqlite3.Connection, chunks: Iterable[int]) -> dict[int, int]:
+    """The line on which the definition starts that each of these chunks is named after, and may be one piece of."""
+    rows = database.execute(
+        "SELECT c.id, max(s.line) FROM chunks c JOIN symbols s ON s.file = c.file AND s.name = c.name "
+        "AND s.scope = c.scope AND s.line <= c.end_line WHERE c.id IN (SELECT value FROM json_each(?)) GROUP BY c.id",
+        (json.dumps(list(chunks)),),
+    )
+    return dict(rows.fetchall())
 
 
 def load_candidates(database: sqlite3.Connection, chunks: Iterable[int]) -> dict[int, Candidate]:

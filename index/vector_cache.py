@@ -3,16 +3,18 @@
 All workspaces share it, so that what one branch, worktree or clone has embedded is never embedded again. It knows no
 chunks and no files, and finds nothing near: that is `index.vectors`. Several processes write at once and take turns.
 
-Always: it may lose vectors (the least recently used beyond `MOST_VECTORS`, or all of them if its file is damaged), and
-whoever asks for them then embeds again.
+Always: it may lose vectors (the least recently used beyond `MOST_VECTORS`, or all of them if its file is damaged, which
+is put aside then), and whoever asks for them embeds again.
 """
 
+import contextlib
 import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from filelock import FileLock
@@ -20,6 +22,8 @@ from numpy.typing import NDArray
 
 from index.database import ENDINGS, IndexFullError, broken, connect, is_full
 from inkling.folders import index_folder
+
+T = TypeVar("T")
 
 MOST_VECTORS = 500_000  # about 450 MB
 VERSION = 1
@@ -39,6 +43,7 @@ class VectorCache:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or index_folder() / "vectors.sqlite"
         self._database: sqlite3.Connection | None = None
+        self._inode = 0
 
     def close(self) -> None:
         """Let go of the file; the next call opens it again."""
@@ -47,67 +52,96 @@ class VectorCache:
         self._database = None
 
     @property
-    def identity(self) -> int:
-        """Another number whenever vectors were lost: those that were there before have to be asked for again."""
-        return int(self._opened().execute("PRAGMA application_id").fetchone()[0])
+    def identity(self) -> str:
+        """Another text whenever vectors were lost, and every day: those that were there before have to be asked for
+        again, which is also what counts as using them."""
+        number = self._tried(lambda database: database.execute("PRAGMA application_id").fetchone()[0], 0)
+        return f"{number} {_today()}"
 
     def among(self, model: str, hashes: Sequence[bytes]) -> set[bytes]:
         """Those of the hashes that have a vector. They count as used today."""
-        found: set[bytes] = set()
-        database = self._opened()
-        for batch in _batches(hashes):
-            marks = ", ".join("?" * len(batch))
-            rows = database.execute(
-                f"SELECT hash FROM vectors WHERE model = ? AND hash IN ({marks})", (model, *batch)
-            ).fetchall()
-            found |= {row[0] for row in rows}
-            old = f"UPDATE vectors SET day = ? WHERE model = ? AND hash IN ({marks}) AND day < ?"
-            today = int(time.time()) // _DAY
-            database.execute(old, (today, model, *batch, today))
-        return found
+
+        def ask(database: sqlite3.Connection) -> set[bytes]:
+            found: set[bytes] = set()
+            today = _today()
+            for batch in _batches(hashes):
+                marks = ", ".join("?" * len(batch))
+                rows = database.execute(
+                    f"SELECT hash FROM vectors WHERE model = ? AND hash IN ({marks})", (model, *batch)
+                ).fetchall()
+                found |= {row[0] for row in rows}
+                old = f"UPDATE vectors SET day = ? WHERE model = ? AND hash IN ({marks}) AND day < ?"
+                database.execute(old, (today, model, *batch, today))
+            return found
+
+        return self._tried(ask, set())
 
     def get(self, model: str, hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float16]]:
         """Vectors of those hashes that have one, float16 (dimension,)."""
-        found: dict[bytes, NDArray[np.float16]] = {}
-        for batch in _batches(hashes):
-            marks = ", ".join("?" * len(batch))
-            rows = self._opened().execute(
-                f"SELECT hash, vector FROM vectors WHERE model = ? AND hash IN ({marks})", (model, *batch)
-            )
-            found |= {digest: np.frombuffer(blob, dtype="<f2") for digest, blob in rows}
-        return found
+
+        def ask(database: sqlite3.Connection) -> dict[bytes, NDArray[np.float16]]:
+            found: dict[bytes, NDArray[np.float16]] = {}
+            for batch in _batches(hashes):
+                marks = ", ".join("?" * len(batch))
+                rows = database.execute(
+                    f"SELECT hash, vector FROM vectors WHERE model = ? AND hash IN ({marks})", (model, *batch)
+                )
+                found |= {digest: np.frombuffer(blob, dtype="<f2") for digest, blob in rows}
+            return found
+
+        return self._tried(ask, {})
 
     def put(self, model: str, hashes: Sequence[bytes], vectors: NDArray[np.float32]) -> None:
-        """Keep one vector per hash, in one transaction, as float16. Raises IndexFullError."""
-        day = int(time.time()) // _DAY
+        """Keep one vector per hash, in one transaction, as float16. Raises IndexFullError and IndexBrokenError."""
+        day = _today()
         rows = [
             (model, digest, day, vector.astype("<f2").tobytes()) for digest, vector in zip(hashes, vectors, strict=True)
         ]
-        database = self._opened()
-        try:
+
+        def insert(database: sqlite3.Connection) -> bool:
             with database:
                 database.execute("BEGIN IMMEDIATE")
                 database.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?)", rows)
-        except sqlite3.OperationalError as error:
-            if is_full(error):
-                raise IndexFullError(
-                    f"The disk has no room for the vectors in {self.path}. Free some space."
-                ) from error
-            raise
+            return True
+
+        if not self._tried(insert, False) and not self._tried(insert, False):  # the second time into a new file
+            raise broken(self.path, sqlite3.DatabaseError("it is damaged"))
 
     def prune(self, most: int = MOST_VECTORS) -> int:
         """Remove the least recently used vectors beyond `most`; how many."""
-        database = self._opened()
-        held = int(database.execute("SELECT count(*) FROM vectors").fetchone()[0])
-        if held <= most:
-            return 0
-        with database:
-            database.execute("BEGIN IMMEDIATE")
-            database.execute(f"PRAGMA application_id = {_fresh()}")
-            return database.execute(
-                "DELETE FROM vectors WHERE (model, hash) IN (SELECT model, hash FROM vectors ORDER BY day LIMIT ?)",
-                (held - most,),
-            ).rowcount
+
+        def remove(database: sqlite3.Connection) -> int:
+            held = int(database.execute("SELECT count(*) FROM vectors").fetchone()[0])
+            if held <= most:
+                return 0
+            with database:
+                database.execute("BEGIN IMMEDIATE")
+                database.execute(f"PRAGMA application_id = {_fresh()}")
+                oldest = "SELECT model, hash FROM vectors ORDER BY day LIMIT ?"
+                gone = database.execute(f"DELETE FROM vectors WHERE (model, hash) IN ({oldest})", (held - most,))
+                return gone.rowcount
+
+        return self._tried(remove, 0)
+
+    def _tried(self, work: Callable[[sqlite3.Connection], T], absent: T) -> T:
+        """What `work` makes of the open file; `absent` if that turns out to be damaged. Raises IndexFullError."""
+        try:
+            return work(self._opened())
+        except sqlite3.OperationalError as error:
+            if not is_full(error):
+                raise
+            raise IndexFullError(f"The disk has no room for the vectors in {self.path}. Free some space.") from error
+        except sqlite3.DatabaseError:
+            self._put_aside()
+            return absent
+
+    def _put_aside(self) -> None:
+        """Close a damaged file and move it out of the way, unless another process has done that already, or has it open
+        where that cannot be done."""
+        self.close()
+        with contextlib.suppress(OSError), FileLock(self.path.with_suffix(".lock")):
+            if self.path.stat().st_ino == self._inode:
+                self.path.replace(self.path.with_suffix(".broken"))
 
     def _opened(self) -> sqlite3.Connection:
         if self._database is None:
@@ -115,6 +149,7 @@ class VectorCache:
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 with FileLock(self.path.with_suffix(".lock")):
                     self._database = self._usable() or self._made_anew()
+                    self._inode = self.path.stat().st_ino
             except (OSError, sqlite3.Error) as error:
                 raise broken(self.path, error) from error
         return self._database
@@ -143,6 +178,11 @@ class VectorCache:
             f"BEGIN; {_TABLE} PRAGMA user_version = {VERSION}; PRAGMA application_id = {_fresh()}; COMMIT;"
         )
         return database
+
+
+def _today() -> int:
+    """Days since 1970."""
+    return int(time.time()) // _DAY
 
 
 def _fresh() -> int:

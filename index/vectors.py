@@ -51,8 +51,8 @@ class Vectors:
         return sum(len(part.ids) for part in self._parts)
 
     def refresh(self, store: Store) -> None:
-        """Catch up with the store; costs one look-up if nothing changed."""
-        seen = (store.fact("epoch"), store.fact("generation"))
+        """Catch up with the store; costs three look-ups if nothing changed."""
+        seen = (store.fact("epoch"), store.fact("generation"), store.last_embedded())
         if seen == self._seen:
             return
         name = json.dumps([seen[0], store.fact("base")])
@@ -116,8 +116,14 @@ def write_base(store: Store, model: str, cache: VectorCache) -> bool:
         return False
     place = np.concatenate(kept)
     name = f"{store.path.stem}.{uuid.uuid4().hex[:8]}"
-    _faiss().write_index(index, str(store.path.with_name(f"{name}.faiss")))
-    np.save(store.path.with_name(f"{name}.npy"), place)
+    files = [store.path.with_name(f"{name}.{ending}") for ending in ("faiss", "npy")]
+    try:
+        _faiss().write_index(index, str(files[0]))
+        np.save(files[1], place)
+    except (OSError, RuntimeError):  # no room: the old file and the cache still have all vectors
+        for file in files:
+            file.unlink(missing_ok=True)
+        return False
     facts = {"name": name, "model": model, "rows": len(place), "last": int(place[-1])}
     store.put_base(json.dumps(facts), model, {int(number) for number in place})
     for old in store.path.parent.glob(f"{store.path.stem}.*"):
@@ -140,7 +146,7 @@ def _opened(store: Store, model: str) -> _Part | None:
     try:
         ids = np.load(file.with_suffix(".npy"), mmap_mode="r")
         index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
-    except (OSError, ValueError, RuntimeError):
+    except (OSError, EOFError, ValueError, RuntimeError):
         return None
     return _Part(ids, index) if len(ids) == index.ntotal == facts["rows"] else None
 

@@ -23,18 +23,22 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from index.builder import Builder, Result
+import psutil
+
+from index.builder import Builder, Report, Result
 from index.database import IndexBusyError, IndexFullError
-from index.embedding import NoEmbeddingWeightsError
+from index.embedding import Embedder, NoMeaningError
 from index.files import MAX_BYTES, MAX_FILES
+from index.priority import give_way
 from index.records import Progress
 from inkling.errors import UserError
 
-NICE = 10
 POLL_SECONDS = 30.0  # between two looks at the tree; what no editor reports is seen then
+SHARE = 20  # a huge tree is looked at less often, so that it takes no more than one part in so many of the time
 BUSY_SECONDS = 3.0
 PROGRESS_SECONDS = 0.2  # between two progress lines
 
@@ -96,6 +100,7 @@ class _Worker:
         self._embeds = builder.has_meaning
         self._last_progress = ("", 0.0)
         self._told_meaning = False
+        self._next_look = 0.0  # when the tree is looked at again
 
     def say(self, message: dict[str, Any]) -> None:
         try:
@@ -144,23 +149,26 @@ class _Worker:
 
     def _follow(self) -> NoReturn:
         """Look at the whole tree, then at what changes."""
-        whole = self._builder.build_words(self.progress)
+        whole = self._look(self.progress)
         self.ready("words", whole)
-        scanned = time.monotonic()
         self._embed(whole)
         while True:
-            left = scanned + POLL_SECONDS - time.monotonic()
-            messages = self._inbox.take(max(left, 0.0))
+            messages = self._inbox.take(self._next_look - time.monotonic())
             changed, rescan = self._understand(messages)
             result = None
-            if rescan or time.monotonic() - scanned >= POLL_SECONDS:
-                result = whole = self._builder.build_words(self.progress if rescan else _unseen)
-                scanned = time.monotonic()
+            if rescan or time.monotonic() >= self._next_look:
+                result = whole = self._look(self.progress if rescan else _unseen)
             elif changed:
                 result = self._builder.update(changed, _unseen)
             if result is not None and (rescan or changed or result.changed or result.removed):
                 self.ready("words", whole)
             self._embed(whole)
+
+    def _look(self, report: Report) -> Result:
+        """Bring the words of the whole tree up to date."""
+        whole = self._builder.build_words(report)
+        self._next_look = time.monotonic() + max(POLL_SECONDS, SHARE * whole.looked_seconds)
+        return whole
 
     def _wait_for_lock(self) -> None:
         told = False
@@ -191,18 +199,30 @@ class _Worker:
         return changed, rescan
 
     def _embed(self, whole: Result) -> None:
-        """Embed until it is done or a message comes; the caller looks at the message and calls again."""
+        """Embed until it is done or something is more urgent; the caller does that and calls again."""
         if not self._embeds:
             return
         try:
-            self._builder.build_meaning(self.progress, self._inbox.pending)
-        except NoEmbeddingWeightsError as error:
+            self._builder.build_meaning(self.progress, self._urgent)
+        except NoMeaningError as error:
             self._embeds = False
             self.say({"phase": "ready", "ready": "words", "files": whole.files, "error": str(error)})
             return
-        if not self._inbox.pending() and not self._told_meaning:
+        if not self._urgent() and not self._told_meaning:
             self._told_meaning = True
             self.ready("meaning", whole)
+
+    def _urgent(self) -> bool:
+        """Whether a message is there, or the tree is to be looked at."""
+        return self._inbox.pending() or time.monotonic() >= self._next_look
+
+
+def _threads() -> int | None:
+    """For the encoder: one core stays free where there are more than two, as completions are computed beside it."""
+    cores = psutil.cpu_count(logical=False) or 1
+    if sys.platform == "linux":
+        cores = min(cores, len(os.sched_getaffinity(0)))
+    return cores - 1 if cores > 2 else None
 
 
 def _unseen(progress: Progress) -> None:
@@ -218,9 +238,9 @@ def serve(
     max_file_bytes: int = MAX_BYTES,
 ) -> int:
     """Run until told to stop; the exit status. `embedding_folder` None means words alone."""
-    if sys.platform != "win32":
-        os.nice(NICE)
-    builder = Builder(root, embedding_folder, max_files=max_files, max_file_bytes=max_file_bytes)
+    give_way()
+    encoder = partial(Embedder, embedding_folder, threads=_threads()) if embedding_folder is not None else None
+    builder = Builder(root, encoder, max_files=max_files, max_file_bytes=max_file_bytes)
     worker = _Worker(builder, _Inbox(stdin), stdout)
     try:
         worker.run()

@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from model.registry_file import (
     State,
     Trial,
     check_folder,
+    free_name,
     json_object,
     read_contents,
     sync_folder,
@@ -151,7 +152,7 @@ class Registry:
         digest = check_folder(source)
         with self._locked():
             contents = self._read()
-            name = self._free_name(contents, at) if name is None else name
+            name = free_name(contents, self.folder, at) if name is None else name
             self._refuse_name(contents, name)
             target = self.folder / name
             source.rename(target)
@@ -242,7 +243,9 @@ class Registry:
             adapter = self._named(contents, name)
             champions = contents.champions.get(adapter.base, [None])
             if champions[-1] == name:
-                raise RegistryError(f"{name} is the champion of {adapter.base}: roll it back instead of retiring it.")
+                raise RegistryError(
+                    f"{name} is the champion of {adapter.base}: roll it back instead (`inkling models rollback`)."
+                )
             if adapter.state == "canary":
                 self._end_trial(contents, adapter.base)
             if adapter.base in contents.champions:
@@ -256,7 +259,8 @@ class Registry:
         with self._locked():
             contents = self._read()
             adapter = self._named(contents, name)
-            self._check(adapter)
+            if not adapter.dropped:
+                self._check(adapter)
             if any(name in (trial.adapter, trial.against) for trial in contents.trials.values()):
                 raise RegistryError(
                     f"{name} is on trial or another one is compared with it, and figures are kept by name: rename it "
@@ -272,13 +276,35 @@ class Registry:
             shutil.rmtree(adapter.folder, ignore_errors=True)
             return contents.adapters[new]
 
+    def drop_weights(self, name: str) -> bool:
+        """Give back the room that an adapter's weights take; its record stays, and it can never be served again.
+
+        False, and nothing happens, for one that is served, on trial, compared with or within reach of a rollback.
+        """
+        with self._locked():
+            contents = self._read()
+            adapter = self._named(contents, name)
+            trial = contents.trials.get(adapter.base)
+            needed = {*contents.champions.get(adapter.base, ()), *((trial.adapter, trial.against) if trial else ())}
+            if name in needed:
+                return False
+            contents.adapters[name] = replace(adapter, dropped=True)
+            self._write(contents)
+            with suppress(OSError):  # a server that still reads them holds them on Windows: the next call is luckier
+                (adapter.folder / WEIGHTS_FILE).unlink(missing_ok=True)
+            return True
+
+    def amend(self, name: str, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
+        """Replace the adapter's record by what `change` makes of it, while nobody else writes it."""
+        with self._locked():
+            path, record = self.get(name).folder / RECORD_FILE, self.record(name)
+            changed = dict(change(record))
+            if changed != record:
+                write_atomically(path, (json.dumps(changed, indent=2) + "\n").encode())
+
     def note_live(self, name: str, entry: Mapping[str, Any]) -> None:
         """Add what its live figures led to, to the adapter's record (under "live")."""
-        with self._locked():
-            path = self.get(name).folder / RECORD_FILE
-            record = self.record(name)
-            record["live"] = [*record.get("live", ()), dict(entry)]
-            write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
+        self.amend(name, lambda record: {**record, "live": [*record.get("live", ()), dict(entry)]})
 
     def _crown(self, contents: Contents, name: str) -> None:
         adapter = contents.adapters[name]
@@ -318,6 +344,11 @@ class Registry:
             raise RegistryError(f"There is already an adapter {name} in {self.folder}: choose another name.")
 
     def _check(self, adapter: Adapter) -> None:
+        if adapter.dropped:
+            raise RegistryError(
+                f"Adapter {adapter.name} cannot be served: its weights were dropped to give back their room, only its "
+                f"record is left (`inkling models show {adapter.name}`). Choose another one of `inkling models list`."
+            )
         try:
             digest = check_folder(adapter.folder)
         except RegistryError as error:
@@ -332,14 +363,6 @@ class Registry:
     def _set_state(contents: Contents, name: str | None, state: State) -> None:
         if name is not None:
             contents.adapters[name] = replace(contents.adapters[name], state=state)
-
-    def _free_name(self, contents: Contents, at: float) -> str:
-        day = time.strftime("%Y-%m-%d", time.localtime(at))
-        for suffix in _suffixes():
-            name = f"night-{day}-{suffix}"
-            if name not in contents.adapters and not (self.folder / name).exists():
-                return name
-        raise AssertionError("the suffixes never end")
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -366,12 +389,3 @@ _MEND = "Restore its files, or serve the adapter before it with `inkling models 
 def _share_of(session: str, adapter: str) -> float:
     """A number in [0, 1) that is always the same for a session and an adapter, and spread evenly over sessions."""
     return int.from_bytes(hashlib.sha256(f"{session} {adapter}".encode()).digest()[:8]) / 2**64
-
-
-def _suffixes() -> Iterator[str]:
-    """a, b, ..., z, za, zb, ..., zz, zza, ...: in this order they also sort as text."""
-    head = ""
-    while True:
-        for letter in "abcdefghijklmnopqrstuvwxyz":
-            yield head + letter
-        head += "z"

@@ -23,6 +23,7 @@ class CompletionRequest:
     repository: str = ""  # its name, read before everything else
     block: bool | None = None  # True: may run over several lines; None: decided from the cursor's line
     max_tokens: int = 64
+    unlike: tuple[str, ...] = ()  # texts that are known: the completion differs from each in its first token
     wait: bool = False  # encode documents that are not cached first, instead of going without them this time
 
 

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from inkling.errors import UserError
+from model.tensor_files import disk_errors
 
 # How the pre-tokenizer that a GGUF names (`tokenizer.ggml.pre`) differs from plain byte-level splitting.
 _DIGITS_SPLIT = ("smollm", "starcoder", "refact", "codeshell")
@@ -65,7 +66,8 @@ def from_gguf(gguf: Path, target: Path) -> None:
         for key, value in model.state_dict().items()
         if not (tied and key == "lm_head.weight")
     }
-    save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
+    with disk_errors(target):
+        save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
     (target / "model.safetensors").chmod(0o644)  # safetensors writes for the owner only; a shared folder is for all
     config = model.config
     del config.quantization_config

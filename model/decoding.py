@@ -19,13 +19,15 @@ from model.runtimes.runtime import Cancelled, CancelledError
 from model.tokens import Tokens
 
 LONGEST_DRAFT = 8
+_LIKELIEST = 64  # tokens among which one is looked for that begins another text
 
 
 class Decoded:
     """What was decoded so far. The bytes of the healed piece are not part of the text."""
 
-    def __init__(self, piece: bytes) -> None:
+    def __init__(self, piece: bytes, unlike: tuple[str, ...] = ()) -> None:
         self._piece = piece
+        self._unlike = unlike
         self._spelled = b""
         self.tokens: list[int] = []
         self.logprobs: list[float] = []
@@ -36,6 +38,19 @@ class Decoded:
     def left_to_spell(self) -> bytes:
         """What the next tokens have to begin with."""
         return self._piece[len(self._spelled) :]
+
+    @property
+    def must_differ(self) -> bool:
+        """True until the first token behind the cursor has made it another text than those that are known."""
+        return bool(self._unlike) and len(self._spelled) <= len(self._piece)
+
+    def is_like(self, spelling: bytes) -> bool:
+        """True if a token of this spelling would begin a text that is known, or no text at all."""
+        written = (self._spelled + spelling)[len(self._piece) :]
+        if not written:
+            return not spelling
+        begun = written.decode("utf-8", "ignore")
+        return not begun or any(text.startswith(begun) for text in self._unlike)
 
     @property
     def written(self) -> str:
@@ -72,10 +87,17 @@ class Decoder:
         self.count = DraftCount()
 
     def run(
-        self, logits: NDArray[np.float32], piece: bytes, ending: Ending, most: int, cancelled: Cancelled
+        self,
+        logits: NDArray[np.float32],
+        piece: bytes,
+        ending: Ending,
+        most: int,
+        cancelled: Cancelled,
+        unlike: tuple[str, ...] = (),
     ) -> Decoded:
-        """Decode after `logits`, float32 (vocabulary,). `piece` is spelled first. Raises CancelledError."""
-        made = Decoded(piece)
+        """Decode after `logits`, float32 (vocabulary,). `piece` is spelled first, and what is written behind it
+        differs from the texts `unlike` in its first token. Raises CancelledError."""
+        made = Decoded(piece, unlike)
         before = len(self._resident.tail)
         for token, logprob in self._greedy(logits, made, most, cancelled):
             spelling = self._tokens.decode([token])
@@ -98,7 +120,7 @@ class Decoder:
     ) -> Iterator[tuple[int, float]]:
         """Tokens as greedy decoding chooses them. Whoever iterates has added each to `made` before the next."""
         while True:
-            token, logprob = self._choose(logits, made.left_to_spell)
+            token, logprob = self._choose(logits, made)
             yield token, logprob
             if cancelled():
                 raise CancelledError
@@ -110,7 +132,7 @@ class Decoder:
             at = len(self._resident.tail) - len(draft)
             kept = 0
             for proposed, row in zip(draft, rows, strict=False):
-                chosen, logprob = self._choose(row, b"")
+                chosen, logprob = self._choose(row, made)
                 if chosen != proposed:
                     break
                 yield chosen, logprob
@@ -121,7 +143,7 @@ class Decoder:
 
     def _draft(self, token: int, made: Decoded, most: int) -> tuple[int, ...]:
         room = min(LONGEST_DRAFT, most - len(made.tokens) - 1, self._resident.room() - 1)
-        if self._drafts is None or made.left_to_spell or room < 1:
+        if self._drafts is None or made.left_to_spell or made.must_differ or room < 1:
             return ()
         return self._drafts.propose([*self._resident.tail, token], room)
 
@@ -131,17 +153,23 @@ class Decoder:
         if self._drafts is not None:
             self._drafts.feedback(len(draft), kept)
 
-    def _choose(self, logits: NDArray[np.float32], piece: bytes) -> tuple[int, float]:
+    def _choose(self, logits: NDArray[np.float32], made: Decoded) -> tuple[int, float]:
         """The likeliest allowed token and its log-probability among those that are allowed."""
-        if not piece:
-            token = int(np.argmax(logits))
-            return token, float(logits[token] - _log_sum_exp(logits))
-        allowed = self._tokens.continuing(piece)
-        if not len(allowed):  # no token spells this byte: take what the model likes best
-            return self._choose(logits, b"")
+        allowed = self._tokens.continuing(made.left_to_spell) if made.left_to_spell else None
+        if allowed is None or not len(allowed):  # nothing is left to spell, or no token spells this byte
+            best = self._best(logits, made, None)
+            return best, float(logits[best] - _log_sum_exp(logits))
         within = logits[allowed]
-        best = int(np.argmax(within))
+        best = self._best(within, made, allowed)
         return int(allowed[best]), float(within[best] - _log_sum_exp(within))
+
+    def _best(self, logits: NDArray[np.float32], made: Decoded, tokens: NDArray[np.int64] | None) -> int:
+        """Where in `logits` the likeliest token stands that may come next; `tokens` None: row and token are one."""
+        if not made.must_differ:
+            return int(np.argmax(logits))
+        likeliest = [int(one) for one in np.argsort(logits)[: -_LIKELIEST - 1 : -1]]
+        spelled = (self._tokens.decode([one if tokens is None else int(tokens[one])]) for one in likeliest)
+        return next((at for at, one in zip(likeliest, spelled, strict=True) if not made.is_like(one)), likeliest[0])
 
 
 def _log_sum_exp(logits: NDArray[np.float32]) -> float:

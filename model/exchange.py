@@ -5,21 +5,23 @@ else has to be known to use it. What always holds: a target that exists is never
 """
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.lora import PREFIX, matrices
+from index.lora import PREFIX, UnusableAdapterError, matrices
 from inkling.errors import UserError
 from model.adapters import CONFIG_FILE, WEIGHTS_FILE, Adapter, Registry, check_folder
 from model.checkpoint import load_tensors
 from model.shape import ModelShape, read_shape
+from model.tensor_files import disk_errors
 
 Form = Literal["peft", "merged", "gguf"]
 FORMS: tuple[Form, ...] = ("peft", "merged", "gguf")
@@ -54,6 +56,7 @@ def export(base_folder: Path, adapters: Sequence[Path], form: Form, target: Path
 def import_adapter(source: Path, *, base: str, base_folder: Path, registry: Registry, name: str | None) -> Adapter:
     """Copy a PEFT folder in as a candidate. Raises UnusableAdapterError or RegistryError for one that does not fit."""
     check_folder(source)
+    _refuse_another_base(source, base, base_folder)
     matrices(source, {key: tensor.shape for key, tensor in load_tensors(base_folder).items()})
     registry.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=registry.folder, prefix=".import-") as scratch:
@@ -62,6 +65,23 @@ def import_adapter(source: Path, *, base: str, base_folder: Path, registry: Regi
         for file in (CONFIG_FILE, WEIGHTS_FILE):
             shutil.copyfile(source / file, copy / file)
         return registry.add_candidate(copy, base=base, name=name)
+
+
+def _refuse_another_base(source: Path, base: str, base_folder: Path) -> None:
+    """Matrices of one shape fit many weights, and add nonsense to all but those that they were trained on.
+
+    Names are compared without organisation, revision and place, as one base has many: of a hub, of a folder.
+    """
+    named = json.loads((source / CONFIG_FILE).read_bytes()).get("base_model_name_or_path")
+    if not isinstance(named, str) or not named or Path(named).resolve() == base_folder.resolve():
+        return
+    mine = PurePath(base.partition(":")[2] or base).name.partition("@")[0].lower()
+    theirs = {part.partition("@")[0] for part in re.split(r"[/\\:]|--", named.lower())}
+    if not theirs & {mine, base_folder.name.lower()}:
+        raise UnusableAdapterError(
+            f"{source} was made for {named}, not for {base}, though its matrices may fit. Name its base (--base), or, "
+            f"if both are the same weights, write {base} as base_model_name_or_path into its {CONFIG_FILE}."
+        )
 
 
 @contextmanager
@@ -109,7 +129,8 @@ def _peft(base_folder: Path, adapters: Sequence[Path], place: Path, base: str) -
         "target_modules": sorted({module.rsplit(".", 1)[-1] for module in downs}),
     }
     place.mkdir()
-    save_file(tensors, place / WEIGHTS_FILE, metadata={"format": "pt"})
+    with disk_errors(place / WEIGHTS_FILE):
+        save_file(tensors, place / WEIGHTS_FILE, metadata={"format": "pt"})
     (place / WEIGHTS_FILE).chmod(0o644)
     (place / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
@@ -124,7 +145,8 @@ def _merged(base_folder: Path, adapters: Sequence[Path], place: Path) -> None:
         if (base_folder / name).is_file():
             shutil.copyfile(base_folder / name, place / name)
     tensors = {name: tensor.astype(ml_dtypes.bfloat16) for name, tensor in load_tensors(base_folder, adapters).items()}
-    save_file(tensors, place / "model.safetensors", metadata={"format": "pt"})
+    with disk_errors(place / "model.safetensors"):
+        save_file(tensors, place / "model.safetensors", metadata={"format": "pt"})
     (place / "model.safetensors").chmod(0o644)
 
 

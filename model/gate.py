@@ -112,6 +112,10 @@ class FittedGate:
             return None
 
 
+NO_CHOICE = ("just_rejected", "by_hand")
+"""Rules that hide or show for reasons of their own: nothing was weighed, so nothing can be learned from them."""
+
+
 class Gate:
     """Decides about suggestions in one of three modes, by the written rule or a fitted gate."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from model.adapters import check_folder
 from model.cache.document_cache import CacheBudgets, DocumentCache
 from model.cache.key import Key, Lineage
 from model.completion import Completion, CompletionRequest, Cost
@@ -103,7 +104,7 @@ class Generator:
         self._learn_edits(request)
         self._next = None
         made = self._prefetched(request) or self._complete(request, cancelled)
-        if made.text and self.options.prefetch:
+        if made.text and self.options.prefetch and not request.unlike:
             self._next = replace(request, prefix=request.prefix + made.text, wait=False)
         return made
 
@@ -119,7 +120,7 @@ class Generator:
         prefill = self.resident.extend(tail, cancelled, exact=request.wait)
         prefilled = time.perf_counter()
         decoder = Decoder(self.resident, self._tokens, self._drafts)
-        decoded = decoder.run(prefill.logits, piece, Ending(request), request.max_tokens, cancelled)
+        decoded = decoder.run(prefill.logits, piece, Ending(request), request.max_tokens, cancelled, request.unlike)
         cost = Cost(
             prefill.reused_tokens,
             prefill.prefilled_tokens,
@@ -167,8 +168,9 @@ class Generator:
 
     def load_adapters(self, folders: Sequence[Path], adapter: str | None = None) -> None:
         """Compute with these LoRAs from now on; on failure nothing has changed. No old key or value survives."""
+        digest = _digest(folders)  # before the weights change: their files may be gone by then
         self.runtime.load_adapters(folders)
-        self._adapters, self.adapter = _digest(folders), adapter
+        self._adapters, self.adapter = digest, adapter
         self.resident.forget()
         self._encoder.forget()
         self.cache.keep_only(())
@@ -302,9 +304,8 @@ class Generator:
 
 
 def _digest(adapters: Sequence[Path]) -> str:
-    """sha256 over the weights of the adapters, in their order; "" for none."""
+    """sha256 over the adapters' weights, in their order; "" for none. Raises RegistryError if one is not whole."""
     digest = hashlib.sha256()
     for folder in adapters:
-        with (folder / "adapter_model.safetensors").open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(check_folder(folder)))
     return digest.hexdigest() if adapters else ""

@@ -9,6 +9,8 @@ import json
 import os
 import re
 import tempfile
+import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -32,7 +34,10 @@ class RegistryError(UserError):
 
 @dataclass(frozen=True)
 class Adapter:
-    """One adapter on disk. `digest` is the sha256 of its weights, `at` when it was registered (Unix seconds)."""
+    """One adapter on disk. `digest` is the sha256 of its weights, `at` when it was registered (Unix seconds).
+
+    `dropped`: its weights were removed to give back their room, and only its record is left.
+    """
 
     name: str
     base: str
@@ -40,6 +45,7 @@ class Adapter:
     at: float
     digest: str
     folder: Path
+    dropped: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def write_contents(path: Path, contents: Contents) -> None:
     raw = {
         "version": _VERSION,
         "adapters": {
-            name: {"base": adapter.base, "state": adapter.state, "at": adapter.at, "digest": adapter.digest}
+            name: {key: getattr(adapter, key) for key in ("base", "state", "at", "digest", "dropped")}
             for name, adapter in sorted(contents.adapters.items())
         },
         "champions": contents.champions,
@@ -121,7 +127,29 @@ def _adapter(name: str, entry: dict[str, Any], folder: Path) -> Adapter:
         raise ValueError(f"{name!r} is no adapter name")
     if entry["state"] not in STATES:
         raise ValueError(f"state {entry['state']!r} of {name}, expected one of {', '.join(STATES)}")
-    return Adapter(name, str(entry["base"]), entry["state"], float(entry["at"]), str(entry["digest"]), folder / name)
+    return Adapter(
+        name, str(entry["base"]), entry["state"], float(entry["at"]), str(entry["digest"]), folder / name,
+        bool(entry.get("dropped", False)),
+    )  # fmt: skip
+
+
+def free_name(contents: Contents, folder: Path, at: float) -> str:
+    """`night-2026-11-24-a` for a night of that time, or the next letter that is free."""
+    day = time.strftime("%Y-%m-%d", time.localtime(at))
+    for suffix in _suffixes():
+        name = f"night-{day}-{suffix}"
+        if name not in contents.adapters and not (folder / name).exists():
+            return name
+    raise AssertionError("the suffixes never end")
+
+
+def _suffixes() -> Iterator[str]:
+    """a, b, ..., z, za, zb, ..., zz, zza, ...: in this order they also sort as text."""
+    head = ""
+    while True:
+        for letter in "abcdefghijklmnopqrstuvwxyz":
+            yield head + letter
+        head += "z"
 
 
 def check_folder(folder: Path) -> str:

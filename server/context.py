@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from index.context import Ask
-from index.files import is_secret
+from index.files import UnreadableError, is_secret, read
 from index.records import Hit
 from model.document import Document
 from model.engine import Engine
@@ -133,20 +133,25 @@ class Context:
         try:
             version: object = text
             if text is None:
-                status = file.stat()
+                status = file.lstat()
                 version = (status.st_mtime_ns, status.st_size)
                 if status.st_size > self.settings.index.max_file_bytes:
                     return ()
             known = self._units.pop(file, None)
             if known is None or known[0] != version:
-                read = file.read_text(encoding="utf-8") if text is None else text
-                known = version, _named(units(Document(path, read), tokens, self._engine.longest_document))
-        except (OSError, UnicodeDecodeError):
+                whole = _unix(read(folder.root, path).text) if text is None else text
+                known = version, _named(units(Document(path, whole), tokens, self._engine.longest_document))
+        except (OSError, UnreadableError):
             return ()
         self._units[file] = known  # the newest last
         while len(self._units) > _KEPT:
             del self._units[next(iter(self._units))]
         return known[1]
+
+
+def _unix(text: str) -> str:
+    """The text with line ends of one character."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _named(cut: Sequence[Document]) -> tuple[Document, ...]:

@@ -17,12 +17,14 @@ from agent.project import ToolError, unseen
 from index.builder import Builder
 from index.database import IndexBusyError
 from index.embedding import Embedder
+from index.files import MAX_BYTES, MAX_FILES
 from index.languages import language_of
 from index.records import Hit
 from index.search import Search
 from inkling.errors import UserError
 from server.linters.hub import Linters
 from server.linters.settings import LinterSettings
+from server.settings import user_settings
 
 _MOST_BYTES = 2_000_000
 _PATIENCE = 10.0  # seconds that a search waits for embeddings
@@ -32,10 +34,17 @@ class DiskProject:
     """One folder, without an editor. Without `weights` of an embedding, search goes by words."""
 
     def __init__(
-        self, root: Path, weights: Path | None, linters: LinterSettings, report: Callable[[str], None]
+        self,
+        root: Path,
+        weights: Path | None,
+        linters: LinterSettings,
+        report: Callable[[str], None],
+        *,
+        max_files: int = MAX_FILES,
+        max_file_bytes: int = MAX_BYTES,
     ) -> None:
         self._root = root.resolve()
-        self._builder = Builder(self._root, weights)
+        self._builder = Builder(self._root, weights, max_files=max_files, max_file_bytes=max_file_bytes)
         self._search = Search(self._root, Embedder(weights) if weights else None)
         self._linters = Linters(self._root, linters, report)
         self._report = report
@@ -110,8 +119,11 @@ def serve_mcp(root: Path, weights: Path | None, linters: LinterSettings, report:
     """Serve the folder to one agent over standard input and output, until it closes them."""
     from agent.mcp_face import mcp_server
 
+    index = user_settings()[0].index
+    limits = {"max_files": index.max_files, "max_file_bytes": index.max_file_bytes}
+
     async def serve() -> None:
-        project = DiskProject(root, weights, linters, report)
+        project = DiskProject(root, weights, linters, report, **limits)
         try:
             await mcp_server(project, root.name).run_stdio_async()
         finally:

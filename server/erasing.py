@@ -2,25 +2,27 @@
 
 An adapter's manifest is its night's record, which names the examples it was trained and measured on. What is erased
 leaves the record, and a note stays how many rows the adapter had seen: an adapter cannot unlearn. Always: manifests
-go first, so that a run that was cut short can be made again and misses nothing.
+go first, so that a run that was cut short can be made again and misses nothing; and once more behind the rows, for the
+adapter of a night that ended meanwhile.
 """
 
-import json
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine
 
 from feedback.consent import Consents
-from feedback.database import Place
+from feedback.database import Place, find_database
 from feedback.history import Erased, Selection, erase, ids_of
 from feedback.recorder import Recorder
 from index.files import is_secret
-from model.adapters import RECORD_FILE, Registry, write_atomically
+from model.adapters import Registry
 
-_MANIFESTS = ("training_examples", "later_examples")
+MANIFESTS = ("training_examples", "later_examples")  # of a record: ids of suggestions
 _WAIT_SECONDS = 30.0
 
 
@@ -47,23 +49,52 @@ def erase_everywhere(
     Raises UserError if nothing says what is meant, RegistryError if an adapter's record cannot be read.
     """
     meant = everything or selection != Selection()
-    adapters = forget_examples(registry, set(ids_of(database, selection))) if meant else {}
+    ids = set(ids_of(database, selection)) if meant else set()
+    adapters = forget_examples(registry, ids)
     rows = erase(database, selection, everything)
+    adapters |= forget_examples(registry, ids)
     shutil.rmtree(traces, ignore_errors=True)
     return ErasedEverywhere(rows, adapters)
 
 
 def forget_examples(registry: Registry, ids: set[str]) -> dict[str, int]:
     """Take these examples out of every adapter's manifest; how many each of them had seen."""
-    found: dict[str, int] = {}
-    for adapter in registry.list():
-        record = registry.record(adapter.name)
-        seen = {id for name in _MANIFESTS for id in record.get(name, ()) if id in ids}
-        if not seen:
-            continue
-        for name in _MANIFESTS:
-            record[name] = [id for id in record.get(name, ()) if id not in seen]
-        record["erased"] = [*record.get("erased", ()), {"at": time.time(), "rows": len(seen)}]
-        write_atomically(adapter.folder / RECORD_FILE, json.dumps(record, indent=2).encode())
-        found[adapter.name] = len(seen)
-    return found
+    found = {adapter.name: _forget(registry, adapter.name, ids) for adapter in registry.list()}
+    return {name: count for name, count in found.items() if count}
+
+
+def forget_erased(registry: Registry, adapter: str, place: Place) -> int:
+    """Take out of one adapter's manifest what was erased while its night held it in memory; how many rows."""
+    seen = _seen(registry.record(adapter))
+    if not seen:
+        return 0
+    left: set[str] = set()
+    database = find_database(place)
+    if database is not None:
+        try:
+            left = set(ids_of(database, Selection(ids=tuple(seen))))
+        finally:
+            database.dispose()
+    return _forget(registry, adapter, seen - left)
+
+
+def _forget(registry: Registry, adapter: str, ids: set[str]) -> int:
+    """Take these examples out of the manifest and leave the note; how many were there."""
+    gone = 0
+
+    def without(record: dict[str, Any]) -> dict[str, Any]:
+        nonlocal gone
+        gone = len(_seen(record) & ids)
+        if not gone:
+            return record
+        left = {name: [id for id in record.get(name, ()) if id not in ids] for name in MANIFESTS}
+        hashes = {id: row for id, row in record.get("row_hashes", {}).items() if id not in ids}
+        erased = [*record.get("erased", ()), {"at": time.time(), "rows": gone}]
+        return {**record, **left, "row_hashes": hashes, "erased": erased}
+
+    registry.amend(adapter, without)
+    return gone
+
+
+def _seen(record: Mapping[str, Any]) -> set[str]:
+    return {id for name in MANIFESTS for id in record.get(name, ())}

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from inkling.process import command, environment
 log = logging.getLogger(__name__)
 
 _RESTARTS = 3
+_STEADY_SECONDS = 300.0  # of work, after which the restarts before it do not count
 _STOP_SECONDS = 0.5  # a batch that takes longer is killed: an index survives that
 _LINE_LIMIT = 1 << 20  # bytes
 _WORDS = 600  # bytes of a dead worker's last words that are kept
@@ -73,11 +75,15 @@ class IndexProcess:
 
     async def _keep_running(self) -> None:
         while not self._stopping:
+            began = time.monotonic()
             code = await self._run_once()
             if self._stopping or code == 0:
                 return
+            if time.monotonic() - began >= _STEADY_SECONDS:
+                self._restarts = 0
             if self._restarts >= _RESTARTS:
-                words = f"The indexing process ended {self._restarts + 1} times with {code}. {self._words}".strip()
+                why = self._last.get("error") if self._last.get("phase") == "stopped" else self._words
+                words = f"The indexing process ended {self._restarts + 1} times with {code}. {why}".strip()
                 self._say({"phase": "stopped", "error": words})
                 return
             self._restarts += 1

@@ -11,40 +11,42 @@ import errno
 import os
 import re
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from types import FrameType
 from typing import TYPE_CHECKING, cast
 
-import psutil
 from filelock import FileLock, Timeout
 
+from feedback.changes import Change
 from feedback.database import Place
 from feedback.examples import Example
+from index.priority import give_way
 from inkling.errors import UserError
 from inkling.folders import adapters_folder, data_folder
 from inkling.process import OFFLINE
-from model.adapters import RUNS_FOLDER, Registry, write_atomically
+from model.adapters import RUNS_FOLDER, Registry, Trial, write_atomically
+from model.pruning import prune
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.weights import resolve
+from server.erasing import forget_erased
 from server.night_sources import allowed_changes, allowed_decisions, allowed_examples
-from server.nights.live import settled
+from server.nights.live import decide, settled, undecided, waiting_for
 from server.nights.pages import Bar, JsonLines, Page, Told
 from server.nights.pauses import Manners, Pauses
 from server.nights.record_page import PAGE_FILE, record_page
-from server.nights.state import NightState, StateWriter, read_state
+from server.nights.state import DISK_FULL, WORKER_FAILED, NightState, StateWriter, read_state
 from server.nights.timers import PAUSED_CODE
 from server.settings import gate_file
 
 if TYPE_CHECKING:
     from model.gate import Mode
     from model.training.gate import GateVerdict
-    from model.training.night_data import Stage
+    from model.training.night_data import NightOptions, Stage
     from model.training.progress import Progress
     from model.training.runners import Cluster
     from model.training.sections import Checks
@@ -52,7 +54,6 @@ if TYPE_CHECKING:
 
 DONE, FAILED, NOT_ENOUGH, CANCELLED = 0, 2, 3, 130
 LOCK_FILE = "night.lock"
-_NICENESS = 10
 _CLOCKS_DIFFER = 60.0  # seconds between clocks that are right
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DURATION = re.compile(r"(?:(?P<hours>\d+)h)?(?:(?P<minutes>\d+)m)?(?:(?P<seconds>\d+)s?)?")
@@ -60,6 +61,10 @@ _DURATION = re.compile(r"(?:(?P<hours>\d+)h)?(?:(?P<minutes>\d+)m)?(?:(?P<second
 
 class NightError(UserError):
     """A night cannot run here and now."""
+
+
+class NoRoomError(NightError):
+    """The disk is full."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +99,11 @@ def night(database: Place, plan: Plan, *, json: bool = False) -> int:
     os.environ.update(OFFLINE)
     with JsonLines() if json else Bar(plan.budget_seconds) as page, _signals() as asked:
         try:
-            with _alone():
-                _be_nice()
+            with _room(), _alone():
+                give_way()
                 return _night(database, plan, page, asked)
         except UserError as error:
-            page.end("failed", "error", str(error))
+            page.end("failed", _code(error), str(error))
             return FAILED
 
 
@@ -114,7 +119,8 @@ def _night(database: Place, plan: Plan, page: Page, asked: Callable[[], bool]) -
     try:
         if pauses.ended():
             raise TrainingCancelledError("Cancelled before anything was done.")
-        verdict = _run(database, plan, until, told.report, pauses)
+        with _room():
+            verdict = _run(database, plan, until, told.report, pauses)
     except TrainingCancelledError as error:
         if pauses.gave_up is not None:
             told.end("paused", "paused", f"The night goes on later, where it stands: {pauses.gave_up}.")
@@ -122,15 +128,10 @@ def _night(database: Place, plan: Plan, page: Page, asked: Callable[[], bool]) -
         told.end("cancelled", "cancelled", f"{error} Start the night again to go on.")
         return CANCELLED
     except UserError as error:
-        told.end("failed", "error", str(error))
-        return FAILED
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        told.end("failed", "disk_full", f"{_full(error)} Start the night again then: it goes on where it stands.")
+        told.end("failed", _code(error), str(error))
         return FAILED
     if verdict.adapter is not None:
-        _keep_page(verdict.adapter)
+        _tidy(plan.base, verdict.adapter)
     told.end(verdict.status, verdict.code, verdict.reason, verdict)
     nothing = verdict.status == "skipped" and verdict.figures.get("gate", {}).get("status") in (None, "skipped")
     return NOT_ENOUGH if nothing else DONE
@@ -168,26 +169,54 @@ def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress]
     gate = _renew_gate(database, plan, report) if "gate" in plan.stages else None
     if plan.stages == ("gate",) and gate is not None:
         return _verdict_on(gate)
+    examples, now, registry = allowed_examples(database), time.time(), Registry(adapters_folder())
+    back = None if plan.dry_run else _tried(database, plan, registry, examples, pauses)
+    if (trial := undecided(registry, database, plan.base)) is not None:
+        verdict = _waiting(trial)
+    else:
+        earlier = [example for example in examples if example.at <= until]
+        verdict = _trained(database, plan, registry, earlier, gate, report, pauses)
+    if back is not None:
+        verdict = replace(verdict, reason=f"{verdict.reason} {back}")
+    if gate is not None:
+        figures = {**verdict.figures, "gate": gate.plain}
+        verdict = replace(verdict, reason=f"{verdict.reason} Gate {gate.status}: {gate.reason}", figures=figures)
+    ahead = sum(example.at > now + _CLOCKS_DIFFER for example in examples)
+    if not ahead:
+        return verdict
+    told = f"{ahead} regions settled later than this machine's clock says and are left until then: is it right?"
+    return replace(verdict, reason=f"{verdict.reason} {told}")
+
+
+def _trained(
+    database: Place,
+    plan: Plan,
+    registry: Registry,
+    examples: list[Example],
+    gate: "GateVerdict | None",
+    report: "Callable[[Progress], None]",
+    pauses: Pauses,
+) -> "Verdict":
+    """The verdict on an adapter that is trained on these examples; what is promoted gets its share of the sessions."""
     from index.relevance import relevance_file
     from model.training.night import run_night
     from model.training.night_data import NightOptions
 
-    examples, now, registry = allowed_examples(database), time.time(), Registry(adapters_folder())
-    back = None if plan.dry_run else _in_the_shadow(plan, registry, examples, pauses)
+    options = NightOptions(
+        budget_seconds=plan.budget_seconds,
+        minimum_regions=plan.minimum_regions,
+        stages=plan.stages,
+        dry_run=plan.dry_run,
+    )
     with _checks(plan) as checks:
         verdict = run_night(
-            [example for example in examples if example.at <= until],
+            examples,
             base=plan.base,
             base_folder=resolve(plan.base),
             registry=registry,
-            options=NightOptions(
-                budget_seconds=plan.budget_seconds,
-                minimum_regions=plan.minimum_regions,
-                stages=plan.stages,
-                dry_run=plan.dry_run,
-            ),
+            options=options,
             gate=gate.plain if gate is not None else None,
-            changes=allowed_changes(examples, until) if "section" in plan.stages else (),
+            changes=earlier_changes(examples, options) if "section" in plan.stages else (),
             checks=checks,
             progress=report,
             cancelled=pauses.ended,
@@ -199,16 +228,26 @@ def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress]
     if verdict.status == "promoted" and 0 < plan.canary_share < 1:
         first = f"It is served to {plan.canary_share:.0%} of the sessions until live figures decide."
         verdict = replace(verdict, reason=f"{verdict.reason} {first}")
-    if back is not None:
-        verdict = replace(verdict, reason=f"{verdict.reason} {back}")
-    if gate is not None:
-        figures = {**verdict.figures, "gate": gate.plain}
-        verdict = replace(verdict, reason=f"{verdict.reason} Gate {gate.status}: {gate.reason}", figures=figures)
-    ahead = sum(example.at > now + _CLOCKS_DIFFER for example in examples)
-    if not ahead:
-        return verdict
-    told = f"{ahead} regions settled later than this machine's clock says and are left until then: is it right?"
-    return replace(verdict, reason=f"{verdict.reason} {told}")
+    if verdict.adapter is not None and (gone := forget_erased(registry, verdict.adapter, database)):
+        erased = f"{gone} of its regions were erased meanwhile; its record names them no more."
+        verdict = replace(verdict, reason=f"{verdict.reason} {erased}")
+    return verdict
+
+
+def earlier_changes(examples: Sequence[Example], options: "NightOptions") -> list[Change]:
+    """What the newest commits from before the later examples changed. Those after them teach nothing, as a night is
+    measured on what came then, and would take the room of the others."""
+    from model.training.curriculum import windowed
+    from model.training.dataset import split_by_time
+
+    chosen = windowed(examples, options.window, options.replay_share, options.sft.seed)
+    later = split_by_time(chosen, later_share=options.later_share, least_later=options.least_later).later
+    return allowed_changes(examples, min(example.at for example in later)) if later else []
+
+
+def _tried(database: Place, plan: Plan, registry: Registry, examples: list[Example], pauses: Pauses) -> str | None:
+    """Let what settled since, and then live figures, decide about what is on trial; a sentence if it was taken back."""
+    return _in_the_shadow(plan, registry, examples, pauses) or decide(registry, database, plan.base)
 
 
 def _in_the_shadow(plan: Plan, registry: Registry, examples: list[Example], pauses: Pauses) -> str | None:
@@ -241,12 +280,14 @@ def _checks(plan: Plan) -> "Iterator[Checks | None]":
         yield Checks(RuffLint(), tests)
 
 
-def _keep_page(adapter: str) -> None:
-    """The record as a page beside it; a disk that is full by now costs the page only, and `models show` makes it."""
+def _tidy(base: str, adapter: str) -> None:
+    """The record as a page beside it, and no more weights than are kept. A disk that is full by now costs no more than
+    that: `models show` makes the page, the next night prunes."""
     registry = Registry(adapters_folder())
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, UserError):
         text = record_page(registry.record(adapter), adapter)
         write_atomically(registry.get(adapter).folder / PAGE_FILE, text.encode())
+        prune(registry, base)
 
 
 def _goes_on(before: NightState, base: str, now: float) -> bool:
@@ -255,9 +296,28 @@ def _goes_on(before: NightState, base: str, now: float) -> bool:
     return before.resumable(base, now) and next(left, None) is not None
 
 
-def _full(error: OSError) -> str:
-    where = f" ({error.filename})" if error.filename else ""
-    return f"There is no room left on the disk{where}: free some below {data_folder()}."
+@contextmanager
+def _room() -> Iterator[None]:
+    """A disk that is full is said in words: NoRoomError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        raise NoRoomError(
+            f"There is no room left on the disk{where}: free some below {data_folder()}. Start the night again then: "
+            "it goes on where it stands."
+        ) from error
+
+
+def _code(error: UserError) -> str:
+    """What a night that failed is told by; after some failures it can be gone on with (`server.nights.state`)."""
+    from model.training.runners import RunnerError
+
+    if isinstance(error, NoRoomError):
+        return DISK_FULL
+    return WORKER_FAILED if isinstance(error, RunnerError) else "error"
 
 
 def _renew_gate(database: Place, plan: Plan, report: "Callable[[Progress], None]") -> "GateVerdict":
@@ -265,9 +325,17 @@ def _renew_gate(database: Place, plan: Plan, report: "Callable[[Progress], None]
     from model.training.progress import Progress
 
     report(Progress("gate", 0, 1, "Fitting the gate on decisions"))
-    made = renew_gate(allowed_decisions(database), gate_file(), GateOptions(mode=plan.mode), dry_run=plan.dry_run)
+    decisions = allowed_decisions(database, time.time())
+    made = renew_gate(decisions, gate_file(), GateOptions(mode=plan.mode), dry_run=plan.dry_run)
     report(Progress("gate", 1, 1, f"Gate: {made.status}"))
     return made
+
+
+def _waiting(trial: Trial) -> "Verdict":
+    """No night while a canary is undecided: what it promoted would end that trial, and nothing would ever pass one."""
+    from model.training.verdict import Verdict
+
+    return Verdict("skipped", "on_trial", f"Nothing was trained: {waiting_for(trial)} Then a night trains again.")
 
 
 def _verdict_on(gate: "GateVerdict") -> "Verdict":
@@ -315,15 +383,3 @@ def _signals() -> Iterator[Callable[[], bool]]:
     finally:
         for number in watched:
             signal.signal(number, before[number])
-
-
-def _be_nice() -> None:
-    """Yield processor and disk to whoever works at this machine. What a container forbids is left."""
-    process = psutil.Process()
-    with contextlib.suppress(psutil.Error, OSError):
-        if sys.platform == "win32":
-            process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
-        elif process.nice() < _NICENESS:
-            process.nice(_NICENESS)
-        if sys.platform == "linux":
-            process.ionice(psutil.IOPRIO_CLASS_IDLE)

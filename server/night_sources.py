@@ -26,10 +26,10 @@ def allowed_examples(database: Place) -> list[Example]:
         return [example for example in load_examples(engine) if example.workspace not in withdrawn]
 
 
-def allowed_decisions(database: Place) -> list[Decided]:
-    """The newest decisions of the gate with outcomes and rewards, oldest first, by the same rule."""
+def allowed_decisions(database: Place, until: float) -> list[Decided]:
+    """The newest decisions of the gate up to a time with outcomes and rewards, oldest first, by the same rule."""
     with _reading(database) as (engine, withdrawn):
-        return rewarded(engine, decided(engine, without=withdrawn)) if engine is not None else []
+        return rewarded(engine, decided(engine, without=withdrawn, until=until)) if engine is not None else []
 
 
 def allowed_changes(examples: Iterable[Example], until: float) -> list[Change]:

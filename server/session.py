@@ -82,7 +82,7 @@ class Session:
         )
         self.activity = Activity()
         self.documents = Documents(client.encoding)
-        self.workspaces = Workspaces(settings.index, embedding, client.on_index_progress)
+        self.workspaces = Workspaces(settings.index, embedding, self._on_index_progress)
         registry, self._id = Registry(folders.adapters_folder()), uuid.uuid4().hex
 
         def serving() -> Adapter | None:
@@ -135,6 +135,10 @@ class Session:
         """As `report`, from any thread."""
         if self._loop is not None and not self._closed:
             self._loop.call_soon_threadsafe(self.report, message)
+
+    def _on_index_progress(self, root: Path, message: dict[str, Any]) -> None:
+        self.report_all(message.get("notes", ()))
+        self._client.on_index_progress(root, message)
 
     def start(self) -> None:
         """Start everything that runs by itself. The event loop must be running."""

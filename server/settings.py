@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from index.files import MAX_BYTES, MAX_FILES
 from inkling.errors import UserError
 from inkling.folders import config_folder, data_folder, feedback_database
 from model.catalog import BASE, EMBEDDING
@@ -72,8 +73,8 @@ class IndexSettings:
 
     enabled: bool = True
     embedding: str = EMBEDDING.name
-    max_file_bytes: int = 1_000_000
-    max_files: int = 20_000
+    max_file_bytes: int = MAX_BYTES
+    max_files: int = MAX_FILES
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,9 @@ class NightSettings:
 
     A night that is due begins when nobody has typed for `idle_minutes` in any editor, and waits while somebody types
     or, without `on_battery`, while the machine is unplugged. What a night promotes is served to `canary_share` of the
-    sessions first, until live figures decide; 0 or 1: to all at once. Only in the user's own file: `runner` (local,
-    accelerate, ray), its `workers` (processes in all), `machines` and `address`; docs/cluster.md says more.
+    sessions first, until live figures decide; 0 or 1: to all at once. Only in the user's own file: `tests`, a command
+    that tests code, which rewards sections and runs what the model wrote ("": none); `runner` (local, accelerate, ray),
+    its `workers` (processes in all), `machines` and `address`; docs/cluster.md says more.
     """
 
     budget: str = "20m"
@@ -129,6 +131,7 @@ class NightSettings:
     idle_minutes: int = 15
     on_battery: bool = False
     canary_share: float = 0.5
+    tests: str = ""
     runner: Literal["local", "accelerate", "ray"] = "local"
     workers: int = 2
     machines: int = 1

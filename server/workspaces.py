@@ -1,7 +1,8 @@
 """The folders that the editor has open, each with its search and its indexing process.
 
-Searching runs on one private thread (never pygls' pool, which also reads the editor's messages), so that the
-event loop only awaits it. Which folder a file belongs to is decided here.
+Searching runs on a private thread (never pygls' pool, which also reads the editor's messages), so that the event loop
+only awaits it; what a keystroke asks for runs on another, as a search may first load the encoder for seconds. Which
+folder a file belongs to is decided here.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 
 from index.context import Ask
 from index.embedding import Embedder
+from index.fusion import best
+from index.names import distance
 from index.records import Hit, Match, Symbol
 from index.search import ALL, Search
 from server.indexing import IndexProcess
@@ -45,7 +48,7 @@ class Folder:
 
 
 class Workspaces:
-    """All open folders. Methods belong to the event loop; what takes time runs on the search thread."""
+    """All open folders. Methods belong to the event loop; what takes time runs on the threads."""
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Workspaces:
         self._warm = False
         self._embedder = Embedder(embedding_folder) if embedding_folder else None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="search")
+        self._keystrokes = ThreadPoolExecutor(1, thread_name_prefix="context")
         self._folders: dict[Path, Folder] = {}
 
     def add(self, root: Path) -> None:
@@ -73,9 +77,9 @@ class Workspaces:
                 str(self._settings.max_file_bytes),
                 "--max-files",
                 str(self._settings.max_files),
+                "--embedding",
+                f"path:{self._embedding_folder}" if self._embedding_folder is not None else "none",
             ]
-            if self._embedding_folder is not None:
-                options += ["--embedding", f"path:{self._embedding_folder}"]
             process = IndexProcess(root, options, self._on_progress)
             process.start()
         self._folders[root] = Folder(root, named, Search(root, self._embedder), process)
@@ -142,23 +146,23 @@ class Workspaces:
     ) -> list[tuple[Path, Hit]]:
         """The best hits over all open folders, or in one of them, best first, each with its folder. `by` leaves
         rankings out."""
-        found: list[tuple[Path, Hit]] = []
-        for each in [each for each in self._folders.values() if folder in (None, each)]:
-            asked = partial(each.search.search, query, limit=limit, path=path, language=language, kind=kind, by=by)
-            hits = await self._run(asked)
-            found += [(each.named, hit) for hit in hits]
-        return sorted(found, key=lambda pair: -pair[1].score)[:limit]
+        folders = [each for each in self._folders.values() if folder in (None, each)]
+        asked = {"path": path, "language": language, "kind": kind}
+        answers = [await self._run(partial(each.search.answer, query, limit=limit, by=by, **asked)) for each in folders]
+        found = await self._run(partial(best, answers, limit))
+        return [(folders[place].named, hit) for place, hit in found]
 
     async def symbols(self, query: str, limit: int) -> list[tuple[Path, Symbol]]:
-        """Definitions whose name fits, over all folders."""
+        """Definitions whose name fits, over all folders, the closest first."""
         found: list[tuple[Path, Symbol]] = []
         for folder in list(self._folders.values()):
             found += [(folder.named, s) for s in await self._run(partial(folder.search.symbols, query, limit))]
-        return found[:limit]
+        return sorted(found, key=lambda pair: distance(query, pair[1].name))[:limit]
 
     async def context(self, folder: Folder, ask: Ask) -> list[Hit]:
         """Chunks that may help a completion. Whoever asks on a keystroke does not wait for the end of it."""
-        return await self._run(partial(folder.search.context, ask))
+        work = partial(folder.search.context, ask)
+        return await asyncio.get_running_loop().run_in_executor(self._keystrokes, work)
 
     def status(self) -> list[dict[str, Any]]:
         """One entry per folder."""
@@ -170,7 +174,8 @@ class Workspaces:
     async def close(self) -> None:
         """Stop all indexing and searching."""
         await asyncio.gather(*(self.remove(root) for root in list(self._folders)))
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        for executor in (self._executor, self._keystrokes):
+            executor.shutdown(wait=False, cancel_futures=True)
 
     def _on_progress(self, root: Path, message: dict[str, Any]) -> None:
         """Pass it on; once there are vectors, load the encoder of queries, so that no search waits for it."""

@@ -73,13 +73,13 @@ def workspace(files: Mapping[str, str], encoder: Encoder, report: Report) -> Ite
 
 
 def ask(
-    search: Search, grep: Grep | None, questions: Sequence[Question], report: Report, phase: str
+    search: Search, grep: Grep, questions: Sequence[Question], report: Report, phase: str
 ) -> dict[str, dict[str, Any]]:
-    """Figures per arm; with `grep`, also those of the walk by grep, and tokens of each arm until it got there."""
+    """Figures per arm, those of the walk by grep with them, and the tokens of each arm until it got there."""
     arms = {name: Arm() for name in ARMS}
     walks: list[Walk] = []
     for number, question in enumerate(questions, start=1):
-        walk = grep.walk(question.text, question.targets) if grep is not None else Walk(0, 0, False)
+        walk = grep.walk(question.text, question.targets)
         walks.append(walk)
         for name, by in ARMS.items():
             began = time.perf_counter()
@@ -91,7 +91,7 @@ def ask(
             arms[name].tokens.append(read if rank else read + walk.tokens)
         report(phase, number, len(questions))
     found = {name: arm.figures() for name, arm in arms.items()}
-    if grep is not None and walks:
+    if walks:
         found["grep"] = {
             "tokens": statistics.fmean(walk.tokens for walk in walks),
             "hops": statistics.fmean(walk.hops for walk in walks),

@@ -24,6 +24,7 @@ from model.positions import SchemeName
 from model.runtimes.choose import open_runtime
 from model.runtimes.runtime import Runtime
 from model.shipped import Shipped
+from model.training.night_data import Stage
 
 _CACHE = CacheBudgets(1_000_000_000, 1_000_000_000, 0)
 _KEPT_RUNTIMES = 2
@@ -32,26 +33,48 @@ _KEPT_RUNTIMES = 2
 @dataclass(frozen=True)
 class Arm:
     """`trained`: an adapter of its own is served. `asked`: it is asked itself; else its answers are another arm's,
-    judged anew. `recent`: the newest edits stand beside the cursor, as the server has it."""
+    judged anew. `recent`: the newest edits stand beside the cursor, as the server has it. `stages`: of its nights,
+    where those are the product's and what they promoted is served. `extra`: it is replayed only where it is named."""
 
     name: str
     trained: bool
     asked: bool
     recent: bool
     what: str
+    stages: tuple[Stage, ...] = ()
+    extra: bool = False
 
 
 ARMS = (
     Arm("frozen", False, True, False, "the base with what is shipped, without memory of any kind"),
     Arm("deltas", False, True, True, "the same, and the newest edits as one document more: memory without training"),
     Arm("gate", False, False, False, "frozen, the gate fitted every night on the days before, of all packages"),
-    Arm("nightly", True, True, True, "deltas, and a night after each day; served is what the nights promoted"),
+    Arm(
+        "nightly", True, True, True, "deltas, and a night after each day; served is what the nights promoted",
+        ("sft",),
+    ),
     Arm("alone", False, True, False, "nightly's adapters without the newest edits: training without memory"),
     Arm("full", True, True, True, "deltas, trained each night on all days before; served without being asked"),
     Arm("placebo", True, True, True, "deltas, and nights on shuffled targets; served although they are not promoted"),
     Arm("wrong", True, True, True, "deltas, and adapters of another package's nights, promoted or not"),
-)
-NAMES = tuple(arm.name for arm in ARMS)
+    Arm(
+        "preference", True, True, True, "nightly, and in its time the nights also learn from offers that were judged",
+        ("sft", "preference"), extra=True,
+    ),
+    Arm(
+        "sections", True, True, True, "nightly, and in its time the nights also write sections of commits for a reward",
+        ("sft", "section"), extra=True,
+    ),
+)  # fmt: skip
+NAMES = tuple(arm.name for arm in ARMS if not arm.extra)
+
+
+def arm_named(name: str) -> Arm:
+    """The arm of this name. Raises KeyError for another one."""
+    return _BY_NAME[name]
+
+
+_BY_NAME = {arm.name: arm for arm in ARMS}
 
 
 class Served:

@@ -13,19 +13,24 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from feedback.changes import Change
 from feedback.examples import Example
 from model.adapters import CONFIG_FILE, Registry
 from model.shipped import Shipped
+from model.tensor_files import disk_errors
 from model.threads import set_threads
 from model.training.dataset import encoded, shuffled_targets, split_by_time
 from model.training.network import load_for_training
 from model.training.night import run_night
-from model.training.night_data import NightOptions
+from model.training.night_data import NightOptions, Stage
+from model.training.section_training import SectionOptions
 from model.training.serving import serving_format
 from model.training.sft import Step, train
 from model.training.verdict import Verdict
 
 TRAINING_SHARE = 0.6  # of a night's budget that its training gets; the rest is for measuring
+_REGIONS_PER_PAIR = 3  # as in the product's own least numbers
+_SMALL_STEPS = SectionOptions(sections=1, most_tokens=48)
 Report = Callable[[str, int, int], None]
 
 
@@ -60,7 +65,16 @@ class Nights:
         self._folder = folder
         self._options = options
 
-    def promoted(self, name: str, past: Sequence[Example], seed: int, made: int, report: Report) -> Night:
+    def promoted(
+        self,
+        name: str,
+        past: Sequence[Example],
+        seed: int,
+        made: int,
+        report: Report,
+        stages: tuple[Stage, ...] = ("sft",),
+        changes: Sequence[Change] = (),
+    ) -> Night:
         """A night as the product runs it. `made`: candidates that the registry `name` had before this night."""
         registry = Registry(self._folder / name)
         began = time.monotonic()
@@ -71,6 +85,8 @@ class Nights:
             record = registry.record(known[-1].name)
             done = Verdict(record["status"], record["code"], record["reason"], known[-1].name, record["figures"])
             seconds = float(record["seconds"])
+            if done.status == "promoted":  # which the kill may have come before
+                registry.promote(known[-1].name)
         else:
             done = run_night(
                 past,
@@ -78,7 +94,8 @@ class Nights:
                 base_folder=self._base_folder,
                 registry=registry,
                 anchor=self._anchor,
-                options=self._seeded(seed),
+                options=self._staged(seed, stages),
+                changes=changes,
                 progress=lambda step: report(step.stage, step.done, step.total),
             )
             seconds = time.monotonic() - began
@@ -87,7 +104,7 @@ class Nights:
             done.status, done.code, done.reason,
             f"{name}/{done.adapter}" if done.adapter is not None else None,
             f"{name}/{champion.name}" if champion is not None else None,
-            seconds, _short(done.figures),
+            seconds, _short(done.figures, stages),
         )  # fmt: skip
 
     def placebo(self, name: str, past: Sequence[Example], seed: int, made: int, report: Report) -> Night:
@@ -122,7 +139,8 @@ class Nights:
             run_folder=run_folder, device=device, progress=step,
         )  # fmt: skip
         shutil.rmtree(target, ignore_errors=True)
-        tuned.save_pretrained(target)
+        with disk_errors(target):
+            tuned.save_pretrained(target)
         config = json.loads((target / CONFIG_FILE).read_text(encoding="utf-8"))
         (target / CONFIG_FILE).write_text(
             json.dumps({**config, "base_model_name_or_path": self._base}), encoding="utf-8"
@@ -134,6 +152,17 @@ class Nights:
     def _seeded(self, seed: int) -> NightOptions:
         return replace(self._options, sft=replace(self._options.sft, seed=seed))
 
+    def _staged(self, seed: int, stages: tuple[Stage, ...]) -> NightOptions:
+        """As few pairs are enough as it takes few regions, and steps on sections are small: nights here are short."""
+        options = replace(self._seeded(seed), stages=stages)
+        return replace(
+            options,
+            minimum_pairs=max(1, options.minimum_regions // _REGIONS_PER_PAIR),
+            held_sections=1,
+            preference=replace(options.preference, seed=seed),
+            section=replace(_SMALL_STEPS, seed=seed),
+        )
+
     def _split(self, examples: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
         options = self._options
         newest = sorted(examples, key=lambda example: (example.at, example.id))[-options.window :]
@@ -141,13 +170,24 @@ class Nights:
         return split.training, split.later
 
 
-def _short(figures: dict[str, Any]) -> dict[str, Any]:
-    """The figures without those of every step."""
+def _short(figures: dict[str, Any], stages: tuple[Stage, ...]) -> dict[str, Any]:
+    """The figures without those of every step; of the stages behind sft, those that were asked for."""
     wanted = (
         "usable", "training", "later", "training_tokens", "steps", "planned_steps", "training_seconds", "later_before",
-        "later_after", "gain", "gain_lower", "gain_upper", "guards", "resumed_at",
+        "later_after", "gain", "gain_lower", "gain_upper", "guards", "resumed_at", "old_tasks",
     )  # fmt: skip
-    return {name: figures[name] for name in wanted if name in figures}
+    told: dict[str, Any] = {
+        stage: {name: value for name, value in figures[stage].items() if name not in ("losses", "steps")}
+        | {"steps": _count(figures[stage].get("steps", 0))}
+        for stage in stages
+        if stage in figures
+    }
+    return {**{name: figures[name] for name in wanted if name in figures}, **told}
+
+
+def _count(steps: int | list[Any]) -> int:
+    """How many, where a stage tells it or lists them."""
+    return steps if isinstance(steps, int) else len(steps)
 
 
 def _device() -> str:

@@ -21,6 +21,8 @@ from model.evaluation.replay_gate import judged
 from model.evaluation.replay_user import Answer, best
 
 _RIVALS = {"frozen": "frozen", "deltas": "deltas", "placebo": "placebo", "wrong": "wrong_package"}
+_MORE_RIVALS = ("gate", "full")  # told of where they were replayed
+_PROBLEM = "solution.py"  # the path of HumanEval's cursors
 _COLUMNS = (
     "requests", "kept", "offers", "accepted", "exact", "similarity", "nats", "tokens", "followed", "survived",
     "served_offers", "served_accepted", "served_kept",
@@ -157,9 +159,10 @@ def _arm_figures(table: _Table, arms: Sequence[str], package: str | None) -> dic
 
 
 def _gains(table: _Table, package: str | None) -> dict[str, Any]:
-    """Kept characters of `nightly` relative to each of the others."""
+    """Kept characters of `nightly` relative to each of the others, at equal show-rate: an arm that hides more than the
+    frozen model, as `gate` may, is not counted less for it."""
     found: dict[str, Any] = {}
-    for arm, called in _RIVALS.items():
+    for arm, called in {**_RIVALS, **{arm: arm for arm in _MORE_RIVALS if arm in table.sums}}.items():
         gain = _compared(table, "nightly", arm, "kept", package)
         name = f"kept_chars_gain_over_{called}"
         found |= {name: gain.value, f"{name}_ci_low": gain.lower, f"{name}_ci_high": gain.upper}
@@ -208,41 +211,69 @@ def _summary(table: _Table, results: Results, forgetting: Mapping[str, Any]) -> 
         "promotions": sum(night["status"] == "promoted" for night in nightly),
         "nights": len(nightly),
         "old_task_loss_change": forgetting.get("nightly", {}).get("loss_change", math.nan),
+        **{
+            f"{part}_loss_change": forgetting.get("nightly", {}).get(part, {}).get("loss_change", math.nan)
+            for part in ("humaneval", "library")
+        },
         "seconds_per_night": _mean([night["seconds"] for night in nightly]),
         "packages": len({package for package, _ in results.days}),
         "packages_with_fewer_kept": losing,
         "files": len(table.sums["frozen"]),
         "requests": int(sum(table.columns("frozen", ["requests"])[0])),
+        **_stage_figures(table, results),
     }
 
 
-def _forgetting(results: Results) -> dict[str, Any]:
-    """By trained arm: loss on others' lines and HumanEval's, relative to the frozen model's, over all users."""
-    before = _loss(results.frozen_old)
+def _stage_figures(table: _Table, results: Results) -> dict[str, Any]:
+    """Of each extra arm that was replayed: kept characters relative to `nightly`, and in how many of its nights the
+    stage that it has more had the data and the time to run."""
     found: dict[str, Any] = {}
-    for arm in dict.fromkeys(arm for _, _, arm in results.old):
-        answers = list(chain(*(several for (_, _, name), several in results.old.items() if name == arm)))
-        found[arm] = {
-            "cursors": len(results.frozen_old),
-            "loss_before": before,
-            "loss": _loss(answers),
-            "loss_change": _loss(answers) / before - 1.0 if results.frozen_old else math.nan,
-            "exact_before": _mean([float(answer.exact) for answer in results.frozen_old]),
-            "exact": _mean([float(answer.exact) for answer in answers]),
-        }
+    for arm in ARMS:
+        if not arm.extra or arm.name not in table.sums:
+            continue
+        gain = _compared(table, arm.name, "nightly", "kept")
+        nights = [night for night in results.nights if night["arm"] == arm.name and night["status"] != "skipped"]
+        ran = sum("skipped" not in night["figures"].get(arm.stages[-1], {"skipped": ""}) for night in nights)
+        name = f"kept_chars_gain_of_{arm.name}"
+        found |= {name: gain.value, f"{name}_95": [gain.lower, gain.upper]}
+        found |= {f"{arm.name}_nights": len(nights), f"{arm.name}_nights_with_stage": ran}
     return found
 
 
+def _forgetting(results: Results) -> dict[str, Any]:
+    """By trained arm: what it still knows of others' lines and HumanEval's, over all users, together and apart."""
+    found: dict[str, Any] = {}
+    for arm in dict.fromkeys(arm for _, _, arm in results.old):
+        answers = list(chain(*(several for (_, _, name), several in results.old.items() if name == arm)))
+        found[arm] = _kept_knowledge(results.frozen_old, answers)
+        for part, problems in (("humaneval", True), ("library", False)):
+            before, after = (
+                [answer for answer in several if (answer.path == _PROBLEM) == problems]
+                for several in (results.frozen_old, answers)
+            )
+            found[arm][part] = _kept_knowledge(before, after)
+    return found
+
+
+def _kept_knowledge(before: Sequence[Answer], after: Sequence[Answer]) -> dict[str, Any]:
+    """Loss and exact matches of the frozen model and of an arm at the same cursors."""
+    return {
+        "cursors": len(before),
+        "loss_before": _loss(before),
+        "loss": _loss(after),
+        "loss_change": _loss(after) / _loss(before) - 1.0 if before else math.nan,
+        "exact_before": _mean([float(answer.exact) for answer in before]),
+        "exact": _mean([float(answer.exact) for answer in after]),
+    }
+
+
 def _curve(by_arm: Mapping[str, Mapping[User, Days]], results: Results) -> list[dict[str, Any]]:
-    """By day, over all users who have such a day: kept characters per request at that day's show-rate, and loss."""
+    """By day, over all users who have such a day: kept characters per request at that day's show-rate, and loss;
+    `examples`: those that nights had seen by then, NaN where no night tells it."""
     found = []
     for day in range(max(len(days) for days in results.days.values())):
         users = [user for user, days in results.days.items() if day < len(days)]
-        seen = [
-            night["figures"].get("usable", 0)
-            for night in results.nights
-            if night["arm"] == "nightly" and night["day"] == day - 1
-        ]
+        seen = [count for user in users if (count := _examples(results, user, day)) is not None]
         row: dict[str, Any] = {"day": day + 1, "users": len(users), "examples": _mean(seen) if day else 0.0}
         for arm, several in by_arm.items():
             kept = 0
@@ -257,8 +288,20 @@ def _curve(by_arm: Mapping[str, Mapping[User, Days]], results: Results) -> list[
     return found
 
 
+def _examples(results: Results, user: User, day: int) -> int | None:
+    """How many the nights of a user before this day had, in whichever arm; None where none tells it. One that found
+    nothing new does not."""
+    told = [
+        night["figures"]["usable"]
+        for night in results.nights
+        if (night["package"], night["seed"]) == user and night["day"] < day and "usable" in night["figures"]
+    ]
+    return max(told, default=None)
+
+
 def plot(found: Mapping[str, Any], target: Path) -> None:
-    """Kept characters by arm and by day as a picture. Raises NoPlotError where matplotlib is missing."""
+    """Kept characters by arm, and as they grow with what nights have seen (by day where there were no nights), as a
+    picture. Raises NoPlotError where matplotlib is missing."""
     require_plot(target)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -275,12 +318,12 @@ def plot(found: Mapping[str, Any], target: Path) -> None:
     left.set_yticks(range(len(found["arms"])), list(found["arms"]))
     left.invert_yaxis()
     left.set_xlabel("kept characters per request at equal show-rate, 95%")
+    counted = all(row["examples"] is not None for row in found["curve"])
     for name in found["arms"]:
-        points = [(row["day"], row[name]["kept_per_request"]) for row in found["curve"]]
-        measured = [(day, value) for day, value in points if value is not None]
-        right.plot([day for day, _ in measured], [value for _, value in measured], "o-", label=name)
-    right.set_xticks([row["day"] for row in found["curve"]])
-    right.set_xlabel("day")
+        points = [(row["examples" if counted else "day"], row[name]["kept_per_request"]) for row in found["curve"]]
+        measured = [(place, value) for place, value in points if value is not None]
+        right.plot([place for place, _ in measured], [value for _, value in measured], "o-", label=name)
+    right.set_xlabel("settled pieces of text that nights had seen, mean of users" if counted else "day")
     right.set_ylabel("kept characters per request")
     right.legend(fontsize=8)
     for axes in (left, right):

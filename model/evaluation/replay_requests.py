@@ -154,7 +154,7 @@ class User:
                 continue
             yield Example(
                 id=f"{id}.{start}",
-                at=day * _SECONDS_OF_DAY + place,
+                at=settled_at(day, place),
                 workspace=self.package,
                 path=hunk.path,
                 language="python",
@@ -166,6 +166,11 @@ class User:
                 reward=0.0,
                 documents=tuple(ContextDocument(document.path, document.text) for document in documents),
             )
+
+
+def settled_at(day: int, place: int) -> float:
+    """When a hunk was done, in seconds since the first day began."""
+    return day * _SECONDS_OF_DAY + place
 
 
 def evenly(things: Sequence[T], most: int, draw: random.Random) -> list[T]:

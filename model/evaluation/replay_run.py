@@ -18,7 +18,7 @@ from model.adapters import check_folder
 from model.catalog import parse
 from model.evaluation.cache_evaluation import usable_cores
 from model.evaluation.cache_report import without_nan
-from model.evaluation.replay_arms import ARMS
+from model.evaluation.replay_arms import ARMS, arm_named
 from model.evaluation.replay_pace import Tell
 from model.evaluation.replay_report import report
 from model.evaluation.replay_settings import ArmsError, ReplaySettings
@@ -53,7 +53,8 @@ def evaluate(settings: ReplaySettings, tell: Tell, *, so_far: bool = False) -> d
                 replay.do(task)
         found = report(replay.results())
     known = _known(plan.anchor, plan.sources)
-    made = {"rule": RULE, "results": str(out), **described, **_machine(plan, replay), "trained_on": known}
+    asked = {**described, "arms": settings.arms}
+    made = {"rule": RULE, "results": str(out), **asked, **_machine(plan, replay), "trained_on": known}
     plain: dict[str, Any] = without_nan({**found, "settings": made})
     return plain
 
@@ -89,11 +90,12 @@ def _anchor(settings: ReplaySettings) -> Shipped | None:
 
 
 def _described(settings: ReplaySettings, anchor: Shipped | None, sources: Sequence[Source]) -> dict[str, Any]:
-    """What decides about results: the same description, the same results. Seeds may be added later."""
+    """What decides about results: the same description, the same results. Seeds and extra arms may be added later."""
     asked = asdict(replace(settings, packages=(), repositories=(), out=None))
     left_out = ("packages", "repositories", "out", "threads", "workers", "seeds")
     return {
         **{name: value for name, value in asked.items() if name not in left_out},
+        "arms": tuple(name for name in settings.arms if not arm_named(name).extra),
         "format": _FORMAT,
         "anchor": check_folder(anchor.folder) if anchor is not None else None,
         "histories": {source.name: source.versions for source in sources},

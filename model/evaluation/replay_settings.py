@@ -6,7 +6,7 @@ from pathlib import Path
 from inkling.errors import UserError
 from model.catalog import BASE as DEFAULT
 from model.evaluation.completion_cases import Sizes
-from model.evaluation.replay_arms import ARMS
+from model.evaluation.replay_arms import NAMES
 from model.training.night_data import NightOptions
 from model.training.sft import SftOptions
 
@@ -32,7 +32,7 @@ class ReplaySettings:
     commits: int = 200
     base: str = DEFAULT.name
     adapter: str = "shipped"
-    arms: tuple[str, ...] = tuple(arm.name for arm in ARMS)
+    arms: tuple[str, ...] = NAMES
     sizes: Sizes = SIZES
     days: int = 5
     hunks: int = 60

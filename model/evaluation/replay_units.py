@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from feedback.changes import Change
 from feedback.examples import Example
 from model.catalog import parse
 from model.evaluation.cache_evaluation import usable_cores
 from model.evaluation.completion_cases import CompletionCase, make_cases
 from model.evaluation.human_eval import load_problems, single_line_cases
-from model.evaluation.replay_arms import ARMS, Arm, Served
+from model.evaluation.replay_arms import ARMS, Arm, Served, arm_named
 from model.evaluation.replay_history import days_of
 from model.evaluation.replay_nights import Night, Nights
 from model.evaluation.replay_pace import Pace, Tell
@@ -23,6 +24,7 @@ from model.evaluation.replay_report import Results
 from model.evaluation.replay_requests import Ask, User, UserDay, ask_of
 from model.evaluation.replay_settings import ArmsError, ReplaySettings
 from model.evaluation.replay_sources import Source, old_packages, somebody_else
+from model.evaluation.replay_stages import commits, with_offers
 from model.evaluation.replay_store import Unit
 from model.evaluation.replay_user import Answer
 from model.prompt import Format, Layout
@@ -186,14 +188,13 @@ class Replay:
                         continue
                     user = user or self._user(source, seed)
                     if unit.kind == "night":
-                        past = [example for one in user[: unit.day + 1] for example in one.examples]
-                        self._night(unit, past)
+                        self._night(unit, self._past(unit, user), self._commits(unit))
                     else:
                         self._ask(unit, user[day].asks, arm, self._adapter(unit))
 
     def _live_wrong(self, source: Source, other: Source, seed: int) -> None:
         """The same days with somebody else's adapters."""
-        arm = next(arm for arm in ARMS if arm.name == "wrong")
+        arm = arm_named("wrong")
         user: tuple[UserDay, ...] | None = None
         for day in range(len(self._days[source.name, seed])):
             unit = Unit("answers", source.name, seed, "wrong", day)
@@ -203,7 +204,7 @@ class Replay:
             adapter = None
             if day and other is not source:
                 last = min(day, len(self._days[other.name, seed]) - 1) - 1
-                adapter = self._store[Unit("night", other.name, seed, "nightly", last)]["candidate"]
+                adapter = self._newest(Unit("night", other.name, seed, "nightly", last))
             elif day:
                 night = Unit("night", source.name, seed, "wrong", 0)
                 if night not in self._store:
@@ -211,15 +212,30 @@ class Replay:
                 adapter = self._store[night]["candidate"]
             self._ask(unit, user[day].asks, arm, adapter)
 
-    def _night(self, unit: Unit, past: Sequence[Example]) -> None:
+    def _past(self, unit: Unit, user: Sequence[UserDay]) -> list[Example]:
+        """All that was written by a night; for one that learns preferences, with what its arm offered there."""
+        days = user[: unit.day + 1]
+        if "preference" not in arm_named(unit.arm).stages:
+            return [example for day in days for example in day.examples]
+        answers = [self._answers(replace(unit, kind="answers", day=number)) for number in range(len(days))]
+        return [example for day, given in zip(days, answers, strict=True) for example in with_offers(day, given)]
+
+    def _commits(self, unit: Unit) -> list[Change]:
+        """What was committed by a night, where sections are written."""
+        if "section" not in arm_named(unit.arm).stages:
+            return []
+        return list(commits(unit.package, self._days[unit.package, unit.seed][: unit.day + 1]))
+
+    def _night(self, unit: Unit, past: Sequence[Example], changes: Sequence[Change] = ()) -> None:
         """One night; its end is written down."""
         name = f"{unit.package}-{unit.seed}-{unit.arm}"
         told = self._pace.of(unit)
         before = [Unit("night", unit.package, unit.seed, unit.arm, day) for day in range(unit.day)]
         made = sum(self._store[night]["candidate"] is not None for night in before)
+        stages = arm_named(unit.arm).stages
         night: Night
-        if unit.arm == "nightly":
-            night = self._nights.promoted(name, past, unit.seed, made, told)
+        if stages:
+            night = self._nights.promoted(name, past, unit.seed, made, told, stages, changes)
         elif unit.arm == "placebo":
             night = self._nights.placebo(name, past, unit.seed, made, told)
         else:
@@ -243,8 +259,15 @@ class Replay:
         night = Unit("night", unit.package, unit.seed, of, unit.day - 1)
         if night not in self._store:
             return None
-        found: str | None = self._store[night]["champion" if of == "nightly" else "candidate"]
+        if not arm_named(of).stages:
+            return self._newest(night)
+        found: str | None = self._store[night]["champion"]
         return found
+
+    def _newest(self, night: Unit) -> str | None:
+        """What this night made, promoted or not; where it made nothing, what stayed from one before it."""
+        nights = [self._store[replace(night, day=day)]["candidate"] for day in range(night.day + 1)]
+        return next((candidate for candidate in reversed(nights) if candidate is not None), None)
 
     def _remember(self, units: Sequence[Unit]) -> None:
         """How well last adapters still know what is none of their user's."""
@@ -256,7 +279,7 @@ class Replay:
             if unit.arm != "frozen":
                 last = len(self._days[unit.package, unit.seed]) - 1
                 adapter = self._adapter(replace(unit, day=last))
-            arm = next(arm for arm in ARMS if arm.name == unit.arm)
+            arm = arm_named(unit.arm)
             self._ask(unit, self._old, arm, adapter)
 
     def _old_asks(self) -> list[Ask]:

@@ -4,6 +4,7 @@ against. Nothing of it is shown to anybody.
 What always holds: nothing that its night trained or measured on counts, so that the figures are those of new work.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from model.adapters import Registry, Trial
 from model.evaluation.comparison import Improvement, improvement, measure
 from model.evaluation.live import Figure, LiveVerdict
 from model.shipped import Shipped
-from model.training.dataset import encoded
+from model.training.dataset import encoded, fingerprint
 from model.training.network import load_network
 from model.training.serving import serving_format
 
@@ -33,8 +34,7 @@ def shadow(
     losses are no use yet. `tick` may raise to stop."""
     record = registry.record(trial.adapter)
     known = {*record.get("training_examples", ()), *record.get("later_examples", ())}
-    made = registry.get(trial.adapter).at
-    fresh = sorted((one for one in examples if one.at > made and one.id not in known), key=lambda one: (one.at, one.id))
+    fresh = _fresh(examples, known, registry.get(trial.adapter).at)
     sequences, _ = encoded(fresh[-_MOST:], serving_format(base_folder, anchor), maximum_tokens=_MOST_TOKENS)
     if len(sequences) < _LEAST:
         return None
@@ -44,6 +44,17 @@ def shadow(
         folders = [*below, registry.get(name).folder] if name is not None else below
         losses.append(measure(load_network(base_folder, folders), sequences, tick=tick).losses)
     return _verdict(improvement(losses[0], losses[1]))
+
+
+def _fresh(examples: Sequence[Example], known: set[str], made: float) -> list[Example]:
+    """What settled since `made` and is not `known`, oldest first. A clock that was ahead says nothing of when it was
+    made: then all counts whose text its night did not see."""
+    if made > time.time():
+        seen = {fingerprint(one) for one in examples if one.id in known}
+        fresh = [one for one in examples if fingerprint(one) not in seen]
+    else:
+        fresh = [one for one in examples if one.at > made and one.id not in known]
+    return sorted(fresh, key=lambda one: (one.at, one.id))
 
 
 def _verdict(gain: Improvement) -> LiveVerdict:

@@ -1,7 +1,7 @@
 """From examples to what may be trained on and what it is measured on. Plain values: no tensors, no tokenizer.
 
-What always holds: every later example settled strictly after every training example, the text of no later
-example was trained on, and each example that was left out is counted under the reason why.
+What always holds: every later example settled strictly after every training example, neither the text nor the cursor
+of a later example was trained on, and each example that was left out is counted under the reason why.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from feedback.examples import Example
 from model.training.rows import Row
 
 _FINGERPRINT_CHARACTERS = 240
+_CURSOR_CHARACTERS = 120
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def split_by_time(examples: Iterable[Example], *, later_share: float = 0.3, leas
 
     Two examples are the same if the text that they end in is the same: someone who typed on through a suggestion
     makes many cursors before one result. The earliest is kept, so a later one that is the same as a training
-    example is dropped from the later side ("leaked"), and within one side it is a "duplicate".
+    example is dropped from the later side ("leaked"), and within one side it is a "duplicate". A later example at a
+    cursor that was trained on is leaked as well, whatever was written there.
     Examples that settled at the moment of the cut go to the later side together.
     """
     if not 0 < later_share < 1:
@@ -72,7 +74,8 @@ def split_by_time(examples: Iterable[Example], *, later_share: float = 0.3, leas
     seen: set[str] = set()
     training = _unique([example for example in filled if example.at < moment], seen, dropped, "duplicate")
     after = [example for example in filled if example.at >= moment]
-    fresh = [example for example in after if fingerprint(example) not in seen]
+    cursors = {cursor(example) for example in training}
+    fresh = [example for example in after if fingerprint(example) not in seen and cursor(example) not in cursors]
     dropped["leaked"] = len(after) - len(fresh)
     return Split(tuple(training), tuple(_unique(fresh, seen, dropped, "duplicate")), _counted(dropped))
 
@@ -80,6 +83,11 @@ def split_by_time(examples: Iterable[Example], *, later_share: float = 0.3, leas
 def fingerprint(example: Example) -> str:
     """What makes two examples the same: the end of the text before the cursor together with the target."""
     return (example.prefix + example.target)[-max(_FINGERPRINT_CHARACTERS, len(example.target)) :].rstrip()
+
+
+def cursor(example: Example) -> tuple[str, str, str]:
+    """Where an example stands: its workspace, its file, and the end of the text before it."""
+    return example.workspace, example.path, example.prefix[-_CURSOR_CHARACTERS:]
 
 
 def encoded(

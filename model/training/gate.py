@@ -8,6 +8,7 @@ fitted on is not used to judge it; what is installed is exactly what was measure
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from feedback.offline import LEAST_EFFECTIVE, Logged, compare, effective_display
 from model.adapters import write_atomically
 from model.evaluation.comparison import improvement
 from model.gate import (
+    NO_CHOICE,
     FittedGate,
     Mode,
     Seen,
@@ -33,7 +35,6 @@ from model.gate import (
 
 Probability = Callable[[Mapping[str, float]], float]  # of an acceptance, by the gate's features
 RECORD_FILE = "gate-record.json"  # beside the gate
-_NO_CHOICE = "just_rejected"  # a rule that hides for reasons of its own: nothing was weighed
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def _judged(
     decisions: Sequence[Decided], serving: FittedGate | None, options: GateOptions
 ) -> tuple[GateVerdict, FittedGate | None]:
     chosen = sorted(
-        (one for one in decisions if one.decision.features and one.decision.rule != _NO_CHOICE),
+        (one for one in decisions if one.decision.features and one.decision.rule not in NO_CHOICE),
         key=lambda one: one.decision.at,
     )
     told = [_seen(one) for one in chosen if one.decision.shown and one.taken is not None]
@@ -89,7 +90,8 @@ def _judged(
     if (why := lacking(told)) is not None:
         return GateVerdict("skipped", why, counts), None
     moment = told[int(len(told) * (1 - options.later_share))].at
-    known_until = serving.until if serving is not None else -np.inf
+    # A gate may have been fitted while the clock was ahead.
+    known_until = min(serving.until, time.time()) if serving is not None else -np.inf
     earlier = [one for one in told if one.at < moment]
     later = [one for one in chosen if one.decision.at >= moment and one.decision.at > known_until]
     measured = [_seen(one) for one in later if one.decision.shown and one.taken is not None]

@@ -62,37 +62,43 @@ def judge(
     run_folder: Path,
     device: str = "cpu",
 ) -> Preferred:
-    """Train the PEFT model in place. Raises TrainingCancelledError and TrainingDivergedError, as `prefer` does."""
+    """Train the PEFT model in place on judged texts, oldest first.
+
+    Raises TrainingCancelledError and TrainingDivergedError, as `prefer` does.
+    """
     import torch
 
-    weights = _weights(judged)
+    newest = judged[::-1]
 
-    def said() -> Reference:
-        return [[float(log_probability(model, row, device)[0]) for row in (one.row, one.stranger)] for one in judged]
+    def say(index: int) -> list[float]:
+        one = newest[index]
+        return [float(log_probability(model, row, device)[0]) for row in (one.row, one.stranger)]
 
     def learn(batch: Sequence[int], reference: Reference) -> float:
+        weights = _weights(newest[: len(reference)])
         with torch.no_grad():
             strangers = [
-                float(log_probability(model, judged[index].stranger, device)[0]) - reference[index][1]
+                float(log_probability(model, newest[index].stranger, device)[0]) - reference[index][1]
                 for index in batch
             ]
         divergence = max(0.0, float(np.mean(strangers)))
         total = 0.0
         for index in batch:
-            one = judged[index]
+            one = newest[index]
             moved = log_probability(model, one.row, device)[0] - reference[index][0]
             loss = weights[one.wanted] * kto_loss(moved, divergence, one.wanted, options.beta) / len(batch)
             loss.backward()
             total += float(loss.detach())
         return total
 
-    checkpoint = Checkpoint(run_folder / CHECKPOINT_FILE, _key(judged, options))
-    batches = shuffled_batches(len(judged), options.batch, options.epochs, options.seed)
-    done = tune(model, batches, said, learn, checkpoint, pace)
-    with torch.no_grad():
-        after = _agreement(judged, said())
-    before = _agreement(judged, done.reference)
-    return Preferred("kto", done.steps, done.planned, done.losses, done.seconds, before, after)
+    checkpoint = Checkpoint(run_folder / CHECKPOINT_FILE, _key(newest, options))
+    done = tune(
+        model, len(newest), lambda count: shuffled_batches(count, options.batch, options.epochs, options.seed),
+        say, learn, checkpoint, pace,
+    )  # fmt: skip
+    kept = newest[: len(done.reference)]
+    before, after = _agreement(kept, done.reference), _agreement(kept, done.after)
+    return Preferred("kto", len(kept), done.steps, done.planned, done.losses, done.seconds, before, after)
 
 
 def kto_loss(moved: Any, divergence: float, wanted: bool, beta: float) -> Any:
@@ -103,11 +109,14 @@ def kto_loss(moved: Any, divergence: float, wanted: bool, beta: float) -> Any:
 
 
 def _agreement(judged: Sequence[Judged], values: Reference) -> float:
-    """How often a wanted text is likelier, per token, than an unwanted one: the area under the curve."""
+    """How often a wanted text is likelier, per token, than an unwanted one: the area under the curve.
+
+    As by chance where all are of one kind.
+    """
     per_token = [own / one.row.targets for one, (own, _) in zip(judged, values, strict=True)]
     wanted = np.array([value for value, one in zip(per_token, judged, strict=True) if one.wanted])
     unwanted = np.array([value for value, one in zip(per_token, judged, strict=True) if not one.wanted])
-    return float((wanted[:, None] > unwanted[None]).mean())
+    return float((wanted[:, None] > unwanted[None]).mean()) if len(wanted) and len(unwanted) else 0.5
 
 
 def _weights(judged: Sequence[Judged]) -> dict[bool, float]:

@@ -7,6 +7,7 @@ is kept with its record either way; a night that was killed goes on where its ch
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import numpy as np
 
 from feedback.changes import Change
 from feedback.examples import Example
+from index.relevance import install
 from model.adapters import Adapter, Registry
 from model.evaluation.comparison import (
     Guard,
     Measured,
+    certainty_guard,
     context_guard,
     distance,
     distance_guard,
@@ -32,6 +35,7 @@ from model.training.network import load_for_training
 from model.training.night_data import Data, NightOptions, affordable, lacking, prepare
 from model.training.night_record import Run, figures_of, keep, name_of, run_folder, run_key, same_night, write_adapter
 from model.training.night_stages import Machine, outlook, train_stages
+from model.training.old_tasks import still_known
 from model.training.progress import Progress, Report
 from model.training.relevance import night_relevance
 from model.training.runners import Cluster
@@ -92,50 +96,55 @@ def run_night(
     )
     if options.dry_run:
         return Verdict("planned", "dry_run", f"Would {plan}.", None, {**data.figures, "stages": outlook(data, options)})
+    promote = promote or registry.promote
     key = run_key(base, anchor, champion, data, options)
-    known = same_night(registry, key)
+    known = same_night(registry, key, promote)
     if known is not None:
-        return Verdict(
-            "skipped", "nothing_new", f"Nothing settled since {known}, which saw the same data: use inkling first."
-        )
+        return known
 
-    def watch(stage: str) -> Callable[[int], None]:
+    def watch(stage: str, total: int) -> Callable[[int], None]:
         def tick(done: int) -> None:
             if cancelled():
                 raise TrainingCancelledError(f"Cancelled while the loss was being measured ({stage}).")
-            progress(Progress("measure", done, len(data.later), f"Measuring {stage}: {done} of {len(data.later)}"))
+            progress(Progress("measure", done, total, f"Measuring {stage}: {done} of {total}"))
 
         return tick
 
     model, device = _load(base_folder, anchor, options)
     data = affordable(model, data, device, options)
-    before, before_wrong = _before(model, champion, data, device, watch(_called(champion)))
+    before, before_wrong, before_old = _before(model, champion, data, device, partial(watch, _called(champion)))
     measuring = clock() - began
     # The candidate is measured as the champion was, and once more for its distance to the base.
     left = max(1.0, (1 - 2 * _WATCHED_SHARE - _RELEVANCE_SHARE) * options.budget_seconds - measuring - 1.5 * measuring)
     run = Run(base, key, run_folder(registry, key), champion, anchor, options, started)
     machine = Machine(base_folder, anchor, device, run.folder, progress, cancelled, clock, base, cluster)
     tuned, trained, stages = train_stages(model, data, options, machine, left, checks)
-    after = measure(tuned, data.later, device, watch("the candidate"))
-    after_wrong = measure(tuned, data.wrong, device, watch("the candidate on wrong targets"))
+    after = measure(tuned, data.later, device, watch("the candidate", len(data.later)))
+    after_wrong = measure(tuned, data.wrong, device, watch("the candidate on wrong targets", len(data.wrong)))
     gain = improvement(before.losses, after.losses, seed=options.sft.seed)
     margins = _margins(data, (before, before_wrong), (after, after_wrong))
+    remembered, old_tasks = still_known(
+        tuned, data.old, before_old, device, options.old_bound, watch("the candidate on old tasks", len(data.old))
+    )
     guards = [
         exact_guard(before, after),
-        context_guard(margins["before"], margins["after"], options.context_bound),
-        knowledge_guard(margins["before"], margins["after"], gain.mean, options.context_share),
+        certainty_guard(before, after, options.certainty_loss),
+        *_context_guards(margins, gain.mean, options),
         distance_guard(distance(tuned, data.later[-_DISTANCE_EXAMPLES:], device), options.distance_bound),
+        *remembered,
     ]
     write_adapter(tuned, run)
-    drifted, behaviour = _watched(data, run, base_folder, watch("what would be offered"), clock)
+    drifted, behaviour = _watched(data, run, base_folder, watch("what would be offered", len(data.watched)), clock)
     guards += drifted
     seconds = _RELEVANCE_SHARE * options.budget_seconds
-    learned: dict[str, Any] = {"skipped": "not asked for"}
+    learned = None
     if relevance is not None:
         name = f"night-{int(started)}"
         learned = night_relevance(
             examples, tuned, base_folder, anchor, device, name, seconds, cancelled, clock, relevance
         )
+    if cancelled():
+        raise TrainingCancelledError("Cancelled before the verdict.")
     progress(Progress("judge", 0, 1, "Comparing with what is served"))
     status, code, reason = judged(gain, guards, least_later=options.least_later, against=_called(champion))
     served = registry.champion(base)
@@ -146,14 +155,17 @@ def run_night(
         **figures_of(data, gain, trained, before, after, margins),
         "guards": guard_figures(guards),
         "behaviour": behaviour,
+        "old_tasks": {**data.figures["old_tasks"], **old_tasks},
         "gate": dict(gate) if gate is not None else {"skipped": "not asked for"},
-        "relevance": learned,
+        "relevance": learned.plain if learned is not None else {"skipped": "not asked for"},
         **stages,
     }
     said = {"status": status, "code": code, "reason": reason, "figures": figures}
     candidate = keep(run, data, said, clock() - began, registry)
+    if learned is not None and learned.relevance is not None:
+        install(learned.relevance, relevance)
     if status == "promoted":
-        (promote or registry.promote)(candidate.name)
+        promote(candidate.name)
     progress(Progress("judge", 1, 1, reason))
     return Verdict(status, code, reason, candidate.name, figures)
 
@@ -168,15 +180,16 @@ def _load(base_folder: Path, anchor: Shipped | None, options: NightOptions) -> t
 
 
 def _before(
-    model: Any, champion: Adapter | None, data: Data, device: str, tick: Callable[[int], None]
-) -> tuple[Measured, Measured]:
-    """What is served now, on the later examples and on the same with wrong targets. `model` is left bare."""
+    model: Any, champion: Adapter | None, data: Data, device: str, watch: Callable[[int], Callable[[int], None]]
+) -> list[Measured]:
+    """What is served now: on later examples, on the same with wrong targets, on old tasks. `model` is left bare."""
+    asked = (data.later, data.wrong, data.old)
     if champion is None:
-        return measure(model, data.later, device, tick), measure(model, data.wrong, device, tick)
+        return [measure(model, rows, device, watch(len(rows))) for rows in asked]
     from peft import PeftModel
 
     adapted = PeftModel.from_pretrained(model, champion.folder, local_files_only=True)
-    figures = measure(adapted, data.later, device, tick), measure(adapted, data.wrong, device, tick)
+    figures = [measure(adapted, rows, device, watch(len(rows))) for rows in asked]
     adapted.unload()
     return figures
 
@@ -186,6 +199,15 @@ def _margins(data: Data, before: tuple[Measured, Measured], after: tuple[Measure
     pairs = zip(data.later, data.wrong, strict=True)
     differ = np.array([own.row.tokens != other.row.tokens for own, other in pairs], dtype=bool)
     return {when: (wrong.losses - own.losses)[differ] for when, (own, wrong) in (("before", before), ("after", after))}
+
+
+def _context_guards(margins: Mapping[str, np.ndarray], gain: float, options: NightOptions) -> list[Guard]:
+    """What the margins over wrong targets say. Where all targets are one text, there is none that could have changed,
+    and knowledge of the context was not shown."""
+    known = knowledge_guard(margins["before"], margins["after"], gain, options.context_share)
+    if not len(margins["after"]):
+        return [known]
+    return [context_guard(margins["before"], margins["after"], options.context_loss), known]
 
 
 def _watched(

@@ -19,6 +19,7 @@ from model.shipped import Shipped
 from model.training.curriculum import balanced, difficulty_of, windowed
 from model.training.dataset import TrainingSequence, encoded, shuffled_targets, split_by_time
 from model.training.kto import Judged, judged_of
+from model.training.old_tasks import old_examples
 from model.training.preference import Pair, PreferenceOptions, pairs_of
 from model.training.section_tasks import Section, Sections, section_of, sections_of
 from model.training.section_training import SectionOptions
@@ -29,6 +30,7 @@ from model.training.verdict import Verdict
 
 _PASSES = 6
 _MEASURED_SHARE = 0.4  # of the budget, for measuring
+_OLD_SHARE = 0.25  # of that, for old tasks at most: they are read once by champion and candidate
 
 Stage = Literal["gate", "sft", "preference", "section"]
 STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order in which they run
@@ -38,7 +40,8 @@ STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order in which they run
 class NightOptions:
     """What a night may use. `window` and `most_later`: the newest so many examples are trained and measured on;
     `replay_share` of the window is drawn from older ones. `context_share`: of the gain that must be knowledge of the
-    context."""
+    context; `context_loss` and `certainty_loss`: the shares that may be lost of the margin over wrong targets and of
+    the probability of right tokens."""
 
     budget_seconds: float = 1200.0
     minimum_regions: int = 300
@@ -49,8 +52,10 @@ class NightOptions:
     replay_share: float = 0.1
     maximum_tokens: int = 1024
     distance_bound: float = 1.0
-    context_bound: float = -0.1
+    context_loss: float = 0.2
+    certainty_loss: float = 0.03
     context_share: float = 0.25
+    old_bound: float = 0.01  # of the loss on old tasks, by which it may rise
     threads: int = 0  # 0: all cores but one
     dry_run: bool = False
     stages: tuple[Stage, ...] = ("sft",)
@@ -66,12 +71,13 @@ class NightOptions:
 @dataclass(frozen=True)
 class Data:
     """Token sequences of both sides. `wrong` are the later contexts with somebody else's target, `watched` the same
-    cursors as texts."""
+    cursors as texts, `old` what is none of the user's."""
 
     training: list[TrainingSequence]
     later: list[TrainingSequence]
     wrong: list[TrainingSequence]
     watched: list[Section]
+    old: list[TrainingSequence]
     pairs: list[Pair]
     judged: list[Judged]
     sections: Sections
@@ -107,6 +113,7 @@ def prepare(
     pairs, unpaired = pairs_of(wanted, encode, maximum_tokens=options.maximum_tokens)
     few = len(pairs) < options.minimum_pairs
     judged = judged_of(wanted, encode, maximum_tokens=options.maximum_tokens) if few else []
+    old = encoded(old_examples(), encode, maximum_tokens=options.maximum_tokens)[0]
     sections = Sections((), {})
     if "section" in options.stages:
         until = min((example.at for example in split.later), default=0.0)
@@ -130,9 +137,10 @@ def prepare(
         "dropped_pairs": dict(unpaired),
         "pairs": len(pairs),
         "judged": {"wanted": sum(one.wanted for one in judged), "unwanted": sum(not one.wanted for one in judged)},
+        "old_tasks": {"cases": len(old)} if old else {"skipped": "this Python has no standard library to read"},
     }
     watched = [section_of(example) for example in left]
-    return Data(training, later, wrong, watched, pairs, judged, sections, figures)
+    return Data(training, later, wrong, watched, old, pairs, judged, sections, figures)
 
 
 def how_preferred(data: Data, options: NightOptions) -> tuple[Literal["dpo", "kto"] | None, str]:
@@ -178,16 +186,22 @@ def affordable(model: Any, data: Data, device: str, options: NightOptions) -> Da
     """Keep as many of the newest later examples as can be measured in their share of the budget.
 
     One is timed to know the machine. Each is read six times: with its own and a wrong target, by champion and
-    candidate, and twice for the distance to the base.
+    candidate, and twice for the distance to the base. Old tasks are left out where they would take too much of it.
     """
     timed = data.later[-1:]
     measure(model, timed, device)  # the first pass also warms up
     began = time.monotonic()
     measure(model, timed, device)
-    seconds = (time.monotonic() - began) * sum(len(each.row) for each in data.later) / len(timed[0].row)
-    fitting = int(_MEASURED_SHARE * options.budget_seconds / (_PASSES * seconds / len(data.later)))
+    pace = (time.monotonic() - began) / len(timed[0].row)
+    seconds = pace * sum(len(each.row) for each in data.later)
+    share, old, figures = _MEASURED_SHARE * options.budget_seconds, data.old, dict(data.figures)
+    remembering = 2 * pace * sum(len(each.row) for each in old)
+    if remembering > _OLD_SHARE * share:
+        told = f"reading them takes {remembering:.0f} s, there is room for {_OLD_SHARE * share:.0f} s (--budget)"
+        old, remembering, figures["old_tasks"] = [], 0.0, {"skipped": told}
+    fitting = int((share - remembering) / (_PASSES * seconds / len(data.later)))
     most = max(options.least_later, min(fitting, len(data.later)))
-    figures = {**data.figures, "later": min(most, len(data.later)), "later_unmeasured": max(0, len(data.later) - most)}
+    figures |= {"later": min(most, len(data.later)), "later_unmeasured": max(0, len(data.later) - most)}
     return replace(
-        data, later=data.later[-most:], wrong=data.wrong[-most:], watched=data.watched[-most:], figures=figures
+        data, later=data.later[-most:], wrong=data.wrong[-most:], watched=data.watched[-most:], old=old, figures=figures
     )

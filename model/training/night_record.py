@@ -6,8 +6,9 @@ same base, anchor, champion, data and training, is never run twice.
 
 import hashlib
 import json
+import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,14 +18,25 @@ from typing import Any
 import numpy as np
 
 from inkling import __version__
-from model.adapters import CONFIG_FILE, RECORD_FILE, RUNS_FOLDER, Adapter, Registry, check_folder, write_atomically
+from model.adapters import (
+    CONFIG_FILE,
+    RECORD_FILE,
+    RUNS_FOLDER,
+    Adapter,
+    Registry,
+    RegistryError,
+    check_folder,
+    write_atomically,
+)
 from model.evaluation.comparison import Improvement, Measured
 from model.shipped import Shipped
 from model.training.dataset import data_hash
 from model.training.night_data import Data, NightOptions, how_preferred
 from model.training.section_training import save_adapter
 from model.training.sft import Trained
-from model.training.verdict import page
+from model.training.verdict import Verdict, page
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,9 +77,25 @@ def run_folder(registry: Registry, key: str) -> Path:
     return runs / mine
 
 
-def same_night(registry: Registry, key: str) -> str | None:
-    """The adapter whose night was this one. Measuring the same data again and again would promote luck one day."""
-    return next((each.name for each in registry.list() if registry.record(each.name).get("key") == key), None)
+def same_night(registry: Registry, key: str, promote: Callable[[str], object]) -> Verdict | None:
+    """What became of the night that was this one. Measuring the same data again and again would promote luck one day.
+
+    One that was killed when it had kept its record, and had yet to promote what it made, does that now.
+    """
+    for adapter in registry.list():
+        try:
+            record = registry.record(adapter.name)
+        except RegistryError as error:
+            log.warning("the record of an adapter is passed over: %s", error)
+            continue
+        if record.get("key") != key:
+            continue
+        if (record["status"], adapter.state) == ("promoted", "candidate"):
+            promote(adapter.name)
+            return Verdict("promoted", record["code"], record["reason"], adapter.name, record["figures"])
+        told = f"Nothing settled since {adapter.name}, which saw the same data: use inkling first."
+        return Verdict("skipped", "nothing_new", told)
+    return None
 
 
 def figures_of(
@@ -105,6 +133,7 @@ def keep(run: Run, data: Data, said: Mapping[str, Any], seconds: float, registry
 
     `said`: status, code, reason and figures.
     """
+    written = data.sections.usable if "steps" in said["figures"]["section"] else ()
     record = {
         "base": run.base,
         "key": run.key,
@@ -116,6 +145,8 @@ def keep(run: Run, data: Data, said: Mapping[str, Any], seconds: float, registry
         "data_hash": data_hash(data.training),
         "training_examples": list(dict.fromkeys(sequence.example for sequence in data.training)),
         "later_examples": [sequence.example for sequence in data.later],
+        "row_hashes": {sequence.example: data_hash([sequence]) for sequence in (*data.training, *data.later)},
+        "commits": sorted({section.commit for section in written if section.commit}),
         "options": asdict(run.options),
         "versions": {"inkling": __version__, **{name: version(name) for name in ("torch", "transformers", "peft")}},
         "figures": said["figures"],

@@ -21,11 +21,11 @@ from model.training.preference import prefer
 from model.training.progress import Progress, Report
 from model.training.runners import Cluster
 from model.training.section_training import SectionStep, mean_rewards, save_adapter, train_sections
-from model.training.sections import Checks
+from model.training.sections import Checks, reward_of
 from model.training.serving import night_layout
-from model.training.sft import Step, Trained, train
+from model.training.sft import Step, Trained, TrainingCancelledError, train
 from model.training.tuning import Pace
-from model.training.writing import Writer
+from model.training.writing import Sample, Writer
 
 _SHARES = {"sft": 0.6, "preference": 0.4, "section": 0.4}  # of the time for training, among those that run
 _LEAST_STEPS = 3  # of the section stage: fewer are not worth the loading
@@ -147,7 +147,7 @@ def _section(
     usable = data.sections.usable
     held = max(1, min(options.held_sections, len(usable) // 5))
     trained, kept = usable[:-held], usable[-held:]
-    pace = _seconds_per_step(writer, data, options, machine)
+    pace = _seconds_per_step(writer, data, options, machine, checks)
     left = seconds - (machine.clock() - began)
     fitting = int(left / max(pace, 1e-9)) - 2 * held  # what is held back is written before and after
     if fitting < _LEAST_STEPS:
@@ -166,13 +166,15 @@ def _section(
     folder = machine.run_folder / "section"
     save_adapter(tuned, folder)
     load(folder)
-    before = mean_rewards(writer, kept, chosen, checks)
+    measuring = machine.clock()
+    before = mean_rewards(writer, kept, chosen, checks, cancelled=machine.cancelled)
+    left -= 2 * (machine.clock() - measuring)  # and once more behind the last step
     made = train_sections(
         tuned, writer, load, trained, layout, scheme,
         options=chosen, budget_seconds=left, most_steps=most, folder=folder, checks=checks, device=machine.device,
         progress=step, cancelled=machine.cancelled, clock=machine.clock,
     )  # fmt: skip
-    after = mean_rewards(writer, kept, chosen, checks)
+    after = mean_rewards(writer, kept, chosen, checks, cancelled=machine.cancelled)
     return {
         **counts,
         "steps": [asdict(one) for one in made.steps],
@@ -185,13 +187,31 @@ def _section(
     }
 
 
-def _seconds_per_step(writer: Writer, data: Data, options: NightOptions, machine: Machine) -> float:
-    """About what one step takes here: a sample is written once, and learning from it costs about as much again."""
+def _seconds_per_step(
+    writer: Writer, data: Data, options: NightOptions, machine: Machine, checks: Checks | None
+) -> float:
+    """About what one step takes here.
+
+    A sample is written once, and learning from it costs about as much again; it is checked once, and so is the real
+    text of each section. The real text is timed, as a broken sample is not even tested.
+    """
     section, chosen = data.sections.usable[0], options.section
-    times = []
-    for number in range(2):  # the first also warms up
-        began = machine.clock()
-        draw = np.random.default_rng([chosen.seed, number])
+
+    def write() -> None:
+        draw = np.random.default_rng(chosen.seed)
         writer.write(section.request, 1, most=chosen.most_tokens, temperature=chosen.temperature, draw=draw)
-        times.append(machine.clock() - began)
-    return 2 * times[-1] * chosen.samples * chosen.sections
+
+    def check() -> None:
+        reward_of(section, Sample((), section.target, True), checks)
+
+    _, writing, checking = (_timed(work, machine) for work in (write, write, check))  # the first also warms up
+    return chosen.sections * (2 * writing * chosen.samples + checking * (chosen.samples + 1))
+
+
+def _timed(work: Callable[[], None], machine: Machine) -> float:
+    """Its seconds. Raises TrainingCancelledError instead of beginning."""
+    if machine.cancelled():
+        raise TrainingCancelledError("Cancelled while a step of the section stage was timed.")
+    began = machine.clock()
+    work()
+    return machine.clock() - began

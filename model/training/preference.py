@@ -2,7 +2,8 @@
 
 It goes on with the adapter that the sft stage left, within a wall-clock budget. It is given pairs; where they come from
 is `pairs_of`. Where there are too few pairs, `model.training.kto` learns from unpaired judgements. What always holds:
-the same pairs and options see the same pairs in the same order.
+the same pairs and options see the same pairs in the same order; where the time is not enough for all, the newest are
+learned from.
 """
 
 import hashlib
@@ -52,10 +53,11 @@ class PreferenceOptions:
 
 @dataclass(frozen=True)
 class Preferred:
-    """What the stage did. `agreement_*`: the share of pairs whose chosen text is the likelier one, per token; without
-    pairs that of all combinations of a wanted and an unwanted text."""
+    """What the stage did with so many `items`, pairs or texts. `agreement_*`: the share of pairs whose chosen text is
+    the likelier one, per token; without pairs that of all combinations of a wanted and an unwanted text."""
 
     method: str
+    items: int
     steps: int
     planned: int
     losses: tuple[float, ...]
@@ -91,36 +93,35 @@ def pairs_of(
 def prefer(
     model: Any, pairs: Sequence[Pair], *, options: PreferenceOptions, pace: Pace, run_folder: Path, device: str = "cpu"
 ) -> Preferred:
-    """Train the PEFT model in place: direct preference optimisation (Rafailov et al. 2023), with a share of the plain
-    loss on the chosen text, so that it does not become unlikelier, too (Pang et al. 2024).
+    """Train the PEFT model in place on pairs, oldest first: direct preference optimisation (Rafailov et al. 2023), with
+    a share of the plain loss on the chosen text, so that it does not become unlikelier, too (Pang et al. 2024).
 
     Raises TrainingCancelledError (the same call goes on from the checkpoint) and TrainingDivergedError.
     """
-    import torch
-
     if not pairs:
         raise ValueError("there are no pairs to train on")
+    newest = pairs[::-1]
 
-    def said() -> Reference:
-        return [
-            [float(log_probability(model, row, device)[0]) for row in (pair.chosen, pair.rejected)] for pair in pairs
-        ]
+    def say(index: int) -> list[float]:
+        pair = newest[index]
+        return [float(log_probability(model, row, device)[0]) for row in (pair.chosen, pair.rejected)]
 
     def learn(batch: Sequence[int], reference: Reference) -> float:
         total = 0.0
         for index in batch:
-            loss = _pair_loss(model, pairs[index], reference[index], options, device) / len(batch)
+            loss = _pair_loss(model, newest[index], reference[index], options, device) / len(batch)
             loss.backward()
             total += float(loss.detach())
         return total
 
-    checkpoint = Checkpoint(run_folder / CHECKPOINT_FILE, _key(pairs, options))
-    batches = shuffled_batches(len(pairs), options.batch, options.epochs, options.seed)
-    done = tune(model, batches, said, learn, checkpoint, pace)
-    with torch.no_grad():
-        after = _agreement(pairs, said())
-    before = _agreement(pairs, done.reference)
-    return Preferred("dpo", done.steps, done.planned, done.losses, done.seconds, before, after)
+    checkpoint = Checkpoint(run_folder / CHECKPOINT_FILE, _key(newest, options))
+    done = tune(
+        model, len(newest), lambda count: shuffled_batches(count, options.batch, options.epochs, options.seed),
+        say, learn, checkpoint, pace,
+    )  # fmt: skip
+    kept = newest[: len(done.reference)]
+    before, after = _agreement(kept, done.reference), _agreement(kept, done.after)
+    return Preferred("dpo", len(kept), done.steps, done.planned, done.losses, done.seconds, before, after)
 
 
 def log_probability(model: Any, row: Row, device: str) -> tuple[Any, int]:

@@ -2,10 +2,10 @@
 
 Where a document lowers the loss of that text, it helped; weights over the figures of `index.relevance` are fitted to
 that, with a bias that may say that nothing helps. They start from the weights in use and go only as far as the data
-pull. It trains no network and chooses no documents itself.
+pull. It trains no network, chooses no documents and installs nothing itself.
 
-Always: nothing is installed unless the lower 95% bound says that the documents chosen by the new weights lower the loss
-of later text by more than those chosen by the weights in use.
+Always: no weights are to be installed unless the lower 95% bound says that the documents chosen by the new weights
+lower the loss of later text by more than those chosen by the weights in use.
 """
 
 import time
@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from feedback.examples import Example
 from index.context import Catalog, imported_files
 from index.languages import definitions, language_of
-from index.relevance import Cursor, Features, Relevance, install, installed
+from index.relevance import Cursor, Features, Relevance, installed
 from model.evaluation.comparison import improvement, measure
 from model.prompt import Budget
 from model.recent_edits import is_recent_edits
 from model.shipped import Shipped
 from model.training.serving import serving_format
+from model.training.sft import TrainingCancelledError
 
 HELPED = 0.01  # nats per token: less is no help
 TAKEN = 3  # documents of a cursor that count when weights are judged
@@ -47,11 +48,12 @@ class RelevanceOptions:
 
 @dataclass(frozen=True)
 class RelevanceVerdict:
-    """What came of it. `figures` are plain JSON values for the record."""
+    """What came of it. `figures` are plain JSON values for the record; `relevance` is what is to be installed."""
 
     status: Literal["installed", "refused", "skipped"]
     reason: str
     figures: Mapping[str, Any]
+    relevance: Relevance | None = None
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -76,7 +78,10 @@ def learn_relevance(
     file: Path | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> RelevanceVerdict:
-    """Measure, fit, judge, and install under `name` what deserves it. `examples` are the oldest first."""
+    """Measure, fit and judge; what deserves it is to be installed under `name`, in place of what `file` holds.
+
+    `examples` are the oldest first. Raises TrainingCancelledError.
+    """
     current = installed(file)
     usable = [example for example in map(_chosen, examples) if example.documents]
     if len(usable) < options.least:
@@ -104,8 +109,7 @@ def learn_relevance(
     if gain.lower <= 0:
         reason = f"Weights of context stay '{current.name}': {said}, which may be chance ({gain.lower:+.3f} at least)."
         return RelevanceVerdict("refused", reason, figures)
-    install(fitted, file)
-    return RelevanceVerdict("installed", f"New weights of context: {said}.", figures)
+    return RelevanceVerdict("installed", f"New weights of context: {said}.", figures, fitted)
 
 
 def night_relevance(
@@ -119,8 +123,8 @@ def night_relevance(
     cancelled: Callable[[], bool],
     clock: Callable[[], float],
     file: Path,
-) -> dict[str, Any]:
-    """The same with a PEFT model, read in the serving format; the verdict as plain values.
+) -> RelevanceVerdict:
+    """The same with a PEFT model, read in the serving format.
 
     It is read without its adapter, which has learned these texts by heart: to it no context would matter.
     """
@@ -131,7 +135,7 @@ def night_relevance(
             return measure(model, [encode(example) for example in asked], device).losses
 
     options = RelevanceOptions(seconds=seconds)
-    return learn_relevance(examples, lose, name, options, cancelled, file, clock).plain
+    return learn_relevance(examples, lose, name, options, cancelled, file, clock)
 
 
 def _chosen(example: Example) -> Example:
@@ -163,7 +167,9 @@ def _read(
     end = clock() + seconds
     found: list[_Offered] = []
     for example in reversed(examples):
-        if cancelled() or clock() > end:
+        if cancelled():
+            raise TrainingCancelledError("Cancelled while the context that was offered was read.")
+        if clock() > end:
             break
         alone = [replace(example, documents=(document,)) for document in example.documents]
         losses = lose([replace(example, documents=()), *alone])

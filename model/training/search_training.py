@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from index.embedding import MAX_CHARACTERS, fingerprint
 from index.shipped_encoder import METADATA_FILE
 from model.adapters import CONFIG_FILE, write_atomically
+from model.tensor_files import disk_errors
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
 from model.training.pretraining import rate
 from model.training.search_pairs import Library, Pair, batches
@@ -102,7 +103,8 @@ def train_encoder(
 
     def save() -> dict[str, Any]:
         checkpoint.save(encoder.model, optimiser, asdict(state))
-        encoder.model.save_pretrained(out, save_embedding_layers=False)
+        with disk_errors(out):
+            encoder.model.save_pretrained(out, save_embedding_layers=False)
         config = json.loads((out / CONFIG_FILE).read_text(encoding="utf-8"))
         written = json.dumps({**config, "base_model_name_or_path": folder.name}, indent=2) + "\n"
         write_atomically(out / CONFIG_FILE, written.encode())

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from model.adapters import CONFIG_FILE
 from model.positions import PositionScheme
 from model.prompt import Layout, Prompt, row_of
+from model.tensor_files import disk_errors
 from model.training.batches import token_losses
 from model.training.checkpoints import Checkpoint
 from model.training.rows import row
@@ -128,7 +129,7 @@ def train_sections(
             prompt, samples = writer.write(
                 section.request, options.samples, most=options.most_tokens, temperature=options.temperature, draw=draw
             )
-            group = [reward_of(section, sample, checks) for sample in samples]
+            group = _rewards(section, samples, checks, cancelled)
             if (why := difficulty(group, options)) is not None:
                 state.aside[str(int(index))] = why
             else:
@@ -169,22 +170,39 @@ def mean_rewards(
     checks: Checks | None = None,
     *,
     samples: int = 2,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Mapping[str, float]:
-    """Mean total and components of samples at these cursors, drawn with the same numbers for whatever is loaded."""
+    """Mean total and components of samples at these cursors, drawn with the same numbers for whatever is loaded.
+
+    Raises TrainingCancelledError.
+    """
     found: list[Reward] = []
     for index, section in enumerate(sections):
         draw = np.random.default_rng([options.seed, 1_000_000, index])
         _, written = writer.write(
             section.request, samples, most=options.most_tokens, temperature=options.temperature, draw=draw
         )
-        found += [reward_of(section, sample, checks) for sample in written]
+        found += _rewards(section, written, checks, cancelled)
     return _means(found)
 
 
 def save_adapter(model: Any, folder: Path) -> None:
-    """Write the adapter as it is, readable by everybody who may read the folder."""
-    model.save_pretrained(folder)
+    """Write the adapter as it is, readable by everybody who may read the folder. Raises OSError: the disk is full."""
+    with disk_errors(folder):
+        model.save_pretrained(folder)
     (folder / CONFIG_FILE).chmod(0o644)
+
+
+def _rewards(
+    section: Section, samples: Sequence[Sample], checks: Checks | None, cancelled: Callable[[], bool]
+) -> list[Reward]:
+    """Tests take as long as they like, so whoever cancels is heard before each of them."""
+    found = []
+    for sample in samples:
+        if cancelled():
+            raise TrainingCancelledError("Cancelled while sections were rewarded.")
+        found.append(reward_of(section, sample, checks))
+    return found
 
 
 def _means(rewards: Sequence[Reward]) -> dict[str, float]:

@@ -30,17 +30,21 @@ from model.training.writing import Sample
 
 _CACHE = CacheBudgets(1_000_000_000, 1_000_000_000, 0)
 _MOST_TOKENS = 48
+_AT_ONCE = 0.1  # seconds: what comes sooner feels as if it came at once (Nielsen 1993)
 
 
 @dataclass(frozen=True)
 class Bounds:
     """How far a candidate may drift. `displays`: share of cursors; `doublings`: of the length, away from the user's;
-    `edits`: share of the text; `component`: of a reward's component."""
+    `edits`: share of the text; `syntax`: of the reward's factor for text that holds together; `component`: of any other
+    component of the reward; `slower`: times the seconds of a suggestion."""
 
     displays: float = 0.2
     doublings: float = 1.0
     edits: float = 0.15
+    syntax: float = 0.05
     component: float = 0.2
+    slower: float = 1.25
     most_cursors: int = 32
     least_cursors: int = 6
 
@@ -51,7 +55,8 @@ class Behaviour:
 
     `shown` is the probability of a display by the written rule; `shown_right` and `shown_wrong` are its parts, by
     likeness to what the user wrote. `characters` of an offer; `doublings` by which it is longer or shorter than the
-    user's text; `edits`: the share that the user would have to change; `components` those of the reward.
+    user's text; `edits`: the share that the user would have to change; `components` those of the reward. `seconds`, the
+    median, and `tokens` of writing one.
     """
 
     cursors: int
@@ -62,6 +67,8 @@ class Behaviour:
     doublings: float
     edits: float
     components: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    tokens: float = 0.0
 
 
 class Sentinel:
@@ -125,6 +132,7 @@ def drifts(before: Behaviour, after: Behaviour, bounds: Bounds) -> list[Guard]:
     """The guards by name; a value is how far the candidate went in the wrong direction."""
     displays = max(after.shown_wrong - before.shown_wrong, before.shown_right - after.shown_right)
     falls = {name: before.components[name] - after.components[name] for name in before.components}
+    syntax = falls.pop("syntax")
     worst = max(falls, key=lambda name: falls[name])
     return [
         _guard(
@@ -135,11 +143,23 @@ def drifts(before: Behaviour, after: Behaviour, bounds: Bounds) -> list[Guard]:
             f"offers go away from the user's length by <= {bounds.doublings:g} doublings",
         ),
         _guard("edit rate", after.edits - before.edits, bounds.edits, f"rises by <= {bounds.edits:g}"),
+        _guard("syntax", syntax, bounds.syntax, f"falls by <= {bounds.syntax:g}"),
         _guard(
             "reward components", falls[worst], bounds.component,
             f"none falls by > {bounds.component:g}; most fell {worst}",
         ),
+        _guard("latency", slower(before, after), bounds.slower, f"<= {bounds.slower:g} times the seconds as served"),
     ]  # fmt: skip
+
+
+def slower(before: Behaviour, after: Behaviour) -> float:
+    """How many times as long a suggestion takes.
+
+    Adapters are merged into the same weights, so that only a longer text takes longer; seconds alone would also tell
+    how busy the machine was in the meantime. So it is the smaller one of both ratios.
+    """
+    seconds = max(after.seconds, _AT_ONCE) / max(before.seconds, _AT_ONCE)
+    return min(seconds, (after.tokens + 1) / (before.tokens + 1))
 
 
 def _guard(name: str, value: float, bound: float, rule: str) -> Guard:
@@ -155,6 +175,8 @@ class _Seen:
     characters: int
     doublings: float
     components: Mapping[str, float]
+    seconds: float
+    tokens: int
 
 
 def _seen(section: Section, made: Completion) -> _Seen:
@@ -168,7 +190,10 @@ def _seen(section: Section, made: Completion) -> _Seen:
         shown = show_probability(found, rule_probability(found), "balanced")
     reward = reward_of(section, Sample(made.tokens, text, made.stop != "length"))
     doublings = abs(math.log2((len(text) + 1) / (len(real) + 1)))
-    return _Seen(shown, edit_likeness("", text, real), len(text), doublings, reward.components)
+    seconds = made.cost.prefill_seconds + made.cost.decode_seconds
+    return _Seen(
+        shown, edit_likeness("", text, real), len(text), doublings, reward.components, seconds, made.cost.decoded_tokens
+    )
 
 
 def _mean(seen: Sequence[_Seen]) -> Behaviour:
@@ -184,4 +209,6 @@ def _mean(seen: Sequence[_Seen]) -> Behaviour:
         doublings=mean([one.doublings for one in seen]),
         edits=mean([1 - one.likeness for one in seen]),
         components={name: mean([one.components[name] for one in seen]) for name in seen[0].components},
+        seconds=float(np.median([one.seconds for one in seen])),
+        tokens=mean([one.tokens for one in seen]),
     )

@@ -98,7 +98,7 @@ def _stages(figures: dict[str, Any]) -> list[str]:
     if behaviour:
         served, candidate = behaviour["champion"], behaviour["candidate"]
         lines += ["", f"| at {served['cursors']} later cursors | served | candidate |", "| --- | --- | --- |"]
-        for name in ("shown", "shown_right", "shown_wrong", "characters", "doublings", "edits"):
+        for name in ("shown", "shown_right", "shown_wrong", "characters", "doublings", "edits", "seconds"):
             lines.append(f"| {name.replace('_', ' ')} | {served[name]:.3f} | {candidate[name]:.3f} |")
         for name, value in served["components"].items():
             lines.append(f"| reward: {name} | {value:.3f} | {candidate['components'][name]:.3f} |")

@@ -13,13 +13,15 @@ from rich.markup import escape
 
 from agent.findings import Finding
 from inkling.errors import UserError
-from server.commands.models import DEFAULT_BASE, DEFAULT_EMBEDDING, AsJson
+from server.commands.models import DEFAULT_BASE, AsJson
 from server.commands.printing import counting, err, out, print_json, print_table
+from server.settings import IndexSettings, user_settings
 
 if TYPE_CHECKING:
     from index.builder import Builder
 
 _WATCH_SECONDS = 2.0
+_PATIENCE = 5.0  # seconds that a search waits for embeddings
 _LANGUAGES = {
     ".py": "python", ".pyi": "python", ".js": "javascript", ".jsx": "javascriptreact", ".mjs": "javascript",
     ".ts": "typescript", ".tsx": "typescriptreact",
@@ -42,10 +44,15 @@ def index(
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and follow changes.")] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Only say what the index holds.")] = False,
     embedding: Annotated[
-        str, typer.Option("--embedding", help="Embedding weights; 'none': words only.")
-    ] = DEFAULT_EMBEDDING,
-    max_files: Annotated[int, typer.Option(help="Stop after so many files.")] = 20_000,
-    max_file_bytes: Annotated[int, typer.Option(help="Leave out larger files.")] = 1_000_000,
+        str | None,
+        typer.Option("--embedding", help="Embedding weights; 'none': words only. Default: setting index.embedding."),
+    ] = None,
+    max_files: Annotated[
+        int | None, typer.Option(help="Stop after so many files. Default: setting index.maxFiles.")
+    ] = None,
+    max_file_bytes: Annotated[
+        int | None, typer.Option(help="Leave out larger files. Default: setting index.maxFileBytes.")
+    ] = None,
     worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -62,15 +69,18 @@ def index(
     from index.worker import serve
 
     root = _folder(path)
+    settings = IndexSettings() if worker else _index_settings()  # a worker is told everything
+    embedding = embedding or settings.embedding
+    most_files = settings.max_files if max_files is None else max_files
+    most_bytes = settings.max_file_bytes if max_file_bytes is None else max_file_bytes
     folder = None if embedding == "none" else _weights(embedding)
     if worker:
-        raise typer.Exit(serve(root, folder, sys.stdin.buffer, sys.stdout.buffer, max_files, max_file_bytes))
-    builder = Builder(root, folder, max_files=max_files, max_file_bytes=max_file_bytes)
+        raise typer.Exit(serve(root, folder, sys.stdin.buffer, sys.stdout.buffer, most_files, most_bytes))
+    builder = Builder(root, folder, max_files=most_files, max_file_bytes=most_bytes)
     if not stats:
         with counting("things") as report:
             result = builder.build(lambda progress: report(progress.phase, progress.done, progress.total))
-        for note in result.notes:
-            err.print(note, highlight=False, markup=False)
+        _say(*result.notes)
     held = Search(root, None).stats()
     print_json(held) if as_json else print_table(str(root), ("what", "how many"), list(held.items()))
     if watch:
@@ -80,7 +90,7 @@ def index(
 def _watch(builder: "Builder") -> None:
     """Follow changes until the user ends it. Looks at sizes and times, which works on every file system."""
     err.print(f"Watching {builder.root}; Ctrl+C ends it.", highlight=False, markup=False)
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), builder:
         while True:
             time.sleep(_WATCH_SECONDS)
             result = builder.build()
@@ -100,6 +110,8 @@ def search(
 ) -> None:
     """Search a repository by meaning and by words; its index is brought up to date first. Ends with 1 if nothing fits.
 
+    Words are complete; meaning gets a few seconds, and what is left waits for `inkling index` or the next search.
+
     Examples:
 
       inkling search "where are retries configured"
@@ -107,14 +119,16 @@ def search(
       inkling search "parse config" --path "src/**" --json
     """
     from index.builder import Builder
+    from index.database import IndexBusyError
     from index.embedding import Embedder
     from index.search import Search
 
-    place = _folder(root)
-    weights = _weights(DEFAULT_EMBEDDING)
-    with counting("things") as report:
-        Builder(place, weights).build(lambda progress: report(progress.phase, progress.done, progress.total))
-    hits = Search(place, Embedder(weights)).search(query, limit=limit, path=path, language=language, kind=kind)
+    place, settings = _folder(root), _index_settings()
+    encoder = Embedder(_weights(settings.embedding))
+    limits = {"max_files": settings.max_files, "max_file_bytes": settings.max_file_bytes}
+    with contextlib.suppress(IndexBusyError):  # an editor has the folder open, and keeps the index up to date
+        _bring_up_to_date(Builder(place, lambda: encoder, **limits))
+    hits = Search(place, encoder).search(query, limit=limit, path=path, language=language, kind=kind)
     if as_json:
         print_json([asdict(hit) for hit in hits])
     for hit in [] if as_json else hits:
@@ -128,6 +142,24 @@ def search(
     if not hits:
         err.print(f"Nothing in {place} fits {query!r}.", markup=False)
         raise typer.Exit(1)
+
+
+def _bring_up_to_date(builder: "Builder") -> None:
+    """All words, and as much of the meaning as a person waits for."""
+    began, late = 0.0, False
+
+    def enough() -> bool:
+        nonlocal began, late
+        began = began or time.monotonic()  # asked first once the encoder is loaded
+        late = time.monotonic() - began >= _PATIENCE
+        return late
+
+    with builder, counting("things") as report:
+        result = builder.build_words(lambda progress: report(progress.phase, progress.done, progress.total))
+        builder.build_meaning(lambda progress: report(progress.phase, progress.done, progress.total), enough)
+    _say(*result.notes)
+    if late:
+        _say("Not everything is embedded yet, so some is found by its words only; `inkling index` embeds the rest.")
 
 
 def complete(
@@ -154,14 +186,12 @@ def complete(
     from model.gate import Gate
     from model.shipped import shipped
     from server.engine_options import engine_options
-    from server.settings import user_settings
 
     file, offset, text = _position(place)
     language = _LANGUAGES.get(file.suffix, "plaintext")
     request = CompletionRequest(file.name, language, text[:offset], text[offset:], wait=True)
     settings, problems = user_settings()
-    for problem in problems:
-        err.print(problem, highlight=False, markup=False)
+    _say(*problems)
 
     async def answer() -> Offer | Refusal:
         engine = Engine(
@@ -254,6 +284,19 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise NoSuchFileError(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def _index_settings() -> IndexSettings:
+    """The user's own; what is wrong with them is said."""
+    settings, problems = user_settings()
+    _say(*problems)
+    return settings.index
+
+
+def _say(*messages: str) -> None:
+    """Sentences for a person, on standard error."""
+    for message in messages:
+        err.print(message, highlight=False, markup=False)
 
 
 def _weights(name: str) -> Path:

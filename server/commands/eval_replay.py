@@ -33,7 +33,12 @@ def replay(
     requests: Annotated[int, typer.Option("--requests", min=1, help="Lines of a day that are asked for.")] = 80,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How often all of it is done.")] = 3,
     arms: Annotated[
-        list[str] | None, typer.Option("--arm", metavar="ARM", help="Only these arms and frozen; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--arm",
+            metavar="ARM",
+            help="Only these arms and frozen; repeatable. preference and sections run only where they are named.",
+        ),
     ] = None,
     night_seconds: Annotated[float, typer.Option("--night-seconds", min=1, help="What a night may take.")] = 300.0,
     minimum_regions: Annotated[
@@ -70,7 +75,8 @@ def replay(
     The lines that changed from version to version are what the user writes, with the context that existed then. After
     each day a night is run with its own promotion gate. The simulated user accepts an offer that is what was written,
     or of whose 3 or more characters the first 80% are. Hours for many packages; the same command goes on after it was
-    killed.
+    killed. With more --seeds, or with --arm preference and --arm sections beside the arms of before, it keeps what is
+    there.
 
     Examples:
 
@@ -81,7 +87,7 @@ def replay(
       inkling eval replay --git . --quick
     """
     from model.evaluation.cache_report import require_plot
-    from model.evaluation.replay_arms import ARMS
+    from model.evaluation.replay_arms import NAMES
     from model.evaluation.replay_report import plot as draw
     from model.evaluation.replay_run import evaluate
     from model.evaluation.replay_settings import ReplaySettings, quick_settings
@@ -90,7 +96,7 @@ def replay(
         require_plot(plot)
     settings = ReplaySettings(
         packages=tuple(packages or ()), repositories=tuple(git or ()), commits=commits, base=base, adapter=adapter,
-        arms=tuple(arm.name for arm in ARMS) if not arms else tuple(dict.fromkeys(["frozen", *arms])), days=days,
+        arms=NAMES if not arms else tuple(dict.fromkeys(["frozen", *arms])), days=days,
         hunks=hunks, requests=requests, seeds=seeds, night_seconds=night_seconds, minimum_regions=minimum_regions,
         old_lines=old_lines, humaneval=humaneval, threads=threads, workers=workers, out=results,
     )  # fmt: skip
@@ -138,11 +144,12 @@ def _print(found: Mapping[str, Any]) -> None:
     for arm in _described():
         if arm.name in found["arms"]:
             out.print(f"  {arm.name}: {arm.what}", highlight=False, style="dim")
+    rivals = [rival for rival in _RIVALS if f"kept_chars_gain_over_{rival}" in summary]
     print_table(
         "Kept characters of nightly, relative to the others",
-        ("package", "over frozen", "over deltas", "over placebo", "over wrong package"),
+        ("package", *(f"over {rival.replace('_', ' ')}" for rival in rivals)),
         [
-            (name, *(_percent(gains[f"kept_chars_gain_over_{rival}"]) for rival in _RIVALS))
+            (name, *(_percent(gains[f"kept_chars_gain_over_{rival}"]) for rival in rivals))
             for name, gains in [*((n, one["gains"]) for n, one in found["packages"].items()), ("all", summary)]
         ],
     )
@@ -156,11 +163,11 @@ def _print(found: Mapping[str, Any]) -> None:
     )
     print_table(
         "Nights",
-        ("package", "seed", "day", "arm", "verdict", "seconds", "later loss"),
+        ("package", "seed", "day", "arm", "verdict", "seconds", "later loss", "after sft"),
         [
             (
                 night["package"], night["seed"], night["day"] + 1, night["arm"], f"{night['status']} ({night['code']})",
-                _number(night["seconds"], 0), _losses(night["figures"]),
+                _number(night["seconds"], 0), _losses(night["figures"]), _stage(night["figures"]),
             )
             for night in found["nights"]
         ],
@@ -170,7 +177,7 @@ def _print(found: Mapping[str, Any]) -> None:
     out.print(f"{settings['runtime'] or 'nothing was asked anew'}; results: {settings['results']}", markup=False)
 
 
-_RIVALS = ("frozen", "deltas", "placebo", "wrong_package")
+_RIVALS = ("frozen", "deltas", "gate", "full", "placebo", "wrong_package")
 
 
 def _described() -> Any:
@@ -181,6 +188,15 @@ def _described() -> Any:
 
 def _losses(figures: Mapping[str, Any]) -> str:
     return f"{figures['later_before']:.3f} to {figures['later_after']:.3f}" if "later_after" in figures else "-"
+
+
+def _stage(figures: Mapping[str, Any]) -> str:
+    """What the stage behind sft came to, where there was to be one."""
+    for name in ("preference", "section"):
+        if name in figures:
+            told = figures[name]
+            return f"{name}: left out" if "skipped" in told else f"{name}: {told['steps']} steps"
+    return "-"
 
 
 def _duration(seconds: float) -> str:

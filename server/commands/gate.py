@@ -1,5 +1,6 @@
 """`inkling feedback gate`: is the gate calibrated, would another one have earned more, and fitting one."""
 
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
@@ -51,7 +52,7 @@ def gate(
     made: GateVerdict | None = None
     if fit:
         mode = user_settings()[0].completion.mode
-        made = renew_gate(allowed_decisions(feedback_place()), gate_file(), GateOptions(mode=mode))
+        made = renew_gate(allowed_decisions(feedback_place(), time.time()), gate_file(), GateOptions(mode=mode))
     bins = calibration(decisions)
     fitted = FittedGate.load(gate_file())
     estimates = {each: judged(database, decisions, cast("Mode", each), fitted) for each in get_args(Mode)}
@@ -75,10 +76,10 @@ def judged(database: "Engine", decisions: "Sequence[Decided]", mode: "Mode", fit
     """What a mode would have earned, by the rewards of what was shown."""
     from feedback.decisions import rewards_of
     from feedback.offline import Logged, evaluate
-    from model.gate import rule_probability, show_probability
+    from model.gate import NO_CHOICE, rule_probability, show_probability
 
     probability: Callable[[Any], float] = fitted.probability if fitted is not None else rule_probability
-    known = [one for one in decisions if one.decision.features and one.decision.rule != "just_rejected"]
+    known = [one for one in decisions if one.decision.features and one.decision.rule not in NO_CHOICE]
     shown = [one.decision.suggestion for one in known if one.decision.shown]
     rewards = rewards_of(database, shown)
     logged = []

@@ -13,13 +13,13 @@ from model.catalog import BASE, EMBEDDING
 from server.commands.printing import counting, err, out, print_json, print_table
 
 if TYPE_CHECKING:
-    from model.adapters import Registry
+    from model.adapters import Adapter, Registry
 
 DEFAULT_BASE = BASE.name
 DEFAULT_EMBEDDING = EMBEDDING.name
 
 models = typer.Typer(
-    help="Fetch base weights; list, promote, roll back, export and import adapters.", no_args_is_help=True
+    help="Fetch base weights; list, promote, roll back, retire, export and import adapters.", no_args_is_help=True
 )
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Packages = Annotated[
@@ -74,7 +74,7 @@ def list_models(as_json: AsJson = False) -> None:
 
     registry = Registry(adapters_folder())
     weights, adapters = installed(), registry.list()
-    told = {adapter.name: (registry.note(adapter.name), _verdict(registry, adapter.name)) for adapter in adapters}
+    told = {adapter.name: (registry.note(adapter.name), _verdict(registry, adapter)) for adapter in adapters}
     if as_json:
         rows = [{**asdict(a), "note": told[a.name][0], "verdict": told[a.name][1]} for a in adapters]
         print_json({"weights": {name: str(folder) for name, folder in weights.items()}, "adapters": rows})
@@ -228,6 +228,21 @@ def rollback(base: Base = DEFAULT_BASE) -> None:
 
 
 @models.command()
+def retire(name: Annotated[str, typer.Argument(help="An adapter from `inkling models list`.")]) -> None:
+    """Take an adapter that is not the champion out of the running: a canary's trial ends, no rollback reaches it.
+
+    Example:
+
+      inkling models retire night-2026-11-24-a
+    """
+    from inkling.folders import adapters_folder
+    from model.adapters import Registry
+
+    adapter = Registry(adapters_folder()).retire(name)
+    out.print(f"{adapter.name} is retired; `inkling models promote {adapter.name}` serves it all the same.")
+
+
+@models.command()
 def export(
     target: Annotated[Path, typer.Option("--out", help="A new folder, or a new file for gguf.")],
     name: Annotated[
@@ -256,6 +271,8 @@ def export(
 
     registry = Registry(adapters_folder())
     chosen = registry.get(name) if name is not None else registry.champion(base)
+    if chosen is not None and chosen.dropped:
+        raise UserError(f"{chosen.name} has no weights any more, only its record: choose another adapter.")
     base = chosen.base if chosen is not None else base
     below = shipped(base)
     folders = [*([below.folder] if below is not None else []), *([chosen.folder] if chosen is not None else [])]
@@ -316,16 +333,17 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _verdict(registry: "Registry", name: str) -> str:
-    """What became of it, from its record: the live verdict, else that of its night."""
+def _verdict(registry: "Registry", adapter: "Adapter") -> str:
+    """What became of it, from its record: the live verdict, else that of its night; and whether it can be served."""
     from model.adapters import RegistryError
 
     try:
-        record = registry.record(name)
+        record = registry.record(adapter.name)
     except RegistryError as error:
         return str(error)
     live = record.get("live", ())
-    return str(live[-1]["decision"] if live else record.get("status", ""))
+    told = str(live[-1]["decision"] if live else record.get("status", ""))
+    return f"{told}, weights dropped" if adapter.dropped else told
 
 
 def _unit(unit: str) -> str:

@@ -19,7 +19,8 @@ _STAGES_HELP = """What is trained: gate (show or hide), sft (what you wrote), pr
 offer, or what you took and refused), section (whole pieces of the repository's commits, written and rewarded). A stage
 without enough data, or on a machine that is too slow for it, is left out, and the record says why."""
 _TESTS_HELP = """For the section stage: a command that tests your code, such as 'python -m pytest -q'. It is run in
-copies of the repository's commits with what the model wrote in them, so it runs code that nobody has read."""
+copies of the repository's commits with what the model wrote in them, so it runs code that nobody has read. The setting
+night.tests of your own settings file by default; '' for none."""
 
 
 nights = typer.Typer(invoke_without_command=True)
@@ -41,7 +42,7 @@ def night(
         str | None, typer.Option("--stages", help=f"{_STAGES_HELP} The setting night.stages by default.")
     ] = None,
     base: Annotated[str, typer.Option("--base", help="Base weights.")] = DEFAULT_BASE,
-    tests: Annotated[str, typer.Option("--tests", metavar="COMMAND", help=_TESTS_HELP)] = "",
+    tests: Annotated[str | None, typer.Option("--tests", metavar="COMMAND", help=_TESTS_HELP)] = None,
     mode: Annotated[
         str | None, typer.Option("--mode", help="The mode in which the gate is judged; completion.mode by default.")
     ] = None,
@@ -70,8 +71,9 @@ def night(
 ) -> None:
     """Train an adapter on what you kept, measure it on what came later, and promote it only if it is better.
 
-    Ends with 0 after a verdict, promoted or refused, with 3 if there is not enough data, and with 75 if it gave way to
-    somebody who works at the machine: started again it goes on where it was, like one that was cancelled or killed.
+    Ends with 0 after a verdict, promoted or refused, with 3 if nothing was trained (there is not enough data, or what
+    was promoted last is on trial), and with 75 if it gave way to somebody who works at the machine: started again it
+    goes on where it was, like one that was cancelled or killed.
 
     Examples:
 
@@ -94,7 +96,7 @@ def night(
         minimum_regions=minimum_regions,
         stages=stages_of(_settings().night.stages if stages is None else stages),
         mode=_mode(mode),
-        tests=tests,
+        tests=_settings().night.tests if tests is None else tests,
         dry_run=dry_run,
         canary_share=_settings().night.canary_share if canary_share is None else canary_share,
         cluster=_cluster(runner, workers, machines, address, give_way is not None),

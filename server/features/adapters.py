@@ -82,6 +82,7 @@ def _described(registry: Registry, adapter: Adapter) -> dict[str, Any]:
         "state": adapter.state,
         "base": adapter.base,
         "at": adapter.at,
+        "dropped": adapter.dropped,
         "status": record.get("status"),
         "reason": record.get("reason"),
         "figures": record.get("figures") or {},

@@ -6,6 +6,7 @@ from lsprotocol import types as lsp
 
 from model.completion import Refusal
 from server.documents import path_of
+from server.offers import Offered
 from server.protocol import InklingServer
 
 log = logging.getLogger(__name__)
@@ -31,20 +32,17 @@ def register(server: InklingServer) -> None:
             return lsp.InlineCompletionList(items=[])
         offset = document.offset(params.position)
         start, snapshot = document.position(offset), document.snapshot()
+        by_hand = params.context.trigger_kind is lsp.InlineCompletionTriggerKind.Invoked
         try:
-            offer = await session.offers.offer(snapshot, offset, session.version_of)
+            offer = await session.offers.offer(snapshot, offset, session.version_of, by_hand=by_hand)
+            if isinstance(offer, Refusal):
+                return lsp.InlineCompletionList(items=[])
+            others = await session.offers.others(snapshot, offset, session.version_of) if by_hand else []
         except Exception:  # an error here would be a popup on every keystroke
             log.exception("a completion failed")
             session.offers.note(Refusal("failed", "The completion failed; the log has the details."), snapshot.uri)
             return lsp.InlineCompletionList(items=[])
-        if isinstance(offer, Refusal):
-            return lsp.InlineCompletionList(items=[])
-        item = lsp.InlineCompletionItem(
-            insert_text=offer.text,
-            range=lsp.Range(start, _end(start, offer.replaces)),
-            command=lsp.Command("Inkling: accepted", ACCEPT, arguments=[offer.id]),
-        )
-        return lsp.InlineCompletionList(items=[item])
+        return lsp.InlineCompletionList(items=[_item(one, start) for one in (offer, *others)])
 
     @server.command(ACCEPT)
     def accept(suggestion: str, *length: int) -> None:
@@ -56,6 +54,7 @@ def register(server: InklingServer) -> None:
 
     @server.command(SHOWN)
     def shown(suggestion: str) -> None:
+        server.session.offers.looked_at(suggestion)
         server.session.learning.shown(suggestion)
 
     @server.command(OPENED)
@@ -68,6 +67,14 @@ def register(server: InklingServer) -> None:
     @server.command(SNOOZE)
     def snooze(*minutes: float) -> None:
         server.session.offers.snooze(60 * (minutes[0] if minutes else 15))
+
+
+def _item(offer: Offered, start: lsp.Position) -> lsp.InlineCompletionItem:
+    return lsp.InlineCompletionItem(
+        insert_text=offer.text,
+        range=lsp.Range(start, _end(start, offer.replaces)),
+        command=lsp.Command("Inkling: accepted", ACCEPT, arguments=[offer.id]),
+    )
 
 
 def _end(start: lsp.Position, replaced: int) -> lsp.Position:

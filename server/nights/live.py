@@ -1,7 +1,8 @@
 """The watch over what was newly served: it looks at live figures now and then, keeps it or takes it back.
 
-Every running server looks; the registry lets one of them decide. What always holds: what is taken back is said to the
-user, with the figures, and stands in the adapter's record.
+Every running server looks, and every night before it begins, so that a trial also ends where no server runs; the
+registry lets one of them decide. What always holds: what is taken back is said to the user, with the figures, and
+stands in the adapter's record.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -109,6 +111,31 @@ def live_verdict(
         finally:
             engine.dispose()
     return trial, judge_live(new, old, age_days=age, rules=rules or (_WATCHED if whole else LiveRules()))
+
+
+def decide(registry: Registry, place: Place, base: str) -> str | None:
+    """Let live figures decide about the trial of this base; the sentence for the user where they took it back."""
+    judged = live_verdict(registry, place, base)
+    return settled(registry, *judged) if judged is not None else None
+
+
+def undecided(registry: Registry, place: Place, base: str) -> Trial | None:
+    """The canary of this base about which live figures cannot decide yet: whatever else came now would replace it."""
+    judged = live_verdict(registry, place, base)
+    if judged is None:
+        return None
+    trial, verdict = judged
+    return trial if trial.share < 1 and verdict.status == "waiting" else None
+
+
+def waiting_for(trial: Trial) -> str:
+    """Until when a canary is on trial, and how to decide at once, as sentences for the user."""
+    latest = datetime.fromtimestamp(trial.since + LiveRules().days * _DAY)
+    return (
+        f"{trial.adapter} is on trial with {trial.share:.0%} of the sessions until live figures decide, "
+        f"{latest:%Y-%m-%d %H:%M} at the latest. To decide at once: `inkling models promote {trial.adapter}` keeps "
+        f"it, `inkling models retire {trial.adapter}` takes it back."
+    )
 
 
 def settled(registry: Registry, trial: Trial, verdict: LiveVerdict) -> str | None:

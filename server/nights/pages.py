@@ -71,7 +71,7 @@ class JsonLines(AbstractContextManager["JsonLines"]):
     def _print(value: dict[str, Any]) -> None:
         try:
             print(json.dumps(value, ensure_ascii=False), flush=True)
-        except BrokenPipeError:  # the parent is gone; the night goes on and its verdict is in the record
+        except OSError:  # the parent is gone, or its file is full: the night goes on, its verdict is in the state
             sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - closed with the process
 
 

@@ -63,7 +63,7 @@ def _gain(figures: Mapping[str, Any]) -> str:
     gain: Interval = ("all later examples", figures.get("gain_lower"), figures["gain"], figures.get("gain_upper"))
     rows = [
         ("loss on later feedback", _number(figures.get("later_before")), _number(figures.get("later_after"))),
-        ("targets written whole", str(figures.get("exact_before")), str(figures.get("exact_after"))),
+        ("targets written whole", _number(figures.get("exact_before")), _number(figures.get("exact_after"))),
         ("margin over wrong targets", _number(figures.get("margin_before")), _number(figures.get("margin_after"))),
     ]
     measured = f"<p>On {figures.get('later')} later examples, with a 95% interval; above zero is better.</p>"

@@ -1,7 +1,8 @@
 """What a night says about itself while it runs and when it is over: one small file, replaced as a whole.
 
 The night that holds the lock is the only one who writes it. A night that is gone without a last word was killed; it
-can be gone on with, like one that paused. What always holds: a file that cannot be read is no night.
+can be gone on with, like one that paused or that the machine let down. What always holds: a file that cannot be read is
+no night.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 LIVE = ("running", "waiting")
 PAUSED = "paused"
+DISK_FULL, WORKER_FAILED = "disk_full", "worker_failed"  # codes of failures after which a night goes on
 _EVERY_SECONDS = 1.0
 _GONE_ON_WITH_SECONDS = 3 * 86_400.0  # an interrupted night that is older begins anew, with newer feedback
 
@@ -52,12 +54,7 @@ class NightState:
     @property
     def alive(self) -> bool:
         """Whether its process runs."""
-        if self.status not in LIVE:
-            return False
-        try:
-            return psutil.Process(self.pid).create_time() == self.created
-        except psutil.Error:
-            return False
+        return self.status in LIVE and runs(self.pid, self.created)
 
     @property
     def killed(self) -> bool:
@@ -67,7 +64,9 @@ class NightState:
     def resumable(self, base: str, now: float) -> bool:
         """Whether a night on `base` goes on where this one was interrupted."""
         recent = 0 <= now - self.until < _GONE_ON_WITH_SECONDS
-        return base == self.base and recent and (self.status in (PAUSED, "cancelled") or self.killed)
+        let_down = self.status == "failed" and self.verdict.get("code") in (DISK_FULL, WORKER_FAILED)
+        interrupted = self.status in (PAUSED, "cancelled") or self.killed or let_down
+        return base == self.base and recent and interrupted
 
     def stop(self) -> bool:
         """Ask the process to end; it keeps a checkpoint. False if it does not run."""
@@ -82,6 +81,14 @@ class NightState:
         shown = "killed" if self.killed else self.status
         names = ("base", "started", "scheduled", "changed", "phase", "message", "done", "total", "adapter")
         return {"status": shown, **{name: getattr(self, name) for name in names}, "verdict": dict(self.verdict)}
+
+
+def runs(pid: int, created: float) -> bool:
+    """Whether the process of this number that began then still runs, and not a later one that got its number."""
+    try:
+        return psutil.Process(pid).create_time() == created
+    except psutil.Error:
+        return False
 
 
 def state_file() -> Path:

@@ -23,14 +23,14 @@ from starlette.routing import Route
 
 from feedback.consent import Consents
 from feedback.database import Place, open_database
-from feedback.history import Selection
+from feedback.history import Selection, ids_of
 from inkling.errors import InklingError, UserError
 from inkling.folders import adapters_folder, data_folder
 from model.adapters import CONFIG_FILE, WEIGHTS_FILE, Registry
-from server.erasing import erase_everywhere
+from server.erasing import MANIFESTS, erase_everywhere
 from server.nights.schedule import Schedule, due
 from server.nights.scheduler import night_options, spawn
-from server.nights.state import read_state
+from server.nights.state import read_state, runs
 from server.settings import Settings
 from server.team.dashboard import dashboard, login_page
 from server.team.ingest import facts_in, ingest
@@ -40,6 +40,8 @@ LARGEST_BODY = 32_000_000  # bytes, unpacked
 COOKIE = "inkling-token"
 _LOOK_SECONDS = 20.0  # whether a night is due
 _WEEK = 7 * 86_400
+_TOLD = ("gain", "gain_lower", "gain_upper", "training", "later", "later_before", "later_after", "exact_before",
+         "exact_after")  # fmt: skip
 
 Handler = Callable[[Request, Member], Awaitable[Response]]
 
@@ -57,18 +59,21 @@ class Team:
         self._schedule = schedule
         self._since = datetime.now()
         self._starting = asyncio.Lock()
-        self._last = -1  # process of the last night, which says that it runs only after a while
+        # Process of the last night and its beginning: the night itself says that it runs only after a while.
+        self._last: tuple[int, float] | None = None
 
     async def night(self) -> int | None:
         """Start a night; its process, or None if one runs."""
         async with self._starting:
             last = await asyncio.to_thread(read_state)
-            if (last is not None and last.alive) or psutil.pid_exists(self._last):
+            if (last is not None and last.alive) or (self._last and runs(*self._last)):
                 return None
             options = night_options(self.settings)
             options[options.index("--canary-share") + 1] = "0"  # members have canaries of their own
-            self._last = await spawn(options)
-            return self._last
+            pid = await spawn(options)
+            with contextlib.suppress(psutil.Error):  # it may be over by now
+                self._last = (pid, psutil.Process(pid).create_time())
+            return pid
 
     async def keep_schedule(self) -> None:
         """Start nights that are due, until cancelled."""
@@ -79,23 +84,33 @@ class Team:
                 with contextlib.suppress(OSError):
                     await self.night()
 
-    def champion(self) -> dict[str, Any]:
-        """What members should serve."""
+    def champion(self, member: str) -> dict[str, Any]:
+        """What members should serve, and which of this member's own suggestions its night had seen; no others'."""
         base = self.settings.model.base
         adapter = self.registry.champion(base)
         if adapter is None:
             return {"base": base, "name": None}
         record = self.registry.record(adapter.name)
         figures = record.get("figures", {})
-        told = {name: figures.get(name) for name in ("gain", "gain_lower", "gain_upper", "training", "later")}
+        seen = {name: tuple(record.get(name, ())) for name in MANIFESTS}
         return {
             "base": base, "name": adapter.name, "digest": adapter.digest, "at": adapter.at,
-            "reason": record.get("reason"), "figures": told,
+            "reason": record.get("reason"), "champion": record.get("champion"),
+            "figures": {name: figures.get(name) for name in _TOLD},
+            **{name: self._own(member, ids) for name, ids in seen.items()},
         }  # fmt: skip
+
+    def _own(self, member: str, ids: tuple[str, ...]) -> list[str]:
+        """Those of these suggestions that this member sent."""
+        roots = self._roots(member) if ids else ()
+        return [id for root in roots for id in ids_of(self.database, Selection(ids=ids, workspace=root))]
+
+    def _roots(self, member: str) -> list[str]:
+        return [root for root in self.consents.all() if root.startswith(f"{member}/")]
 
     def erase(self, member: str, workspace: str | None) -> dict[str, int]:
         """What a member sent: of one workspace, or all of it."""
-        meant = [root for root in self.consents.all() if root.startswith(f"{member}/")]
+        meant = self._roots(member)
         if workspace is not None:
             meant = [root for root in meant if root == f"{member}/{workspace}"]
         gone = 0
@@ -130,7 +145,7 @@ def application(team: Team) -> Starlette:
         return JSONResponse(gone)
 
     async def champion(request: Request, member: Member) -> Response:
-        return JSONResponse(await asyncio.to_thread(team.champion))
+        return JSONResponse(await asyncio.to_thread(team.champion, member.name))
 
     async def adapter(request: Request, member: Member) -> Response:
         files = {"config": CONFIG_FILE, "weights": WEIGHTS_FILE}

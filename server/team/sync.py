@@ -2,9 +2,10 @@
 
 What always holds: only workspaces whose owner chose `team` are sent from, as far as the editor's telemetry switch
 allows; an adapter is what the team said it is, fits the base, and comes in as a canary that live figures may take
-back; trouble costs nothing but a sentence in `inkling team status`.
+back, once nothing else is on trial; trouble costs nothing but a sentence in `inkling team status`.
 """
 
+import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from inkling.folders import adapters_folder
 from model.adapters import CONFIG_FILE, WEIGHTS_FILE, Registry, check_folder
 from model.exchange import import_adapter
 from model.weights import resolve
+from server.erasing import MANIFESTS
+from server.nights.live import decide, undecided
 from server.settings import Settings
 from server.team.account import (
     Account,
@@ -56,7 +59,7 @@ def meet(
         try:
             with client(account) as team:
                 progress, suggestions = _send(team, place, progress, at_most)
-                progress, adapter = _take_over(team, settings, progress)
+                progress, adapter = _take_over(team, place, settings, progress)
         except UserError as error:
             write_progress(replace(read_progress(), at=time.time(), trouble=str(error)))
             raise
@@ -88,8 +91,8 @@ def _send(team: TeamClient, place: Place, progress: Progress, at_most: Consent) 
     return progress, count
 
 
-def _take_over(team: TeamClient, settings: Settings, progress: Progress) -> tuple[Progress, str]:
-    """The team's champion, unless it was taken over before."""
+def _take_over(team: TeamClient, place: Place, settings: Settings, progress: Progress) -> tuple[Progress, str]:
+    """The team's champion, unless it was taken over before; while another canary is undecided, a later meeting's."""
     found = team.champion()
     name, digest = found.get("name"), found.get("digest")
     if not isinstance(name, str) or not isinstance(digest, str) or digest == progress.digest:
@@ -97,7 +100,11 @@ def _take_over(team: TeamClient, settings: Settings, progress: Progress) -> tupl
     base = settings.model.base
     if found.get("base") != base:
         raise TeamError(f"The team's adapter is for {found.get('base')}, served here is {base} (inkling.model.base).")
-    registry = Registry(adapters_folder())
+    mine, registry = f"team-{name}-{digest[:6]}", Registry(adapters_folder())
+    decide(registry, place, base)
+    trial = undecided(registry, place, base)
+    if trial is not None and trial.adapter != mine:
+        return progress, ""
     registry.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=registry.folder, prefix=".team-") as scratch:
         folder = Path(scratch)
@@ -105,11 +112,25 @@ def _take_over(team: TeamClient, settings: Settings, progress: Progress) -> tupl
         team.fetch(name, "weights", folder / WEIGHTS_FILE)
         if check_folder(folder) != digest:
             raise TeamError(f"The team's adapter {name} is not what the team says it is: it is not taken over.")
-        mine = f"team-{name}-{digest[:6]}"
         if mine not in {adapter.name for adapter in registry.list()}:  # else a meeting was killed behind this
             import_adapter(folder, base=base, base_folder=resolve(base), registry=registry, name=mine)
+    registry.amend(mine, lambda record: {**_record(found), **record})
     registry.introduce(mine, settings.night.canary_share)
     return replace(progress, digest=digest), mine
+
+
+def _record(found: dict[str, Any]) -> dict[str, Any]:
+    """What the team says of its adapter, as far as it has the form of a record."""
+    figures, against = found.get("figures"), found.get("champion")
+    told = figures.items() if isinstance(figures, dict) else ()
+    ids = {name: found[name] for name in MANIFESTS if isinstance(found.get(name), list)}
+    return {
+        "status": "promoted",
+        "reason": f"The team serves it. {found.get('reason') or 'It came without a record.'}",
+        "champion": against if isinstance(against, str) else None,
+        "figures": {name: value for name, value in told if isinstance(value, int | float) and math.isfinite(value)},
+        **{name: [id for id in listed if isinstance(id, str)] for name, listed in ids.items()},
+    }
 
 
 def take_back(account: Account, workspace: str | None = None) -> int:

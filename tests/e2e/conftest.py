@@ -105,11 +105,14 @@ def change_range(
     )
 
 
-async def complete(client: LanguageClient, uri: str, line: int, character: int) -> list[lsp.InlineCompletionItem]:
+async def complete(
+    client: LanguageClient, uri: str, line: int, character: int, *, by_hand: bool = False
+) -> list[lsp.InlineCompletionItem]:
     """Ask for ghost text."""
+    kind = lsp.InlineCompletionTriggerKind.Invoked if by_hand else lsp.InlineCompletionTriggerKind.Automatic
     answer = await client.text_document_inline_completion_async(
         lsp.InlineCompletionParams(
-            context=lsp.InlineCompletionContext(lsp.InlineCompletionTriggerKind.Automatic),
+            context=lsp.InlineCompletionContext(kind),
             text_document=lsp.TextDocumentIdentifier(uri),
             position=lsp.Position(line, character),
         )

@@ -20,7 +20,7 @@ from inkling.process import command, environment
 COMMANDS = [
     ("serve",), ("mcp",), ("tour",), ("doctor",), ("index",), ("search",), ("complete",), ("check",), ("night",),
     ("consent",),
-    ("models", "pull"), ("models", "list"), ("models", "promote"), ("models", "rollback"),
+    ("models", "pull"), ("models", "list"), ("models", "promote"), ("models", "rollback"), ("models", "retire"),
     ("feedback", "stats"), ("feedback", "list"), ("feedback", "show"), ("feedback", "export"), ("feedback", "erase"),
 ]  # fmt: skip
 
@@ -110,6 +110,14 @@ def test_a_night_without_data_says_so_and_ends_with_three():
     done = inkling("night", "--json")
     assert done.returncode == 3
     assert json.loads(done.stdout.splitlines()[-1])["status"] == "skipped"
+
+
+def test_a_repository_is_indexed_and_its_index_counted_from_the_shell(tmp_path: Path):
+    (tmp_path / "a.py").write_text("def erupt():\n    return 'lava'\n")
+    assert inkling("index", str(tmp_path), "--embedding", "none").returncode == 0
+    told = inkling("index", str(tmp_path), "--embedding", "none", "--stats", "--json")
+    held = json.loads(told.stdout)
+    assert (held["files"], held["chunks"], held["symbols"], held["embedded"]) == (1, 1, 1, 0)
 
 
 @pytest.mark.weights

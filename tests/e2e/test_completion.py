@@ -64,6 +64,45 @@ async def test_typing_the_offered_text_keeps_the_offer_and_a_dismissal_ends_it(c
     assert (await status(client))["lastRefusal"]["reason"] == "just_rejected"
 
 
+async def test_asked_by_hand_it_offers_others_too_and_the_one_that_is_looked_at_is_recorded(
+    connect: Connect, project: Path
+):
+    client, uri = await connect(project, EAGER), (project / "new.py").as_uri()
+    assert (await run(client, "inkling.consent", "local"))["consent"] == "local"
+    await until(client, ready)
+    open_document(client, uri, LOOP)
+    (first,) = await complete(client, uri, 2, 12)
+    again, *others = await complete(client, uri, 2, 12, by_hand=True)
+    assert again == first
+    assert others
+    texts = [str(item.insert_text) for item in (again, *others)]
+    assert not any(one.startswith(other) for one in texts for other in texts if one is not other)
+    assert await complete(client, uri, 2, 12, by_hand=True) == [again, *others]
+
+    accept = others[0].command
+    assert accept
+    assert accept.arguments
+    await run(client, "inkling.shown", *accept.arguments)
+    insert(client, uri, 2, 2, 12, str(others[0].insert_text))
+    await run(client, accept.command, *accept.arguments)
+    client.text_document_did_close(lsp.DidCloseTextDocumentParams(lsp.TextDocumentIdentifier(uri)))
+    found = await until(client, lambda found: len(found["feedback"]["outcomes"]) == 2)
+    assert found["feedback"]["outcomes"] == {"superseded": 1, "accepted": 1}
+
+
+async def test_asked_by_hand_it_shows_what_was_just_refused(connect: Connect, project: Path):
+    client, uri = await connect(project, EAGER), (project / "new.py").as_uri()
+    await until(client, ready)
+    open_document(client, uri, LOOP)
+    (first,) = await complete(client, uri, 2, 12)
+    assert first.command
+    assert first.command.arguments
+    await run(client, "inkling.dismiss", *first.command.arguments)
+    assert await complete(client, uri, 2, 12) == []
+    asked, *_ = await complete(client, uri, 2, 12, by_hand=True)
+    assert asked.insert_text == first.insert_text
+
+
 async def test_a_newer_request_overtakes_an_older_one_and_a_cancelled_one_ends(connect: Connect, project: Path):
     client, uri = await connect(project, EAGER), (project / "new.py").as_uri()
     await until(client, ready)

@@ -17,8 +17,9 @@ from feedback.recorder import Recorder
 from feedback.records import Decision, Outcome, Settled, Suggestion
 from inkling.folders import adapters_folder, data_folder, feedback_database
 from inkling.process import command, environment
-from model.adapters import Registry
+from model.adapters import RUNS_FOLDER, Registry
 from server.night import LOCK_FILE, NightError, duration
+from server.nights.record_page import PAGE_FILE
 from tests.unit.training.tiny_language import OTHER_HABITS, make_base, written
 
 WORKSPACE = "/home/somebody/project"
@@ -98,9 +99,10 @@ def test_a_night_ends_in_a_verdict_that_the_registry_agrees_with(base: str) -> N
     (adapter,) = registry.list()
     assert adapter.name == said[-1]["adapter"]
     assert adapter.state == ("canary" if said[-1]["status"] == "promoted" else "candidate")
+    assert (adapter.folder / PAGE_FILE).exists()
 
 
-def test_nights_take_turns_and_a_cancelled_one_is_gone_on_with(base: str) -> None:
+def test_nights_take_turns_and_one_that_was_cancelled_and_killed_is_gone_on_with(base: str) -> None:
     remember(written(OTHER_HABITS, 200))
     options = ("--base", base, "--minimum-regions", "40")
     first = start(*options)
@@ -112,6 +114,10 @@ def test_nights_take_turns_and_a_cancelled_one_is_gone_on_with(base: str) -> Non
     first.send_signal(signal.SIGTERM)
     last = list(running)[-1]
     assert (first.wait(), last["status"]) == (130, "cancelled")
+    killed = start(*options)
+    assert any(line["phase"] == "train" for line in lines(killed))
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
     newer = [replace(one, at=time.time()) for one in written(OTHER_HABITS, 10, start=500)]
     remember(newer)  # the night goes on with what it began with
     code, third = ended(start(*options))
@@ -128,6 +134,25 @@ def test_a_killed_night_blocks_no_later_one(base: str) -> None:
     assert (data_folder() / LOCK_FILE).exists()
     code, last = ended(start("--base", base, "--minimum-regions", "40", "--dry-run"))
     assert (code, last["status"]) == (0, "planned")
+
+
+def test_a_night_waits_for_the_canary_and_then_makes_it_champion(base: str) -> None:
+    registry = Registry(adapters_folder())
+    folder = registry.folder / RUNS_FOLDER / "one"
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA"}))
+    (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    registry.introduce(registry.add_candidate(folder, base=base, name="one").name, 0.5)
+    code, last = ended(start("--base", base, "--stages", "sft"))
+    assert (code, last["status"], last["code"]) == (3, "skipped", "on_trial")
+    assert "`inkling models promote one` keeps it" in last["reason"]
+    assert registry.get("one").state == "canary"
+    raw = json.loads(registry.path.read_text())
+    raw["trials"][base]["since"] -= 3 * 86_400  # and no server has run since
+    registry.path.write_text(json.dumps(raw))
+    code, last = ended(start("--base", base, "--stages", "sft"))
+    assert (code, last["code"]) == (3, "not_enough_data")
+    assert registry.history(base) == (None, "one")
 
 
 def test_a_night_without_enough_data_says_how_much_is_needed(base: str) -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pytest_lsp import LanguageClient
 
@@ -61,6 +63,27 @@ async def test_a_night_that_is_due_runs_by_itself_and_its_verdict_is_shown(
     (adapter,) = Registry(adapters_folder()).list()
     assert found["last"]["adapter"] == adapter.name
     assert ("end", found["last"]["message"]) in shown(client)
+
+
+async def test_a_night_from_the_editor_yields_to_its_user_and_says_how_it_goes(
+    connect: Connect,
+    project: Path,
+    base: str,  # noqa: F811
+    nights: list["subprocess.Popen[bytes]"],
+) -> None:
+    remember(written(OTHER_HABITS, 60))
+    client = await connect(project, settings(base, "off"))
+    asked = asyncio.create_task(run(client, "inkling.night"))
+    await until(client, lambda status: (status["night"]["last"] or {}).get("phase") == "train")
+    running = read_state()
+    assert running is not None
+    if sys.platform != "win32":
+        assert psutil.Process(running.pid).nice() >= 10
+    last = await asyncio.wait_for(asked, 120)
+    assert (last["phase"], last["status"] in {"promoted", "refused"}) == ("verdict", True), last
+    said = shown(client)
+    assert any((message or "").startswith("Training: step") for kind, message in said if kind == "report")
+    assert ("end", last["reason"]) in said
 
 
 async def test_a_night_waits_while_somebody_types_and_any_window_can_end_it(

@@ -64,6 +64,19 @@ async def test_a_saved_file_is_found_without_a_restart(connect: Connect, project
     assert hits[0]["name"] == "postage_for_parcels"
 
 
+async def test_without_weights_search_goes_by_words(connect: Connect, project: Path):
+    client = await connect(project, SEARCHING | {"index": {"embedding": f"path:{project / 'nowhere'}"}})
+    found = await until(client, lambda found: phase(found, "words"))
+    assert any("Search goes by words only" in message for message in found["told"])
+    assert (await ask(client, "inkling/search", query="describe circle"))["hits"]
+
+
+async def test_what_is_left_out_of_the_index_is_told(connect: Connect, project: Path):
+    client = await connect(project, SEARCHING | {"index": {"maxFiles": 1}})
+    found = await until(client, lambda found: phase(found, "meaning"))
+    assert sum("index.maxFiles" in message for message in found["told"]) == 1
+
+
 async def test_a_killed_indexing_process_is_started_again(connect: Connect, project: Path):
     client = await connect(project, SEARCHING)
     await until(client, lambda found: phase(found, "meaning"))

@@ -11,7 +11,8 @@ const night = (status: string): NightStatus => ({
 	last: { status, phase: 'train', message: 'step 5 of 20', done: 5, total: 20, started: 0 },
 });
 const adapter = (more: Partial<Adapter>): Adapter => ({
-	name: 'n', state: 'candidate', base: 'b', at: 0, status: 'refused', reason: 'No better.', note: '', problem: null, ...more,
+	name: 'n', state: 'candidate', base: 'b', at: 0, status: 'refused', reason: 'No better.', note: '', problem: null,
+	dropped: false, ...more,
 }); // prettier-ignore
 
 test('a night that runs says how far it is, and nothing of the next one', () => {
@@ -28,6 +29,19 @@ test('otherwise the next one, the verdict of the last one and what is served', (
 		rows.map(({ label, description }) => `${label}: ${description}`),
 		['Nights: next: 2026-11-27 03:00:00', 'The last night: refused: step 5 of 20', 'Served: n'],
 	);
+});
+
+test('a night that had nothing to do is not one that failed for want of data', () => {
+	const last = (code: string) => ({ ...night('skipped').last!, verdict: { code } });
+	const label = (code: string) => nightRows({ ...night('skipped'), last: last(code) }, null, 'b')[1]?.label;
+	assert.equal(label('on_trial'), 'The last night: nothing to train');
+	assert.equal(label('not_enough_data'), 'The last night: not enough data');
+});
+
+test('an adapter without weights cannot be promoted', () => {
+	const [row] = adapterRows({ base: 'b', served: null, before: null, canRollBack: false, adapters: [adapter({ dropped: true })] });
+	assert.equal(row?.description, 'candidate · weights dropped');
+	assert.equal(row?.context, 'adapter.dropped');
 });
 
 test('before the first night and with an older server there is still something to say', () => {

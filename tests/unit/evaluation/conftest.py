@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.evaluation.replay_language import make_reader
 from tests.unit.model.conftest import make_adapter, tiny_base  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base that reads pages of the tiny language."""
+    folder = tmp_path_factory.mktemp("reader")
+    make_reader(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

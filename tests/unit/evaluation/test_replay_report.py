@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,16 @@ TRUTH = "return total"
 GOOD, BAD = TRUTH, "raise ValueError"
 
 
-def answers(day: int, offers: str, files: int = 3, margin: float = 1.0, nats: float = 4.0) -> list[Answer]:
+def answers(
+    day: int, offers: str, files: int = 3, margin: float = 1.0, nats: float = 4.0, path: str = "file"
+) -> list[Answer]:
     """One request per letter: g is good, b is bad, a capital has a lower margin, - is refused by the filters."""
     made = []
     for number, letter in enumerate(offers):
         offer = {"g": GOOD, "b": BAD, "-": ""}[letter.lower()]
         lower = margin - 0.5 if letter.isupper() else margin
-        id, path = f"{day}.{number}", f"file{number % files}.py"
-        made.append(Answer(id, path, offer, TRUTH, lower, {}, nats, 2, True if day < 2 else None))
+        file = f"{path}{number % files}.py" if path == "file" else path
+        made.append(Answer(f"{day}.{number}", file, offer, TRUTH, lower, {}, nats, 2, True if day < 2 else None))
     return made
 
 
@@ -87,6 +90,59 @@ def test_losses_are_per_token_and_forgetting_is_relative():
     assert found["forgetting"]["nightly"]["exact"] == 0.5
 
 
+def test_forgetting_is_told_of_humaneval_and_of_the_library_apart():
+    lines = results(nightly=[answers(day, "gbgbgb") for day in range(3)])
+    before = [*lines.frozen_old, *answers(0, "gggg", nats=1.0, path="solution.py")]
+    after = [*lines.old["shop", 0, "nightly"], *answers(0, "gggb", nats=1.5, path="solution.py")]
+    found = report(replace(lines, frozen_old=before, old={("shop", 0, "nightly"): after}))
+    assert found["summary"]["library_loss_change"] == pytest.approx(0.1)
+    assert found["summary"]["humaneval_loss_change"] == pytest.approx(0.5)
+    assert found["summary"]["old_task_loss_change"] == pytest.approx((2 * 2.2 + 4 * 1.5) / (2 * 2.0 + 4 * 1.0) - 1)
+    parts = found["forgetting"]["nightly"]
+    assert (parts["cursors"], parts["library"]["cursors"], parts["humaneval"]["cursors"]) == (6, 2, 4)
+    assert (parts["humaneval"]["exact_before"], parts["humaneval"]["exact"]) == (1.0, 0.75)
+
+
+def test_where_humaneval_was_left_out_its_change_is_null():
+    summary = without_nan(report(results(nightly=[answers(day, "gbgbgb") for day in range(3)])))["summary"]
+    assert summary["humaneval_loss_change"] is None
+    assert summary["library_loss_change"] == summary["old_task_loss_change"]
+
+
+def test_the_gains_over_gate_and_full_are_told_where_those_were_replayed():
+    nightly = [answers(day, "gggbgb") for day in range(3)]
+    told = report(results(nightly=nightly, full=[answers(day, "ggbbbb") for day in range(3)]))
+    for found in (told["summary"], told["packages"]["shop"]["gains"]):
+        assert found["kept_chars_gain_over_full"] == pytest.approx(1.0)
+        assert found["kept_chars_gain_over_gate"] == pytest.approx(1 / 3)  # too few decisions: it stays the rule
+        assert found["kept_chars_gain_over_gate_ci_low"] >= 0
+    lacking = report(replace(results(nightly=nightly), gate=False))["summary"]
+    assert not {name for name in lacking if name.endswith(("over_full", "over_gate"))}
+
+
+def test_an_extra_arm_is_held_against_nightly_and_nights_that_left_its_stage_out_are_told():
+    days = results(
+        nightly=[answers(day, "gbgbbb") for day in range(3)], preference=[answers(day, "gggbbb") for day in range(3)]
+    )
+    ran, left_out = {"preference": {"method": "dpo", "steps": 4}}, {"preference": {"skipped": "3 pairs", "steps": 0}}
+    nights = [
+        {**night("preference", day, status), "figures": figures}
+        for day, (status, figures) in enumerate((("refused", left_out), ("promoted", ran)))
+    ]
+    summary = report(replace(days, nights=nights))["summary"]
+    assert summary["kept_chars_gain_of_preference"] == pytest.approx(0.5)
+    assert (summary["preference_nights"], summary["preference_nights_with_stage"]) == (2, 1)
+    assert "kept_chars_gain_of_sections" not in summary
+
+
+def test_the_curve_counts_what_nights_had_seen_and_a_night_that_found_nothing_new_takes_nothing_away():
+    days = results(nightly=[answers(day, "gbgbgb") for day in range(3)])
+    assert [row["examples"] for row in report(days)["curve"]] == [0, 20, 40]
+    nothing_new = [days.nights[0], {**days.nights[1], "status": "skipped", "figures": {}}]
+    assert [row["examples"] for row in report(replace(days, nights=nothing_new))["curve"]] == [0, 20, 20]
+    assert [row["examples"] for row in without_nan(report(replace(days, nights=[])))["curve"]] == [0, None, None]
+
+
 def test_survival_is_of_what_was_kept_before_the_last_version():
     found = report(results(nightly=[answers(day, "gbgbgb") for day in range(3)]))
     assert found["arms"]["nightly"]["survival"] == 1.0
@@ -114,8 +170,20 @@ def test_arms_that_were_left_out_are_null_and_everything_is_json():
 
 
 @pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")
-def test_a_picture_is_drawn(tmp_path: Path):
-    found = without_nan(report(results(nightly=[answers(day, "gggbgb") for day in range(3)])))
+@pytest.mark.parametrize(("nights", "places", "label"), [(True, [0, 20, 40], "pieces"), (False, [1, 2, 3], "day")])
+def test_a_picture_is_drawn_over_what_nights_had_seen_or_else_over_days(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nights: bool, places: list[int], label: str
+):
+    from matplotlib.figure import Figure
+
+    days = results(nightly=[answers(day, "gggbgb") for day in range(3)])
+    found = without_nan(report(days if nights else replace(days, nights=[])))
     found["settings"] = {"base": "tiny", "histories": {"shop": ["1", "2"]}, "seeds": 1}
+    drawn: list[Figure] = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *to, **how: (drawn.append(figure), save(figure, *to, **how)))
     plot(found, tmp_path / "replay.png")
     assert (tmp_path / "replay.png").read_bytes().startswith(b"\x89PNG")
+    curve = drawn[0].axes[1]
+    assert all(list(line.get_xdata()) == places for line in curve.lines)
+    assert label in curve.get_xlabel()

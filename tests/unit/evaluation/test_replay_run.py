@@ -21,23 +21,18 @@ from model.evaluation.replay_settings import ArmsError, ReplaySettings, quick_se
 from model.evaluation.replay_store import RESULTS_FILE
 from model.training.sft import SftOptions
 from server.commands import evaluation
-from tests.unit.evaluation.replay_language import OWN_HABITS, make_reader, write_versions
+from tests.unit.evaluation.replay_language import OWN_HABITS, write_versions
+from tests.unit.evaluation.test_replay_git import git
 from tests.unit.training.tiny_language import OTHER_HABITS
 
 SUMMARY = {
-    *(f"kept_chars_gain_over_{rival}{end}" for rival in ("frozen", "deltas", "placebo", "wrong_package")
+    *(f"kept_chars_gain_over_{rival}{end}" for rival in ("frozen", "deltas", "gate", "placebo", "wrong_package")
       for end in ("", "_ci_low")),
-    "gate_accept_gain", "gate_offer_change", "placebo_promotions", "old_task_loss_change", "seconds_per_night",
+    "gate_accept_gain", "gate_offer_change", "placebo_promotions", "old_task_loss_change", "humaneval_loss_change",
+    "library_loss_change", "seconds_per_night",
 }  # fmt: skip
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("reader")
-    make_reader(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -238,6 +233,24 @@ def test_the_command_prints_tables_for_people(app: typer.Typer, settings: Replay
         "The simulated user accepts",
     ):
         assert told in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_the_command_replays_the_commits_of_a_repository(app: typer.Typer, settings: ReplaySettings, tmp_path: Path):
+    repository = tmp_path / "paints"
+    repository.mkdir()
+    git(repository, "init", "-q")
+    for version in settings.packages[0].split(","):
+        shutil.copytree(version, repository / "colours", dirs_exist_ok=True)
+        git(repository, "add", ".")
+        git(repository, "commit", "-q", "-m", "a day of work")
+    asked = ["--git" if part == settings.packages[0] else part for part in arguments(settings, tmp_path / "out")]
+    asked.insert(asked.index("--git") + 1, str(repository))
+    done = CliRunner().invoke(app, [*asked, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    assert {name: len(commits) for name, commits in found["settings"]["histories"].items()} == {"paints": 3}
+    assert found["summary"]["requests"] == 3
 
 
 def test_several_processes_find_what_one_does(finished: tuple[ReplaySettings, Any], tmp_path: Path):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from index.builder import Builder
-from index.database import IndexBusyError, database_path
+from index.builder import CHUNKS_PER_BATCH, Builder
+from index.database import IndexBusyError, connect, database_path
 from index.embedding import NoEmbeddingWeightsError
 from index.records import Progress
 from index.search import Search
@@ -130,6 +130,33 @@ def test_an_update_takes_absolute_paths_folders_and_what_is_gone(root: Path) -> 
     assert paths(root, "gamma") == ["new/gamma.py"]
 
 
+def test_an_update_passes_over_paths_that_can_be_none(root: Path) -> None:
+    builder = Builder(root, None)
+    builder.build()
+    (root / "loop").symlink_to(root / "loop")
+    write(root, {"alpha.py": "def omega(): pass\n"})
+    names = ["loop/a.py", "caf\udce9.py", "\ud800/a.py", "\ud800.py", "nul\0.py", "alpha.py"]
+    assert builder.update(names).changed == 1
+
+
+def test_an_update_of_very_many_paths_looks_at_the_whole_tree(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("index.builder.MOST_PATHS", 1)
+    builder = Builder(root, None)
+    builder.build()
+    write(root, {"gamma.py": "def gamma(): pass\n"})
+    assert builder.update(["alpha.py", "sub/beta.py"]).changed == 1
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="the file system refuses such names")
+def test_a_folder_whose_name_is_not_utf8_is_indexed(tmp_path: Path) -> None:
+    root = repository(Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")), {"alpha.py": ALPHA})
+    builder = Builder(root, None)
+    builder.build()
+    write(root, {"alpha.py": BETA})
+    assert builder.update([root / "alpha.py"]).changed == 1
+    assert paths(root, "beta") == ["alpha.py"]
+
+
 def test_a_file_that_cannot_be_read_any_more_is_forgotten(root: Path) -> None:
     builder = Builder(root, None)
     builder.build()
@@ -180,7 +207,7 @@ def test_embedding_stops_between_batches_when_something_is_more_urgent_and_goes_
     encoder = CountingEncoder()
     with Builder(root, lambda: encoder) as builder:
         builder.build_words()
-        assert builder.build_meaning(interrupted=lambda: len(encoder.seen) > 0) == 32
+        assert builder.build_meaning(interrupted=lambda: len(encoder.seen) > 0) == CHUNKS_PER_BATCH
         builder.build_meaning()
     assert len(encoder.seen) == len(set(encoder.seen)) == 100
 
@@ -214,6 +241,31 @@ def test_missing_weights_are_told_after_the_words_are_there(root: Path, tmp_path
     assert paths(root, "alpha") == ["alpha.py"]
 
 
+def test_a_database_is_read_from_end_to_end_once_and_again_after_an_error(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+
+    def watched(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    def checks() -> int:
+        return sum("quick_check" in statement for statement in statements)
+
+    Builder(root, None).build()
+    monkeypatch.setattr("index.database.connect", watched)
+    builder = Builder(root, None)
+    builder.build()
+    builder.build()
+    assert checks() == 1
+    with pytest.raises(sqlite3.DatabaseError), builder:
+        raise sqlite3.DatabaseError("malformed")
+    builder.build()
+    assert checks() == 2
+
+
 @pytest.mark.parametrize("damage", [b"this is no database", b"", b"SQLite format 3\0" + b"\xff" * 5000])
 def test_a_broken_database_is_made_anew(root: Path, damage: bytes) -> None:
     Builder(root, None).build()
@@ -229,6 +281,14 @@ def test_a_database_of_another_version_is_made_anew(root: Path) -> None:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     assert paths(root, "alpha") == []
     assert Builder(root, None).build().changed == 2
+
+
+def test_an_index_whose_files_were_cut_by_other_rules_is_made_anew(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Builder(root, None).build()
+    assert Builder(root, None).build().changed == 0
+    monkeypatch.setattr("index.database.CUT", 2)
+    assert Builder(root, None).build().changed == 2
+    assert Builder(root, None).build().changed == 0
 
 
 def test_an_open_search_notices_that_the_database_was_made_anew(root: Path) -> None:

@@ -1,10 +1,13 @@
 """Chunks cover a text once and in order, follow its definitions, and name them."""
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.chunks import MAX_CHARACTERS, lines_of, outline
+from index.grammars import grammar
 
 PATHS = ("a.py", "a.js", "a.jsx", "a.ts", "a.tsx", "a.go", "a.rs", "A.java", "a.c", "a.cpp", "a.cs", "a.rb", "a.php",
          "a.sh", "a.md", "a.json", "a.yaml", "a.toml", "a.html", "a.css", "a.txt", "Makefile")  # fmt: skip
@@ -179,3 +182,13 @@ def test_text_without_a_grammar_is_cut_at_blank_lines() -> None:
     paragraph = "line of text\n" * 100
     chunks = outline("notes.txt", f"{paragraph}\n{paragraph}\n{paragraph}").chunks
     assert [chunk.start_line for chunk in chunks] == [0, 101, 202]
+
+
+def test_without_the_wheel_of_its_grammar_a_language_is_cut_by_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "fn erupt() {\n    lava();\n}\n"
+    grammar.cache_clear()
+    monkeypatch.setitem(sys.modules, "tree_sitter_rust", None)
+    found = outline("a.rs", text)
+    grammar.cache_clear()
+    assert [(chunk.name, chunk.text) for chunk in found.chunks] == [("", text)]
+    assert found.symbols == ()

@@ -56,6 +56,27 @@ def test_secret_files_are_left_out_and_counted(root: Path) -> None:
     assert found.skipped["secret"] == 6
 
 
+@pytest.mark.parametrize("name", [".aws", ".ssh", "home/.Docker/contexts"])
+def test_a_folder_of_secrets_has_none_to_index_even_if_it_is_opened_itself(tmp_path: Path, name: str) -> None:
+    write(tmp_path, f"{name}/config")
+    assert walk(tmp_path / name).skipped == {"secret": 1}
+
+
+def test_a_folder_that_may_not_be_looked_into_stops_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.py", "closed/b.py"):
+        write(root, name)
+    real = os.stat
+
+    def stat(path: os.PathLike[str] | str, *rest: object, **options: object) -> os.stat_result:
+        if str(path).startswith(str(root / "closed")):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert "a.py" in names(root)
+    assert [file.path for file in walk(root, ["a.py", "closed/b.py", "closed/inner/c.py"]).files][:1] == ["a.py"]
+
+
 def test_names_with_newlines_and_emoji_are_files_like_any_other(root: Path) -> None:
     for name in ("new\nline.py", "emoji 👍.py", "-c.py", "*.py", "ä.py"):
         write(root, name)
@@ -264,6 +285,19 @@ def test_a_submodule_is_walked(tmp_path: Path) -> None:
         git(folder, "commit", "-q", "-m", "all")
     git(root, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner), "sub")
     assert names(root) == [".gitmodules", "sub/inner.py", "workspace.py"]
+
+
+def test_a_submodule_that_became_a_link_is_not_followed(tmp_path: Path) -> None:
+    inner, root = tmp_path / "inner", tmp_path / "workspace"
+    for folder in (inner, root):
+        write(folder, f"{folder.name}.py")
+        git(folder, "init", "-q")
+        git(folder, "add", "-A")
+        git(folder, "commit", "-q", "-m", "all")
+    git(root, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner), "sub")
+    (root / "sub").rename(tmp_path / "moved")
+    (root / "sub").symlink_to(tmp_path / "moved")
+    assert names(root) == [".gitmodules", "workspace.py"]
 
 
 def test_a_file_that_is_gone_says_so(tmp_path: Path) -> None:

@@ -59,6 +59,19 @@ def test_a_name_finds_its_definition_first(search: Search) -> None:
     assert "symbol" in hit.matched
 
 
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("TypeError: retry_request() missing 1 required positional argument: 'times'", "net/http_client.py"),
+        ('  File "net/socket.py", line 2, in open_socket\n    return connect(host, port)', "net/socket.py"),
+        ("for attempt in range(times):\n    self.send(attempt)", "net/http_client.py"),
+        ("connect(host, port)", "net/socket.py"),
+    ],
+)
+def test_an_error_message_and_a_piece_of_code_find_where_they_come_from(search: Search, query: str, path: str) -> None:
+    assert search.search(query)[0].path == path
+
+
 def test_a_hit_says_where_and_why(search: Search) -> None:
     hit = search.search("send attempt")[0]
     assert (hit.path, hit.language, hit.start_line, hit.end_line) == ("net/http_client.py", "python", 0, 5)

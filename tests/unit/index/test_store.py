@@ -3,14 +3,16 @@
 import os
 import sqlite3
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from index import vector_cache, vectors
-from index.builder import Builder
-from index.database import IndexFullError, database_path
+from index.builder import CHUNKS_PER_BATCH, Builder
+from index.database import IndexFullError, database_path, is_full
 from index.search import Search
 from index.store import Store
 from index.vector_cache import VectorCache
@@ -54,6 +56,31 @@ def test_a_clone_and_a_worktree_embed_nothing_again(root: Path, tmp_path: Path) 
         assert encoder.seen == []
         hits = Search(tmp_path / other, CountingEncoder()).search("function_7", by=frozenset({"meaning"}))
         assert "7.py" in [hit.path for hit in hits]
+
+
+class _Neighbour(CountingEncoder):
+    """While this one embeds its first batch, another process embeds all chunks."""
+
+    all: Sequence[bytes] = ()
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if not self.seen:
+            there = VectorCache()
+            there.put(self.model, self.all, super().encode([str(number) for number in range(len(self.all))]))
+            there.close()
+            self.seen.clear()
+        return super().encode(texts)
+
+
+def test_what_another_process_embeds_meanwhile_is_not_embedded_again(tmp_path: Path) -> None:
+    root = repository(tmp_path, {f"{n}.py": f"def function_{n}():\n    return {n}\n" for n in range(100)})
+    encoder = _Neighbour()
+    with Builder(root, lambda: encoder) as builder:
+        builder.build_words()
+        encoder.all = builder._open_store().missing(encoder.model)
+        assert builder.build_meaning() == 100
+    assert len(encoder.seen) == CHUNKS_PER_BATCH
+    assert Search(root, None).stats()["embedded"] == 100
 
 
 def test_a_branch_switch_embeds_only_what_no_branch_had(root: Path) -> None:
@@ -103,6 +130,59 @@ def test_the_old_file_of_vectors_goes_and_a_damaged_one_is_done_without(root: Pa
     assert Search(root, encoder).search("brand_new", by=frozenset({"meaning"}))[0].path == "new.py"
 
 
+@pytest.mark.usefixtures("small_files")
+def test_a_file_of_ids_that_lost_its_content_is_done_without(root: Path) -> None:
+    encoder = CountingEncoder()
+    Builder(root, lambda: encoder).build()
+    (file,) = base_files()
+    file.with_suffix(".npy").write_bytes(b"")
+    assert Search(root, encoder).search("function_9", by=frozenset({"meaning"}))
+
+
+@pytest.mark.usefixtures("small_files")
+def test_without_room_for_the_file_of_vectors_they_are_found_all_the_same(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(file: Path, array: object) -> None:
+        file.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(vectors.np, "save", fail)
+    encoder = CountingEncoder()
+    Builder(root, lambda: encoder).build()
+    assert [file.suffix for file in index_folder().iterdir() if file.suffix in (".faiss", ".npy")] == []
+    assert Search(root, encoder).search("function_9", by=frozenset({"meaning"}))
+
+
+def test_new_vectors_are_seen_though_no_file_has_changed(root: Path) -> None:
+    encoder = CountingEncoder()
+    with Builder(root, lambda: encoder) as builder:
+        builder.build_words()
+        search = Search(root, encoder)
+        assert search.search("function_9", by=frozenset({"meaning"})) == []
+        before = search.stats()["generation"]
+        builder.build_meaning()
+        assert search.stats()["generation"] == before
+        assert search.search("function_9", by=frozenset({"meaning"}))
+
+
+@pytest.mark.parametrize("base", [1, 1000])
+def test_the_vector_of_a_file_that_is_gone_finds_nothing(
+    root: Path, base: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, "LEAST", base)
+    encoder = CountingEncoder()
+    Builder(root, lambda: encoder).build()
+    search = Search(root, encoder)
+    assert "9.py" in {hit.path for hit in search.search("function_9", by=frozenset({"meaning"}))}
+    (root / "9.py").unlink()
+    Builder(root, None).build()
+    assert search._vectors is not None
+    hits = search.search("function_9", limit=100, by=frozenset({"meaning"}))
+    assert "9.py" not in {hit.path for hit in hits}
+    assert len(search._vectors) == 40, "the vector itself is still there"
+
+
 def test_vectors_that_the_cache_lost_are_embedded_again(root: Path) -> None:
     encoder = CountingEncoder()
     Builder(root, lambda: encoder).build()
@@ -111,6 +191,43 @@ def test_vectors_that_the_cache_lost_are_embedded_again(root: Path) -> None:
     assert Search(root, encoder).search("function_9", by=frozenset({"meaning"}))
     with VectorCache()._opened() as cache:
         assert cache.execute("SELECT count(*) FROM vectors").fetchone()[0] == 40
+
+
+def damaged_within(cache: Path) -> None:
+    """Overwrite the second half of a database that nobody has open."""
+    with sqlite3.connect(cache) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    size = cache.stat().st_size
+    with cache.open("r+b") as stream:
+        stream.seek(size // 2 // 4096 * 4096)
+        stream.write(b"\xff" * (size - stream.tell()))
+
+
+def test_a_cache_that_is_damaged_somewhere_within_is_put_aside_and_filled_anew(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path / "vectors.sqlite")
+    hashes = [bytes([number // 256, number % 256]) * 8 for number in range(2000)]
+    rows = np.ones((len(hashes), 64), dtype=np.float32)
+    cache.put("m", hashes, rows)
+    cache.close()
+    damaged_within(cache.path)
+    before = cache.identity
+    assert cache.among("m", hashes) == set()
+    assert cache.path.with_suffix(".broken").exists()
+    assert cache.identity != before
+    cache.put("m", hashes[:3], rows[:3])
+    assert set(cache.get("m", hashes)) == set(hashes[:3])
+
+
+def test_a_damaged_cache_leaves_search_by_words_and_is_embedded_again(tmp_path: Path) -> None:
+    functions = (f"def function_{n}(x):\n    return {os.urandom(400).hex()!r}, x\n" for n in range(300))
+    root = repository(tmp_path / "workspace", {f"{n}.py": text for n, text in enumerate(functions)})
+    encoder = CountingEncoder()
+    Builder(root, lambda: encoder).build()
+    damaged_within(index_folder() / "vectors.sqlite")
+    search = Search(root, encoder)
+    assert search.search("function_7")[0].path == "7.py"
+    assert Builder(root, lambda: encoder).build().embedded == 300
+    assert "meaning" in search.search("function_7")[0].matched
 
 
 def test_a_damaged_database_is_kept_aside_and_said_once(root: Path) -> None:
@@ -138,6 +255,13 @@ def test_a_full_disk_is_said_and_loses_nothing(root: Path) -> None:
     assert Search(root, None).search("big_7")[0].path == "big.py"
 
 
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE])
+def test_a_used_up_share_of_the_disk_is_a_full_disk(code: int) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = code
+    assert is_full(error)
+
+
 def test_symbols_uses_and_imports_of_a_file_are_kept_and_go_with_it(tmp_path: Path) -> None:
     root = repository(tmp_path, {"a.py": "import os.path\n\n\ndef f():\n    go(1)\n    return go(2)\n"})
 
@@ -158,7 +282,9 @@ def test_the_least_recently_used_vectors_go_first(tmp_path: Path, monkeypatch: p
     now = 1_000_000.0
     monkeypatch.setattr(vector_cache.time, "time", lambda: now)
     cache.put("m", [b"a", b"b"], np.eye(2, dtype=np.float32))
+    before = cache.identity
     now += 200_000.0
+    assert cache.identity != before, "so that whoever uses vectors asks for them"
     assert cache.among("m", [b"a", b"c"]) == {b"a"}
     assert cache.prune(most=1) == 1
     assert set(cache.get("m", [b"a", b"b"])) == {b"a"}

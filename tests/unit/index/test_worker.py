@@ -24,15 +24,43 @@ from index.worker import serve
 folder = Path(sys.argv[2]) if sys.argv[2:] else None
 sys.exit(serve(Path(sys.argv[1]), folder, sys.stdin.buffer, sys.stdout.buffer))
 """
+_FAILING = """
+from index import worker
+from index.embedding import EncoderFailedError
+class Embedder:
+    model = "failing"
+    def __init__(self, folder, threads):
+        pass
+    def encode(self, texts):
+        raise EncoderFailedError("The encoder failed.")
+worker.Embedder = Embedder
+"""
+# Every batch takes longer than there is between two looks at the tree, and in the first one a file is made.
+_SLOW = """
+import sys, threading
+from pathlib import Path
+from index import worker
+from tests.unit.index.workspace import CountingEncoder
+class Embedder(CountingEncoder):
+    def __init__(self, folder, threads):
+        super().__init__()
+    def encode(self, texts):
+        Path(sys.argv[1], "later.py").write_text("later = 1")
+        threading.Event().wait(2 * worker.POLL_SECONDS)
+        return super().encode(texts)
+worker.Embedder = Embedder
+worker.POLL_SECONDS = 0.1
+worker.SHARE = 0
+"""
 Start = Callable[..., "Worker"]
 
 
 class Worker:
     """A worker in a process of its own."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, before: str = "") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE, *arguments],
+            [sys.executable, "-c", before + _SERVE, *arguments],
             cwd=CHECKOUT,
             env=environment({"PYTHONPATH": f"{CHECKOUT}{os.pathsep}{CHECKOUT / 'server/launch'}"}),
             stdin=subprocess.PIPE,
@@ -61,8 +89,8 @@ class Worker:
 def start() -> Iterator[Start]:
     started: list[Worker] = []
 
-    def make(*arguments: str) -> Worker:
-        started.append(Worker(*arguments))
+    def make(*arguments: str, before: str = "") -> Worker:
+        started.append(Worker(*arguments, before=before))
         return started[-1]
 
     yield make
@@ -136,6 +164,34 @@ def test_without_weights_it_says_so_and_goes_on_with_words(start: Start, root: P
     assert "inkling models pull" in worker.until("error")["error"]
     worker.send({"rescan": True})
     worker.until("ready", "words")
+
+
+def test_an_encoder_that_fails_leaves_words(start: Start, root: Path) -> None:
+    worker = start(str(root), "weights", before=_FAILING)
+    assert worker.until("error")["error"] == "The encoder failed."
+    write(root, {"b.py": "def beta(): pass\n"})
+    worker.send({"changed": ["b.py"]})
+    worker.until("ready", "words")
+    assert Search(root, None).search("beta")
+
+
+def test_what_nobody_reports_is_seen_while_everything_is_embedded(start: Start, root: Path) -> None:
+    write(root, {f"{n}.py": f"def function_{n}():\n    return {n}\n" for n in range(30)})
+    worker = start(str(root), "weights", before=_SLOW)
+    assert worker.until("ready", "words")["files"] == 31
+    assert worker.until("ready")["ready"] == "words", "and not yet meaning"
+    assert Search(root, None).search("later")
+    worker.until("ready", "meaning")
+
+
+@pytest.mark.parametrize("name", ["nul\0.py", "half\ud800.py", "latin\udce9/a.py"])
+def test_a_name_that_no_file_can_have_ends_nothing(start: Start, root: Path, name: str) -> None:
+    worker = start(str(root))
+    worker.until("ready", "words")
+    write(root, {"b.py": "def beta(): pass\n"})
+    worker.send({"changed": [name, "b.py"]})
+    worker.until("ready", "words")
+    assert Search(root, None).search("beta")
 
 
 @pytest.mark.weights

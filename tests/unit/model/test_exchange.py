@@ -1,6 +1,7 @@
 """What is exported computes what is served, whoever loads it; what is imported fits."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +124,21 @@ def test_an_adapter_comes_in_as_a_candidate_if_it_fits(base: Path, adapters: lis
         import_adapter(wrong, base="tiny", base_folder=base, registry=registry, name="wrong")
     assert [adapter.name for adapter in registry.list()] == ["theirs"]
     assert not [path for path in registry.folder.iterdir() if path.name.startswith(".import")]
+
+
+def test_matrices_that_fit_are_not_taken_for_another_base(base: Path, adapters: list[Path], tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "adapters")
+
+    def take(made_for: str, name: str) -> None:
+        source = shutil.copytree(adapters[0], tmp_path / name)
+        config = json.loads((source / "adapter_config.json").read_text())
+        (source / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": made_for}))
+        import_adapter(source, base="hub:Org/Tiny-1B@main", base_folder=base, registry=registry, name=name)
+
+    known = ["hub:Org/Tiny-1B@main", "Org/Tiny-1B", "/cache/models--Org--Tiny-1B/snapshots/c0ffee", str(base), ""]
+    for number, made_for in enumerate(known):
+        take(made_for, f"known-{number}")
+    for number, made_for in enumerate(["Org/Tiny-1B-Instruct", "Other/Large", "/home/them/weights"]):
+        with pytest.raises(UnusableAdapterError, match=f"made for {made_for}, not for hub:Org/Tiny-1B@main"):
+            take(made_for, f"other-{number}")
+    assert len(registry.list()) == len(known)

@@ -1,6 +1,7 @@
 """The whole path of a request: after any history, what is computed equals one masked forward pass of transformers."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
+from model.adapters import RegistryError
 from model.cache.document_cache import CacheBudgets
 from model.completion import CompletionRequest
 from model.document import Document
@@ -210,6 +212,40 @@ def test_a_swapped_adapter_never_sees_old_keys(tiny_base: Path, adapters: list[P
     assert complete(fresh, request("x = ", document, wait=True)).tokens == tuned.tokens
 
 
+class VanishingRuntime(OnnxRuntime):
+    """The folder of an adapter is gone as soon as its weights have been read."""
+
+    def load_adapters(self, adapters: Sequence[Path]) -> None:
+        super().load_adapters(adapters)
+        for folder in adapters:
+            shutil.rmtree(folder)
+
+
+def test_an_adapter_whose_files_vanish_while_it_is_loaded_has_keys_of_its_own(
+    tiny_base: Path, adapters: list[Path], tmp_path: Path
+):
+    runtime = VanishingRuntime(tiny_base, precision="float32", threads=1)
+    generator = Generator(tiny_base, runtime, GeneratorOptions(budget=BUDGET, cache=BIG, prefetch=False))
+    asked = request("x = ", Document("a.py", "value = 1\n"), wait=True)
+    complete(generator, asked)
+    generator.load_adapters([shutil.copytree(adapters[0], tmp_path / "adapter")], "vanished")
+    fresh = make(tiny_base)
+    fresh.load_adapters(adapters[:1])
+    expected, made = complete(fresh, asked), complete(generator, asked)
+    assert (made.tokens, made.adapter) == (expected.tokens, "vanished")
+    assert set(generator.resident.documents) == set(fresh.resident.documents)
+
+
+def test_an_adapter_that_is_not_there_changes_nothing(tiny_base: Path, tmp_path: Path):
+    generator, asked = make(tiny_base), request("x = ", Document("a.py", "value = 1\n"), wait=True)
+    before = complete(generator, asked)
+    with pytest.raises(RegistryError, match="missing"):
+        generator.load_adapters([tmp_path / "none"], "none")
+    after = complete(generator, asked)
+    assert (after.tokens, after.adapter) == (before.tokens, None)
+    assert after.cost.reused_tokens > 0
+
+
 def test_two_repositories_never_share_a_document(tiny_base: Path):
     generator, document = make(tiny_base), Document("a.py", "value = 1\n")
     complete(generator, request("x = ", document, repository="one", wait=True))
@@ -279,3 +315,15 @@ def test_more_documents_than_slots_are_attended_to_by_their_pages(tiny_base: Pat
     fewer = complete(generator, CompletionRequest("other.py", "python", prefix, "", tuple(documents[:1]), wait=True))
     assert generator.resident.whole
     assert len(fewer.documents) == 1
+
+
+@pytest.mark.parametrize("prefix", ["def area(radius):\n    ret", "value = "])
+def test_unlike_what_is_known_another_text_begins_and_the_first_stays_what_it_was(tiny_base: Path, prefix: str):
+    generator = make(tiny_base)
+    first = complete(generator, request(prefix))
+    known = [first.text]
+    for _ in range(3):
+        known.append(complete(generator, request(prefix, unlike=tuple(known))).text)
+    assert len(set(known)) == len(known)
+    assert not any(one.startswith(other) for one in known for other in known if one is not other)
+    assert complete(generator, request(prefix)).text == first.text

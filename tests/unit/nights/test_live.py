@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,7 +18,7 @@ from feedback.records import Decision, Outcome, Suggestion, Survival
 from inkling.folders import feedback_database
 from model.adapters import Registry
 from model.evaluation.live import LiveRules, judge_live
-from server.nights.live import LiveWatch, live_verdict, settled
+from server.nights.live import LiveWatch, decide, live_verdict, settled, undecided, waiting_for
 
 BASE, WORKSPACE = "tiny", "/home/me/project"
 RULES = LiveRules(requests=100, decided=20, enough=400)
@@ -233,6 +234,25 @@ async def test_a_good_canary_is_promoted_and_nobody_is_disturbed(
     status = watch.status()
     assert status is not None
     assert (status["adapter"], status["share"], status["status"]) == ("new", 1.0, "waiting")
+
+
+def test_a_canary_with_little_use_is_decided_about_in_time_where_no_server_runs(
+    registry: Registry, candidate: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.introduce(candidate("new"), 0.5)
+    place = feedback_database()
+    assert decide(registry, place, BASE) is None
+    trial = undecided(registry, place, BASE)
+    assert trial is not None
+    latest = datetime.fromtimestamp(trial.since + 3 * 86_400)
+    assert f"{latest:%Y-%m-%d %H:%M} at the latest" in waiting_for(trial)
+    with monkeypatch.context() as later:
+        in_days = time.time() + 3.1 * 86_400
+        later.setattr(time, "time", lambda: in_days)
+        assert undecided(registry, place, BASE) is None
+        decide(registry, place, BASE)
+        assert registry.history(BASE) == (None, "new")
+        assert undecided(registry, place, BASE) is None, "it is watched on, but nothing waits for that"
 
 
 def test_a_clock_that_was_set_back_hides_no_requests(

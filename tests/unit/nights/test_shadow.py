@@ -1,5 +1,6 @@
 """Measured in the shadow: what does worse on work that settled since it was made is told from what does not."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,10 +31,10 @@ def registry(tmp_path: Path) -> Registry:
 
 
 @pytest.fixture
-def on_trial(registry: Registry, tiny_base: Path) -> Callable[[], Trial]:
-    """An adapter of somebody with other habits than the base, on trial since MADE."""
+def on_trial(registry: Registry, tiny_base: Path) -> Callable[..., Trial]:
+    """An adapter of somebody with other habits than the base, on trial since it was made."""
 
-    def make() -> Trial:
+    def make(at: float = MADE) -> Trial:
         encode = serving_format(tiny_base)
         sequences = [encode(example) for example in written(OTHER_HABITS, 40)]
         folder = registry.folder / RUNS_FOLDER / "one"
@@ -41,7 +42,7 @@ def on_trial(registry: Registry, tiny_base: Path) -> Callable[[], Trial]:
         tuned, _ = train(load_network(tiny_base), sequences, options=options, budget_seconds=600, run_folder=folder)
         tuned.save_pretrained(folder / "adapter")
         (folder / "adapter" / "record.json").write_text('{"later_examples": ["example-1005"]}')
-        name = registry.add_candidate(folder / "adapter", base=BASE, name="one", at=MADE).name
+        name = registry.add_candidate(folder / "adapter", base=BASE, name="one", at=at).name
         registry.introduce(name, 0.5)
         trial = registry.trial(BASE)
         assert trial is not None
@@ -55,7 +56,7 @@ def since(habits: dict[str, str], count: int) -> list[Example]:
 
 
 def test_new_work_decides_and_old_work_does_not_count(
-    registry: Registry, tiny_base: Path, on_trial: Callable[[], Trial]
+    registry: Registry, tiny_base: Path, on_trial: Callable[..., Trial]
 ) -> None:
     trial = on_trial()
     old = [replace(example, at=MADE - 1) for example in written(OTHER_HABITS, 40)]
@@ -67,3 +68,13 @@ def test_new_work_decides_and_old_work_does_not_count(
     well = shadow(trial, registry, tiny_base, since(OTHER_HABITS, 20))
     assert well is not None
     assert well.status == "waiting"
+
+
+def test_an_adapter_that_a_clock_which_was_ahead_made_is_measured_on_all_that_its_night_did_not_see(
+    registry: Registry, tiny_base: Path, on_trial: Callable[..., Trial]
+) -> None:
+    trial = on_trial(at=time.time() + 86_400)
+    assert shadow(trial, registry, tiny_base, since(HABITS, 6)) is None
+    verdict = shadow(trial, registry, tiny_base, since(HABITS, 20))
+    assert verdict is not None
+    assert verdict.requests == (19, 19)

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from server.nights.state import StateWriter, read_state, state_file
+from server.nights.state import StateWriter, read_state, runs, state_file
 
 
 def test_a_night_that_runs_is_seen_and_its_last_word_stays() -> None:
@@ -44,6 +44,21 @@ def test_one_that_was_killed_can_be_gone_on_with_for_a_while(inkling_home: Path)
     assert not state.resumable("tiny", now + 10 * 86_400)
     assert not state.resumable("tiny", now + 2.5 * 86_400), "however often it goes on, what it learns from grows old"
     assert not state.resumable("tiny", now - 2 * 86_400)  # the clock was set back: what it learned from lies ahead
+
+
+@pytest.mark.parametrize(("code", "goes_on"), [("disk_full", True), ("worker_failed", True), ("error", False)])
+def test_one_that_the_machine_let_down_can_be_gone_on_with(code: str, goes_on: bool) -> None:
+    now = time.time()
+    StateWriter("tiny", until=now - 60, scheduled=True).end("failed", code, "It failed.")
+    state = read_state()
+    assert state is not None
+    assert state.resumable("tiny", now) is goes_on
+
+
+def test_a_number_that_another_process_got_is_not_the_same_process() -> None:
+    this = psutil.Process()
+    assert runs(this.pid, this.create_time())
+    assert not runs(this.pid, this.create_time() - 3600)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"pid": 1}', '"night"'])

@@ -12,7 +12,7 @@ from server.settings import Settings, merge
 
 MANIFEST = Path(__file__).parents[3] / "vscode-client" / "package.json"
 NOT_FOR_PEOPLE = {"trusted", "telemetry", "measureLoop", "feedback.database"} | {
-    f"night.{name}" for name in ("runner", "workers", "machines", "address")
+    f"night.{name}" for name in ("tests", "runner", "workers", "machines", "address")
 }
 OF_THE_CLIENT = {"path", "interpreter", "install.source", "applyWithoutReview"}
 

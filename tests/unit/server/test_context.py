@@ -61,7 +61,7 @@ async def test_what_is_imported_is_found_in_time(tmp_path: Path) -> None:
 async def test_the_deadline_holds_and_what_is_late_serves_the_next_request(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "workspace", 1)
     free = threading.Event()
-    desk.workspaces._executor.submit(free.wait)
+    desk.workspaces._keystrokes.submit(free.wait)
     assert await desk.find() == []  # the search has not even begun
     (search,) = desk.context._searches.values()
     assert await desk.find() == []
@@ -69,9 +69,34 @@ async def test_the_deadline_holds_and_what_is_late_serves_the_next_request(tmp_p
     free.set()
     await search
     free.clear()
+    desk.workspaces._keystrokes.submit(free.wait)
+    assert await desk.find() == ["engine.py"]
+    free.set()
+    await desk.close()
+
+
+async def test_a_search_that_takes_long_holds_no_keystroke_up(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "workspace", 60_000)
+    free = threading.Event()
     desk.workspaces._executor.submit(free.wait)
     assert await desk.find() == ["engine.py"]
     free.set()
+    await desk.close()
+
+
+async def test_a_file_that_became_a_link_is_not_read(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "workspace", 60_000)
+    (tmp_path / "outside.py").write_text(ENGINE)
+    (desk.root / "engine.py").unlink()
+    (desk.root / "engine.py").symlink_to(tmp_path / "outside.py")
+    assert await desk.find() == []
+    await desk.close()
+
+
+async def test_a_file_in_latin1_is_read(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "workspace", 60_000)
+    (desk.root / "engine.py").write_bytes(f"# zündet\n{ENGINE}".encode("latin-1"))
+    assert await desk.find() == ["engine.py"]
     await desk.close()
 
 

@@ -2,8 +2,11 @@
 
 import json
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from feedback.consent import Consent, Consents, set_consent
 from feedback.database import open_database
@@ -14,7 +17,7 @@ from feedback.records import ContextDocument, Suggestion
 from feedback.store import Prepared
 from inkling.errors import UserError
 from model.adapters import Registry
-from server.erasing import erase_everywhere, store_what_waits
+from server.erasing import erase_everywhere, forget_erased, forget_examples, store_what_waits
 
 WORKSPACE = "/home/me/project"
 
@@ -68,6 +71,46 @@ def test_manifests_lose_what_is_erased_and_keep_a_note(place: Path, tmp_path: Pa
     assert not traces.exists()
     assert [entry.id for entry in listing(engine)] == ["c"]
     engine.dispose()
+
+
+def test_what_was_erased_while_a_night_held_it_leaves_its_manifest(place: Path, tmp_path: Path) -> None:
+    engine = open_database(place)
+    erase_everywhere(engine, Selection(ids=("a", "b")), False, Registry(tmp_path / "adapters"), tmp_path / "traces")
+    engine.dispose()
+    registry = adapters(tmp_path / "adapters", {"tonight": ["a", "b", "c"]})  # it had read them before
+    assert forget_erased(registry, "tonight", place) == 2
+    record = registry.record("tonight")
+    assert (record["training_examples"], record["later_examples"]) == ([], ["c"])
+    assert [note["rows"] for note in record["erased"]] == [2]
+    assert forget_erased(registry, "tonight", place) == 0
+    assert len(registry.record("tonight")["erased"]) == 1
+
+
+def test_an_adapter_that_came_while_rows_were_deleted_loses_them_too(place: Path, tmp_path: Path) -> None:
+    engine = open_database(place)
+    registry = Registry(tmp_path / "adapters")
+
+    def come(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+        if statement.startswith("DELETE FROM suggestions") and not registry.list():
+            adapters(registry.folder, {"late": ["a", "c"]})
+
+    event.listen(engine, "before_cursor_execute", come)
+    gone = erase_everywhere(engine, Selection(ids=("a",)), False, registry, tmp_path / "traces")
+    engine.dispose()
+    assert gone.adapters == {"late": 1}
+    assert registry.record("late")["training_examples"] == []
+
+
+def test_erasing_waits_for_who_writes_a_record(place: Path, tmp_path: Path) -> None:
+    registry = adapters(tmp_path / "adapters", {"one": ["a", "b", "z"]})
+    writers = [Thread(target=registry.note_live, args=("one", {"number": number})) for number in range(6)]
+    writers += [Thread(target=forget_examples, args=(registry, {id})) for id in "ab"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    record = registry.record("one")
+    assert (len(record["live"]), len(record["erased"]), record["training_examples"]) == (6, 2, [])
 
 
 def test_nothing_is_touched_unless_it_is_said_what_to_erase(place: Path, tmp_path: Path) -> None:

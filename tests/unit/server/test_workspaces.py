@@ -46,6 +46,29 @@ def test_a_folder_that_is_removed_holds_nothing(tmp_path: Path):
     assert workspaces.of(tmp_path / "a.py") is None
 
 
+def indexed(root: Path, text: str) -> Path:
+    root.mkdir()
+    (root / "a.py").write_text(text)
+    Builder(root, None).build()
+    return root
+
+
+async def test_two_clones_show_a_hit_once(tmp_path: Path):
+    text = "def volcano():\n    return 'lava'\n"
+    workspaces = opened(indexed(tmp_path / "one", text), indexed(tmp_path / "two", text))
+    assert [named.name for named, _ in await workspaces.search("lava", limit=5)] == ["one"]
+    await workspaces.close()
+
+
+async def test_an_exact_name_in_the_last_folder_stands_before_loose_ones_in_the_first(tmp_path: Path):
+    loose = "".join(f"def v{'x' * n}olcano():\n    pass\n\n\n" for n in range(1, 30))
+    exact = "def volcano():\n    return 'lava'\n"
+    workspaces = opened(indexed(tmp_path / "one", loose), indexed(tmp_path / "two", exact))
+    (named, symbol), *_ = await workspaces.symbols("volcano", 5)
+    assert (named.name, symbol.name) == ("two", "volcano")
+    await workspaces.close()
+
+
 async def test_an_agent_searches_its_own_folder_however_well_another_fits(tmp_path: Path):
     texts = {"mine": "def grow():\n    return volcano\n", "theirs": "def volcano():\n    return 'lava'\n"}
     for name, text in texts.items():

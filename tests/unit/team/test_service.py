@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -57,6 +58,24 @@ def test_a_second_night_has_to_wait(service: Service, monkeypatch: pytest.Monkey
     monkeypatch.setattr(service_module, "read_state", Running)
     with TeamClient(service.account("maria", admin=True)) as maria, pytest.raises(TeamError, match="night is running"):
         maria.night()
+
+
+async def test_a_night_has_to_wait_for_its_process_and_not_for_one_that_got_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    this = psutil.Process()
+
+    async def spawn(options: list[str]) -> int:
+        return this.pid
+
+    monkeypatch.setattr(service_module, "spawn", spawn)
+    team = Team(tmp_path / "feedback.sqlite", Service, Settings(), Schedule())  # type: ignore[arg-type]
+    assert await team.night() == this.pid
+    assert await team.night() is None
+    began = this.create_time()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: began + 60)
+    assert await team.night() == this.pid
+    team.close()
 
 
 async def test_a_night_that_is_due_begins_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

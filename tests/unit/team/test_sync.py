@@ -20,6 +20,7 @@ from feedback.wire import line_of
 from inkling.folders import adapters_folder
 from model.adapters import Registry
 from server.night_sources import allowed_examples
+from server.nights.record_page import record_page
 from server.settings import Settings
 from server.team import sync
 from server.team.account import Account, TeamClient, TeamError, read_progress, write_account
@@ -192,11 +193,13 @@ def adapter(tmp_path: Path, service: Service, desk: Path, monkeypatch: pytest.Mo
     return promoted(service, tmp_path, b"weights")
 
 
-def promoted(service: Service, tmp_path: Path, content: bytes) -> str:
+def promoted(service: Service, tmp_path: Path, content: bytes, record: dict[str, Any] | None = None) -> str:
     folder = service.team.registry.folder / "made"
     folder.mkdir(parents=True)
     (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA"}))
     (folder / "adapter_model.safetensors").write_bytes(content)
+    if record is not None:
+        (folder / "record.json").write_text(json.dumps(record))
     made = service.team.registry.add_candidate(folder, base=Settings().model.base)
     service.team.registry.introduce(made.name, 0)
     return made.name
@@ -212,7 +215,30 @@ def test_what_the_team_promoted_comes_as_a_canary_once(service: Service, desk: P
     assert (registry.get(met.adapter).state, registry.get(met.adapter).digest) == ("canary", digest)
     assert meet(account, desk, Settings()).adapter == ""
     promoted(service, tmp_path, b"better")
+    assert meet(account, desk, Settings()).adapter == "", "one trial at a time"
+    assert registry.get(met.adapter).state == "canary"
+    registry.retire(met.adapter)
     assert meet(account, desk, Settings()).adapter.startswith("team-")
+
+
+def test_what_the_team_s_night_said_comes_along_with_nobody_else_s_rows(
+    service: Service, desk: Path, adapter: str, shared: None, record: Record, tmp_path: Path
+):
+    record("mine")
+    account = service.account("maria")
+    meet(account, desk, Settings())
+    with TeamClient(service.account("tom")) as tom:
+        tom.send(fact("his").encode())
+    figures = {"gain": 0.25, "gain_lower": 0.1, "gain_upper": None, "losses": [3.0, 2.0]}
+    ids = {"training_examples": ["mine", "his"], "later_examples": ["his"]}
+    promoted(service, tmp_path, b"better", {"status": "promoted", "reason": "Promoted.", "figures": figures, **ids})
+    registry = Registry(adapters_folder())
+    registry.retire(registry.list()[0].name)
+    taken = registry.record(meet(account, desk, Settings()).adapter)
+    assert (taken["status"], taken["reason"]) == ("promoted", "The team serves it. Promoted.")
+    assert taken["figures"] == {"gain": 0.25, "gain_lower": 0.1}
+    assert (taken["training_examples"], taken["later_examples"]) == (["mine"], [])
+    assert "Gain on later feedback" in record_page(taken, "one")
 
 
 def test_an_adapter_that_changed_on_its_way_is_not_taken(service: Service, desk: Path, adapter: str):

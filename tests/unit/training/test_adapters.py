@@ -5,6 +5,7 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -302,6 +303,16 @@ def test_what_live_figures_led_to_stands_in_the_record(registry: Registry, finis
         "status": "promoted",
         "live": [{"decision": "promoted"}, {"decision": "taken back"}],
     }
+
+
+def test_who_notes_at_once_loses_nothing(registry: Registry, finished: Callable[[str], Path]) -> None:
+    name = candidate(registry, finished, "new")
+    notes = [Thread(target=registry.note_live, args=(name, {"number": number})) for number in range(8)]
+    for note in notes:
+        note.start()
+    for note in notes:
+        note.join()
+    assert sorted(note["number"] for note in registry.record(name)["live"]) == list(range(8))
 
 
 def test_a_renamed_champion_is_served_under_its_new_name(registry: Registry, finished: Callable[[str], Path]) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from model.evaluation.comparison import (
     Measured,
+    certainty_guard,
     context_guard,
     distance_guard,
     exact_guard,
@@ -59,7 +60,7 @@ def test_noise_is_promoted_in_few_of_many_worlds() -> None:
 
 def test_losing_whole_targets_breaks_a_guard() -> None:
     def matching(count: int) -> Measured:
-        return Measured(np.zeros(20), np.arange(20) < count)
+        return Measured(np.zeros(20), np.arange(20) < count, np.ones(20))
 
     assert exact_guard(matching(10), matching(9)).passed
     assert not exact_guard(matching(10), matching(8)).passed
@@ -68,8 +69,21 @@ def test_losing_whole_targets_breaks_a_guard() -> None:
 def test_the_other_guards_hold_their_bounds() -> None:
     assert distance_guard(0.9, 1.0).passed
     assert not distance_guard(1.1, 1.0).passed
-    assert context_guard(np.array([1.0, 2.0]), np.array([1.0, 2.1])).passed
-    assert not context_guard(np.array([1.0, 2.0]), np.array([0.5, 2.0])).passed
+    assert context_guard(np.array([1.0, 2.0]), np.array([1.0, 2.1]), 0.2).passed
+    assert context_guard(np.array([3.0, 4.0]), np.array([2.5, 3.2]), 0.2).passed  # -0.65 of 3.5: a share goes with any
+    assert not context_guard(np.array([1.0, 2.0]), np.array([0.5, 1.8]), 0.2).passed
+    assert context_guard(np.array([-0.2, 0.2]), np.array([-0.25, 0.15]), 0.2).passed  # little to lose
+    assert not context_guard(np.array([-0.2, 0.2]), np.array([-0.4, 0.1]), 0.2).passed
+
+
+def test_right_tokens_may_get_a_little_less_likely():
+    def measured(*certainty: float) -> Measured:
+        return Measured(np.zeros(2), np.zeros(2, dtype=bool), np.array(certainty))
+
+    assert certainty_guard(measured(0.6, 0.8), measured(0.59, 0.8), 0.03).passed
+    assert certainty_guard(measured(0.6, 0.8), measured(0.7, 0.8), 0.03).passed
+    assert not certainty_guard(measured(0.6, 0.8), measured(0.55, 0.8), 0.03).passed
+    assert certainty_guard(measured(0.0, 0.0), measured(0.0, 0.0), 0.03).passed
 
 
 def test_a_broken_guard_outweighs_a_gain() -> None:

@@ -73,10 +73,10 @@ def test_the_placebo_is_refused_by_the_same_gate(registry: Registry, tiny_base: 
 
 
 def test_a_violated_guard_refuses_a_night_that_is_otherwise_better(registry: Registry, tiny_base: Path) -> None:
-    options = replace(OPTIONS, context_bound=100.0)
+    options = replace(OPTIONS, certainty_loss=-1.0)
     verdict = night(registry, tiny_base, written(OTHER_HABITS, 60), options=options)
     assert (verdict.status, verdict.code) == ("refused", "guard")
-    assert "use of context" in verdict.reason
+    assert "certainty" in verdict.reason
 
 
 def test_a_night_must_beat_the_champion_and_not_only_the_base(registry: Registry, tiny_base: Path) -> None:

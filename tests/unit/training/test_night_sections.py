@@ -1,5 +1,6 @@
 """The section stage within a night: on commits and settled texts, or left out with the reason."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def test_sections_are_written_rewarded_and_measured_on_what_was_held_back(tiny_b
     assert verdict.adapter is not None
     page = (Registry(tmp_path).get(verdict.adapter).folder / "record.md").read_text()
     assert "reward on held-out sections" in page
+    assert Registry(tmp_path).record(verdict.adapter)["commits"] == sorted(f"c{number}" for number in range(10))
 
 
 @pytest.mark.parametrize(
@@ -98,3 +100,44 @@ def test_a_night_that_ends_in_this_stage_goes_on_in_it(tiny_base: Path, tmp_path
     assert verdict.figures["steps"] == verdict.figures["planned_steps"]
     assert verdict.figures["section"]["resumed_at"] == 2
     assert not list((tmp_path / RUNS_FOLDER).iterdir())
+
+
+class SlowLint:
+    """A linter that takes so many seconds of the night's clock for each text, and notes when it was asked."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.asked = 0
+
+    def __call__(self, section: object, text: str) -> int:
+        self.asked += 1
+        return 0
+
+    def clock(self) -> float:
+        return time.monotonic() + self.seconds * self.asked
+
+
+LITTLE = replace(OPTIONS, sft=replace(OPTIONS.sft, epochs=1))
+
+
+def test_checks_count_towards_what_a_step_takes(tiny_base: Path, tmp_path: Path) -> None:
+    lint = SlowLint(30.0)
+    verdict = night(tmp_path, tiny_base, commits(10), options=LITTLE, checks=Checks(lint=lint), clock=lint.clock)
+    assert "steps have to fit" in verdict.figures["section"]["skipped"]
+    assert lint.asked == 2  # the real text, and once more as if it had been written
+
+
+def test_the_stage_keeps_its_share_with_checks(tiny_base: Path, tmp_path: Path) -> None:
+    lint = SlowLint(1.0)
+    options = replace(LITTLE, budget_seconds=300.0)
+    verdict = night(tmp_path, tiny_base, commits(10), options=options, checks=Checks(lint=lint), clock=lint.clock)
+    assert verdict.figures["section"]["steps"]
+    assert lint.asked * lint.seconds < 0.4 * options.budget_seconds
+
+
+def test_whoever_cancels_is_heard_between_two_checks(tiny_base: Path, tmp_path: Path) -> None:
+    lint = SlowLint(1.0)
+    with pytest.raises(TrainingCancelledError, match="rewarded"):
+        night(tmp_path, tiny_base, commits(10), options=LITTLE, checks=Checks(lint=lint), clock=lint.clock,
+              cancelled=lambda: lint.asked >= 3)  # fmt: skip
+    assert lint.asked <= 4

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from feedback.examples import Example
 from model.training.dataset import (
     TrainingSequence,
+    cursor,
     data_hash,
     encoded,
     fingerprint,
@@ -68,6 +69,16 @@ def test_what_was_trained_on_is_dropped_from_the_later_side() -> None:
     assert {one.id for one in split.later} == {"e8", "e9"}
 
 
+def test_a_cursor_that_was_trained_on_is_not_measured_on_whatever_was_written_there() -> None:
+    known = example(0, prefix="far above\n" * 40 + "total = ")
+    again = replace(example(10, prefix="changed since\n" + "far above\n" * 40 + "total = "), target="another")
+    elsewhere = replace(again, id="e11", at=11.0, path="b.py")
+    split = split_by_time([known, *(example(number) for number in range(1, 8)), again, elsewhere], later_share=0.2)
+    assert split.dropped == {"leaked": 1}
+    assert again not in split.later
+    assert elsewhere in split.later
+
+
 def test_typing_on_through_a_suggestion_makes_one_example() -> None:
     first = example(0, prefix="total = pri", target="ce * count")
     second = example(1, prefix="total = price", target=" * count")
@@ -99,6 +110,7 @@ def test_no_split_ever_leaks(rows: list[tuple[int, str, str]], share: float, lea
     split = split_by_time(examples, later_share=share, least_later=least)
     if split.training and split.later:
         assert max(one.at for one in split.training) < min(one.at for one in split.later)
+        assert not {cursor(one) for one in split.training} & {cursor(one) for one in split.later}
     marks = [fingerprint(one) for one in (*split.training, *split.later)]
     assert len(set(marks)) == len(marks)
     assert len(marks) + sum(split.dropped.values()) == len(examples)

@@ -1,6 +1,7 @@
 """Pairs say what was wanted instead; the stage makes it likelier, and goes on where it was killed."""
 
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,22 @@ def test_the_budget_ends_the_stage(tiny_base: Path, tmp_path: Path) -> None:
     done = preferred(tiny_base, pairs(tiny_base), tmp_path, seconds=0.0)
     assert done.steps == 0
     assert done.agreement_after == done.agreement_before
+
+
+def test_reading_and_training_share_the_budget_and_the_newest_pairs_are_read(tiny_base: Path, tmp_path: Path) -> None:
+    found, seconds = pairs(tiny_base), count()
+    pace = Pace("preference", 1e-3, 1.0, 0.0, 80.0, clock=lambda: float(next(seconds)))  # a second for each look
+    done = prefer(adapted(tiny_base), found, options=OPTIONS, pace=pace, run_folder=tmp_path)
+    assert 5 <= done.items < len(found)
+    assert 0 < done.steps <= done.planned
+    assert next(seconds) <= 80 + done.items
+    alone = preferred(tiny_base, found[-done.items :], tmp_path / "alone")
+    assert done.agreement_before == alone.agreement_before
+
+
+def test_whoever_cancels_is_heard_while_pairs_are_read(tiny_base: Path, tmp_path: Path) -> None:
+    looks = count()
+    pace = Pace("preference", 1e-3, 1.0, 0.0, 600.0, cancelled=lambda: next(looks) == 3)
+    with pytest.raises(TrainingCancelledError, match="read 24 texts"):
+        prefer(adapted(tiny_base), pairs(tiny_base), options=OPTIONS, pace=pace, run_folder=tmp_path)
+    assert next(looks) == 4

@@ -10,10 +10,10 @@ import pytest
 
 from feedback.examples import Example
 from feedback.records import ContextDocument
-from index.relevance import WRITTEN, install, installed, relevance_file
+from index.relevance import WRITTEN, install
 from model.training.network import load_network
 from model.training.relevance import Lose, RelevanceOptions, figures_of, learn_relevance, night_relevance
-from model.training.sft import SftOptions, with_fresh_adapter
+from model.training.sft import SftOptions, TrainingCancelledError, with_fresh_adapter
 from tests.unit.training.tiny_language import HABITS, written
 
 IMPORTED = ContextDocument("engine.py", "class Engine:\n    def ignite(self, spark):\n        return spark\n")
@@ -49,7 +49,9 @@ def test_weights_follow_what_helped(tmp_path: Path) -> None:
     file = tmp_path / "relevance.json"
     verdict = learn_relevance([region(n) for n in range(60)], losing("other/notes.py"), "night-1", OPTIONS, file=file)
     assert verdict.status == "installed", verdict.reason
-    relevance = installed(file)
+    assert not file.exists(), "that is left to whoever keeps the record"
+    relevance = verdict.relevance
+    assert relevance is not None
     assert relevance.name == "night-1"
     imported, similar = (relevance.score(WRITTEN.weights._make(row)) for row in figures_of(region(1)))
     assert similar > 0 > imported
@@ -71,16 +73,28 @@ def test_chance_installs_nothing(tmp_path: Path) -> None:
         return 2.0 + 0.2 * random.standard_normal(len(examples))
 
     verdict = learn_relevance([region(n) for n in range(60)], lose, "night-1", OPTIONS, file=file)
-    assert verdict.status == "refused"
-    assert not file.exists()
+    assert (verdict.status, verdict.relevance) == ("refused", None)
 
 
 def test_weights_start_from_those_in_use(tmp_path: Path) -> None:
     file = tmp_path / "relevance.json"
     install(replace(WRITTEN, weights=WRITTEN.weights._replace(similar=7.0), name="night-0"), file)
-    learn_relevance([region(n) for n in range(60)], losing("other/notes.py"), "night-1", OPTIONS, file=file)
-    assert installed(file).name == "night-1"
-    assert installed(file).weights.similar == 7.0, "what no night can see stays"
+    verdict = learn_relevance([region(n) for n in range(60)], losing("other/notes.py"), "night-1", OPTIONS, file=file)
+    assert verdict.relevance is not None
+    assert verdict.relevance.weights.similar == 7.0, "what no night can see stays"
+    assert "relevance" not in verdict.plain
+
+
+def test_whoever_cancels_is_heard_between_two_regions(tmp_path: Path) -> None:
+    lose, read = losing("engine.py"), list[int]()
+
+    def counted(examples: Sequence[Example]) -> np.ndarray:
+        read.append(len(examples))
+        return lose(examples)
+
+    with pytest.raises(TrainingCancelledError):
+        learn_relevance([region(n) for n in range(60)], counted, "n", OPTIONS, lambda: len(read) == 30, tmp_path / "r")
+    assert len(read) == 30
 
 
 @pytest.mark.parametrize(("count", "seconds"), [(5, 60.0), (60, 0.0)])
@@ -95,11 +109,9 @@ def test_a_network_reads_the_documents(tiny_base: Path, tmp_path: Path) -> None:
     examples = [replace(one, documents=(ContextDocument("b.py", f"{one.prefix}{one.target}\n"),)) for one in
                 written(HABITS, 60)]  # fmt: skip
     model = with_fresh_adapter(load_network(tiny_base, []), SftOptions(rank=2))
-    file = tmp_path / "relevance.json"
-    found = night_relevance(
-        examples, model, tiny_base, None, "cpu", "night-1", 60.0, lambda: False, time.monotonic, file
+    verdict = night_relevance(
+        examples, model, tiny_base, None, "cpu", "night-1", 60.0, lambda: False, time.monotonic, tmp_path / "none.json"
     )
-    assert file.exists() == (found["status"] == "installed")
-    assert not relevance_file().exists()
+    found = verdict.plain
     assert (found["status"] in ("installed", "refused"), found["read"]) == (True, 60)
     assert found["later"] == 18

@@ -8,14 +8,14 @@ import pytest
 from model.training.network import load_network
 from model.training.section_tasks import Section, section_of
 from model.training.section_training import save_adapter
-from model.training.sentinel import Behaviour, Bounds, Sentinel, drifts
+from model.training.sentinel import Behaviour, Bounds, Sentinel, drifts, slower
 from model.training.serving import NIGHT_BUDGET, serving_format
 from model.training.sft import SftOptions, train
 from tests.unit.training.tiny_language import HABITS, OTHER_HABITS, written
 
 SFT = SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=6, batch=4)
 COMPONENTS = {"likeness": 0.6, "syntax": 1.0, "tests": 1.0, "lint": 0.0, "length": -0.02}
-BEFORE = Behaviour(20, 0.5, 0.3, 0.2, 24.0, 0.5, 0.4, COMPONENTS)
+BEFORE = Behaviour(20, 0.5, 0.3, 0.2, 24.0, 0.5, 0.4, COMPONENTS, seconds=0.4, tokens=9.0)
 
 
 def broken(**changes: object) -> set[str]:
@@ -28,6 +28,7 @@ def test_the_same_behaviour_and_a_better_one_violate_nothing() -> None:
     assert broken() == set()
     better = {**COMPONENTS, "likeness": 0.9}
     assert broken(shown=0.9, shown_right=0.8, shown_wrong=0.1, edits=0.1, doublings=0.1, components=better) == set()
+    assert broken(seconds=0.2, tokens=4.0) == set()
 
 
 @pytest.mark.parametrize(
@@ -37,8 +38,10 @@ def test_the_same_behaviour_and_a_better_one_violate_nothing() -> None:
         ({"shown": 0.05, "shown_right": 0.04, "shown_wrong": 0.01}, "show rate"),  # shows nothing any more
         ({"characters": 2.0, "doublings": 3.0}, "length"),
         ({"edits": 0.7}, "edit rate"),
-        ({"components": {**COMPONENTS, "syntax": 0.6}}, "reward components"),
+        ({"components": {**COMPONENTS, "syntax": 0.94}}, "syntax"),
+        ({"components": {**COMPONENTS, "tests": 0.6}}, "reward components"),
         ({"components": {**COMPONENTS, "length": -0.3}}, "reward components"),
+        ({"seconds": 0.52, "tokens": 12.0}, "latency"),
     ],
 )
 def test_each_drift_has_a_name(changes: dict[str, object], name: str) -> None:
@@ -46,10 +49,15 @@ def test_each_drift_has_a_name(changes: dict[str, object], name: str) -> None:
 
 
 def test_the_component_that_fell_most_is_said() -> None:
-    after = replace(BEFORE, components={**COMPONENTS, "likeness": 0.5, "syntax": 0.6})
-    guard = drifts(BEFORE, after, Bounds())[-1]
+    after = replace(BEFORE, components={**COMPONENTS, "likeness": 0.5, "tests": 0.6})
+    guard = next(guard for guard in drifts(BEFORE, after, Bounds()) if guard.name == "reward components")
     assert guard.value == pytest.approx(0.4)
-    assert guard.rule.endswith("most fell syntax")
+    assert guard.rule.endswith("most fell tests")
+
+
+def test_a_busy_machine_and_what_nobody_would_notice_are_not_slower() -> None:
+    assert broken(seconds=1.2) == set()  # the same texts, while something else was computed
+    assert slower(replace(BEFORE, seconds=0.02), replace(BEFORE, seconds=0.09, tokens=30.0)) == 1.0
 
 
 def sections(count: int) -> list[Section]:
@@ -80,7 +88,9 @@ def adapters(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 def test_who_learned_the_user_passes_with_figures_of_both(tiny_base: Path, adapters: dict[str, Path]) -> None:
     guards, figures = sentinel(tiny_base).watch(sections(12), None, adapters["learned"])
     assert all(guard.passed for guard in guards), guards
-    assert [guard.name for guard in guards] == ["show rate", "length", "edit rate", "reward components"]
+    names = ["show rate", "length", "edit rate", "syntax", "reward components", "latency"]
+    assert [guard.name for guard in guards] == names
+    assert all(0 < figures[who]["seconds"] < 60 and figures[who]["tokens"] > 0 for who in ("champion", "candidate"))
     assert figures["champion"]["cursors"] == figures["candidate"]["cursors"] == 12
     assert figures["candidate"]["edits"] < figures["champion"]["edits"]
 

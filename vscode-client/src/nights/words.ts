@@ -11,6 +11,7 @@ export interface Night {
 	readonly message: string;
 	readonly done: number;
 	readonly total: number;
+	readonly verdict?: { readonly code?: string } | null;
 	/** In seconds since 1970. */
 	readonly started: number;
 }
@@ -34,6 +35,8 @@ export interface Adapter {
 	readonly reason: string | null;
 	readonly note: string;
 	readonly problem: string | null;
+	/** Its weights are gone, only the record is left. */
+	readonly dropped: boolean;
 }
 
 export interface Adapters {
@@ -70,7 +73,7 @@ export function nightRows(night: NightStatus | undefined, served: string | null,
 		const waits = night?.waitsFor ? `, ${t('waits: {0}', night.waitsFor)}` : '';
 		rows.push(row(t('Nights'), night?.problem ?? `${when}${waits}`, 'clock', 'night.idle'));
 		if (last) {
-			rows.push(row(t('The last night: {0}', verdictWord(last.status)), last.message, verdictIcon(last.status), 'night.last'));
+			rows.push(row(t('The last night: {0}', verdictWord(last.status, last.verdict?.code)), last.message, verdictIcon(last.status), 'night.last'));
 		}
 	}
 	rows.push(row(t('Served'), served ?? t('{0} as it is shipped', base), 'play-circle', served ? 'served.adapter' : 'served.base'));
@@ -85,10 +88,10 @@ export function adapterRows({ adapters, base }: Adapters): Row[] {
 		const lines = [adapter.reason, adapter.problem, adapter.note && t('Your note: {0}', adapter.note)];
 		return {
 			label: adapter.name,
-			description: [stateWord(adapter.state), where, said].filter(Boolean).join(' · '),
+			description: [stateWord(adapter.state), adapter.dropped ? t('weights dropped') : '', where, said].filter(Boolean).join(' · '),
 			tooltip: lines.filter(Boolean).join('\n\n'),
 			icon: adapter.problem ? 'warning' : ICONS[adapter.state],
-			context: `adapter.${adapter.state}`,
+			context: `adapter.${adapter.dropped ? 'dropped' : adapter.state}`,
 			adapter,
 		};
 	});
@@ -104,7 +107,10 @@ function stateWord(state: Adapter['state']): string {
 	return { champion: t('champion'), canary: t('canary'), candidate: t('candidate'), retired: t('retired') }[state];
 }
 
-function verdictWord(status: string): string {
+function verdictWord(status: string, code = ''): string {
+	if (code === 'on_trial' || code === 'nothing_new') {
+		return t('nothing to train');
+	}
 	const words: Record<string, string> = {
 		promoted: t('promoted'),
 		refused: t('refused'),

@@ -1,0 +1,77 @@
+"""Old tasks: code that is none of the user's, which a candidate must read about as well as what is served.
+
+It is the standard library of the Python that runs, which is there on every machine: read and cut as text, never run.
+What always holds: the same Python gives the same cursors; a network that reads them no better than by chance has
+nothing to forget.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import zip_longest
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from feedback.examples import Example
+from model.evaluation.comparison import Guard, Measured, measure
+from model.evaluation.completion_spans import spans
+from model.evaluation.replay_sources import old_packages
+from model.training.dataset import TrainingSequence
+
+COUNT = 24
+_SMALLEST = 600  # characters of a file
+
+
+@cache
+def old_examples(count: int = COUNT) -> tuple[Example, ...]:
+    """Some lines of a function in each of so many files, the packages in turn; fewer where there are fewer."""
+    packages = [
+        [(path, text) for path, text in package.files.items() if len(text) >= _SMALLEST] for package in old_packages()
+    ]
+    found: list[Example] = []
+    for path, text in (file for around in zip_longest(*packages) for file in around if file is not None):
+        if len(found) == count:
+            break
+        span = next(iter(spans("lines", text, Random(path))), None)
+        if span is not None:
+            found.append(
+                Example(
+                    id=f"old-{path}", at=0.0, workspace="/python", path=path, language="python",
+                    prefix=text[: span.start], suffix=text[span.stop :], target=text[span.start : span.stop],
+                    offered="", outcome="ignored", reward=0.0,
+                )
+            )  # fmt: skip
+    return tuple(found)
+
+
+def still_known(
+    model: Any,
+    rows: Sequence[TrainingSequence],
+    before: Measured,
+    device: str,
+    bound: float,
+    tick: Callable[[int], None] = lambda done: None,
+) -> tuple[list[Guard], dict[str, Any]]:
+    """The guard on old tasks and the figures of both: `before` is what is served on the same rows, `model` the
+    candidate. No guard where there is nothing to compare. `tick` may raise to stop."""
+    if not rows:
+        return [], {}
+    was = _per_token(rows, before)
+    chance = math.log(model.config.vocab_size)
+    if was >= chance:
+        return [], {"skipped": f"a loss of {was:.2f} nats per token is no better than chance, which is {chance:.2f}"}
+    now = _per_token(rows, measure(model, rows, device, tick))
+    return [old_tasks_guard(was, now, bound)], {"before": was, "after": now}
+
+
+def old_tasks_guard(before: float, after: float, bound: float) -> Guard:
+    """Losses in nats per token. A share of the loss, as how hard old tasks are differs between bases."""
+    worse = after / before - 1
+    return Guard("old tasks", worse, bound, worse <= bound, f"loss on the standard library rises by <= {bound:.0%}")
+
+
+def _per_token(rows: Sequence[TrainingSequence], measured: Measured) -> float:
+    """Over all tokens of all rows: means of single rows of some tokens would be two thirds noise."""
+    return float(np.average(measured.losses, weights=[row.targets for row in rows]))

@@ -74,7 +74,7 @@ async def test_a_night_from_the_editor_yields_to_its_user_and_says_how_it_goes(
     remember(written(OTHER_HABITS, 60))
     client = await connect(project, settings(base, "off"))
     asked = asyncio.create_task(run(client, "inkling.night"))
-    await until(client, lambda status: (status["night"]["last"] or {}).get("phase") == "train")
+    await until(client, lambda status: (status["night"]["last"] or {}).get("status") == "running")
     running = read_state()
     assert running is not None
     if sys.platform != "win32":

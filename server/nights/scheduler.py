@@ -69,16 +69,19 @@ class Nights:
 
     def status(self) -> dict[str, Any]:
         """The schedule, when a night is due next, why it waits, and the night that runs or ran last."""
+        if self._last is not None and self._last.killed:
+            self._read()  # it may have said its last word since
+        last = self._last
         try:
             schedule = self._schedule()
         except UserError as error:
-            return {"schedule": "off", "problem": str(error), "last": self._last.values() if self._last else None}
-        at = upcoming(schedule, self._last, datetime.now(), self._since)
+            return {"schedule": "off", "problem": str(error), "last": last.values() if last else None}
+        at = upcoming(schedule, last, datetime.now(), self._since)
         return {
             "schedule": str(schedule),
             "next": at.isoformat(timespec="seconds") if at else None,
             "waitsFor": self._waits_for,
-            "last": self._last.values() if self._last else None,
+            "last": last.values() if last else None,
         }
 
     async def begin_if_due(self) -> bool:

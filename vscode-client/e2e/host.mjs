@@ -15,7 +15,7 @@ if (!inkling) {
 	process.exit(2);
 }
 /** Writes a wheel that installs without asking anybody: its `inkling` is the one under test. */
-const WHEEL = `
+const WHEEL = String.raw`
 import sys, zipfile
 file, program = sys.argv[1:]
 passed_on = f"import os, sys\nif sys.argv[1:] != ['models', 'pull']: os.execv({program!r}, [{program!r}, *sys.argv[1:]])\n"

@@ -333,7 +333,7 @@ try {
 		const box = page.locator('.quick-input-widget input.input');
 		await until('place to save', async () => /inkling-feedback/.test(await box.inputValue()));
 		await box.fill(file);
-		await page.keyboard.press('Enter');
+		await page.locator('.quick-input-widget .monaco-button', { hasText: 'OK' }).first().click();
 		await until('exported file', () => existsSync(file) && readFileSync(file, 'utf8').endsWith('\n'));
 		const lines = readFileSync(file, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
 		rmSync(file);

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from inkling.errors import InklingError, UserError
-from model.training.batches import token_losses
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
 from model.training.dataset import TrainingSequence, data_hash, shuffled_batches
+from model.training.retention import Retention
 from model.training.workers import Workers
 
 _PROBE_STEPS = 3  # steps that are timed before the rest is planned
@@ -34,7 +34,11 @@ class TrainingDivergedError(UserError):
 
 @dataclass(frozen=True)
 class SftOptions:
-    """How an adapter is trained. `batch` sequences make one step; they go through the network one by one."""
+    """How an adapter is trained. `batch` sequences make one step; they go through the network one by one.
+
+    `retention` is the weight of the divergence from the model without the adapter at up to `held_tokens` tokens around
+    the cursor that this was sure of; 0: none.
+    """
 
     rank: int = 16
     alpha: int = 32
@@ -46,6 +50,8 @@ class SftOptions:
     batch: int = 4
     seed: int = 0
     checkpoint_seconds: float = 60.0
+    retention: float = 1.0
+    held_tokens: int = 40
     targets: tuple[str, ...] = TARGETS  # names of the linear layers that get a LoRA
 
 
@@ -87,7 +93,8 @@ def train(
     """Put a fresh LoRA on `base` and train it; returns the PEFT model and what was done.
 
     `base` comes from `model.training.network`. Completion-only cross-entropy, AdamW (Loshchilov & Hutter 2019),
-    linear warm-up and a cosine to a tenth (Loshchilov & Hutter 2017), LoRA (Hu et al. 2021).
+    linear warm-up and a cosine to a tenth (Loshchilov & Hutter 2017), LoRA (Hu et al. 2021), and what
+    `model.training.retention` holds.
     `clock` counts the seconds that are spent; `cancelled` may take its time, as long as the clock stands still then.
     `workers` share each step; all of them call this alike, the main one decides, reports and writes checkpoints.
     Raises TrainingCancelledError and TrainingDivergedError.
@@ -103,6 +110,7 @@ def train(
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=0.0, weight_decay=options.weight_decay)
     order = shuffled_batches(len(sequences), options.batch, options.epochs, options.seed)
+    held = Retention(model, options.retention, options.held_tokens, workers.device, clock)
     key = _key(sequences, options)
     checkpoint = Checkpoint(run_folder / CHECKPOINT_FILE, key)
     found = checkpoint.load(model, optimiser)
@@ -111,7 +119,7 @@ def train(
         state.resumed_at = state.step
     spent = _Clock(clock, state.seconds)
     saved_at = warm_at = spent.now()
-    warm_step = state.step
+    warm_step, warm_said = state.step, 0.0
 
     def save() -> None:
         if workers.main:
@@ -127,7 +135,7 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = rate
         batch = [sequences[index] for index in order[state.step]]
-        loss, computed = _step(model, optimiser, parameters, batch, options, workers)
+        loss, computed = _step(optimiser, parameters, batch, options, workers, held)
         if not math.isfinite(loss):
             raise TrainingDivergedError(
                 f"The loss became {loss} at step {state.step}: use a learning rate below {rate:g}."
@@ -137,10 +145,14 @@ def train(
         state.losses.append(loss)
         if state.step == state.resumed_at + 1:  # it also warms up, so only those after it are timed
             warm_at, warm_step = spent.now(), state.step
+            warm_said = held.seconds
         elif state.step >= _PROBE_STEPS and state.plan is None:
+            steps = state.step - warm_step
+            saying = (held.seconds - warm_said) / steps
+            pace = (spent.now() - warm_at) / steps - saying
             # 0.9: what is left over pays for checkpoints and for steps that are longer than the timed ones
-            pace = (spent.now() - warm_at) / (state.step - warm_step)
-            fitting = int(0.9 * (budget_seconds - spent.now()) / max(pace, 1e-9)) + state.step
+            first_pass = max(0, -(-len(sequences) // options.batch) - state.step)
+            fitting = state.step + _fitting(0.9 * (budget_seconds - spent.now()), pace, saying, first_pass)
             state.plan = int(workers.agreed(max(_PROBE_STEPS, min(len(order), fitting))))
         left = (state.planned(len(order)) - state.step) * spent.now() / state.step
         if workers.main:
@@ -173,12 +185,12 @@ def with_fresh_adapter(base: Any, options: SftOptions) -> Any:
 
 
 def _step(
-    model: Any,
     optimiser: Any,
     parameters: list[Any],
     sequences: list[TrainingSequence],
     options: SftOptions,
     workers: Workers,
+    held: Retention,
 ) -> tuple[float, int]:
     """One optimiser step over `sequences`; the mean loss per target token, and the tokens that were computed."""
     import torch
@@ -186,9 +198,9 @@ def _step(
     targets = sum(sequence.targets for sequence in sequences)
     total, computed = 0.0, 0
     for index in workers.mine(range(len(sequences))):
-        loss = token_losses(model, sequences[index].row, workers.device)[0].sum() / targets
-        loss.backward()
-        total += float(loss.detach())
+        summed, moved = held.losses(sequences[index])
+        (summed / targets + moved / len(sequences)).backward()
+        total += float(summed.detach()) / targets
         computed += len(sequences[index].row)
     workers.add_gradients(parameters)
     torch.nn.utils.clip_grad_norm_(parameters, options.clip)
@@ -196,6 +208,14 @@ def _step(
     optimiser.zero_grad(set_to_none=True)
     loss_of_all, computed_by_all = workers.total([total, computed])
     return loss_of_all, int(computed_by_all)
+
+
+def _fitting(seconds: float, pace: float, saying: float, first_pass: int) -> int:
+    """How many steps fit: each takes `pace` seconds, and `saying` more while sequences are met for the first time."""
+    both = max(pace + saying, 1e-9)
+    if seconds <= first_pass * both:
+        return int(seconds / both)
+    return first_pass + int((seconds - first_pass * both) / max(pace, 1e-9))
 
 
 def _rate(step: int, planned: int, options: SftOptions) -> float:

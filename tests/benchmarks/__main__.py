@@ -7,6 +7,7 @@ from tests.benchmarks import (
     embedding,
     feedback,
     fusion,
+    hedging,
     keystroke,
     learning,
     packs,
@@ -23,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "embedding": embedding.run,
     "feedback": feedback.run,
     "fusion": fusion.run,
+    "hedging": hedging.run,
     "keystroke": keystroke.run,
     "learning": learning.run,
     "packs": packs.run,
@@ -35,7 +37,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "sweep": sweep.run,
 }
 
-HOURS = {"learning", "sections", "sweep"}  # only run when named
+HOURS = {"hedging", "learning", "sections", "sweep"}  # only run when named
 
 
 def main(names: list[str]) -> int:

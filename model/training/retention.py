@@ -1,0 +1,121 @@
+"""What the base is sure of is held while an adapter learns: Learning without Forgetting (Li & Hoiem 2016).
+
+A few hundred pieces of code teach above all that surprises happen, and what was sure becomes less so everywhere. So at
+some tokens around the cursor to which the model without the new adapter gives more than half of its probability, what
+it says is held by the divergence from it. What surprised it is left free: it may be what the user is learned from.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from model.training.batches import target_logits
+from model.training.dataset import TrainingSequence
+from model.training.rows import Row
+
+if TYPE_CHECKING:
+    import torch
+
+SURE = 0.5  # the least probability of a token that is held
+_LIKELIEST = 32  # of a distribution, that are kept; all others are one
+_MARK = 0.5  # the weight by which held tokens are told from targets, which have 1
+
+
+@dataclass(frozen=True)
+class Held:
+    """A row in which held tokens are marked, and what the model said of them: the ids of the likeliest tokens, int32
+    (tokens, likeliest), and their natural-log probabilities, float16, of the same shape."""
+
+    row: Row
+    ids: "torch.Tensor"
+    logprobs: "torch.Tensor"
+
+
+class Retention:
+    """The loss of sequences with what is held beside their targets. `model` is a PEFT model with its new adapter.
+
+    A `weight` of 0 holds nothing. `seconds` counts what asking the model without the adapter took by `clock`.
+    """
+
+    def __init__(
+        self, model: Any, weight: float, tokens: int, device: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.seconds = 0.0
+        self._model = model
+        self._weight = weight
+        self._tokens = tokens
+        self._device = device
+        self._clock = clock
+        self._held: dict[str, Held] = {}
+
+    def losses(self, sequence: TrainingSequence) -> "tuple[torch.Tensor, torch.Tensor]":
+        """The sum of the cross-entropy of its targets, and the weighted mean divergence at what is held; nats, both of
+        no dimension and with gradients."""
+        import torch
+
+        held = self._of(sequence)
+        logits, wanted, weights = target_logits(self._model, held.row, self._device)
+        targets = weights == 1
+        own = torch.nn.functional.cross_entropy(logits[targets], wanted[targets], reduction="sum")
+        if not len(held.ids):
+            return own, own.new_zeros(())
+        moved = divergence_from(held.ids.long(), held.logprobs.float(), logits[~targets])
+        return own, self._weight * moved.mean()
+
+    def _of(self, sequence: TrainingSequence) -> Held:
+        """What is held of it, said once by the model without the adapter."""
+        import torch
+
+        if not self._weight:
+            return Held(sequence.row, torch.empty(0), torch.empty(0))
+        if sequence.example not in self._held:
+            began = self._clock()
+            self._held[sequence.example] = self._say(sequence)
+            self.seconds += self._clock() - began
+        return self._held[sequence.example]
+
+    def _say(self, sequence: TrainingSequence) -> Held:
+        import torch
+
+        row = sequence.row
+        places = around(row)
+        marked = _marked(row, places)
+        with torch.no_grad(), self._model.disable_adapter():
+            logits, wanted, weights = target_logits(self._model, marked, self._device)
+            said = torch.log_softmax(logits[weights < 1], -1)
+            sure = said.gather(1, wanted[weights < 1, None])[:, 0].exp() > SURE
+        known = [number for number, each in enumerate(sure.tolist()) if each]
+        draw = random.Random(sequence.example)
+        chosen = sorted(draw.sample(known, min(self._tokens, len(known))))
+        best = said[chosen].topk(min(_LIKELIEST, said.shape[-1]), dim=-1)
+        held = [places[number] for number in chosen]
+        return Held(_marked(row, held), best.indices.int(), best.values.half())
+
+
+def around(row: Row) -> list[int]:
+    """The tokens of tails that are no targets and that something of their own block predicts."""
+    blocks = row.blocks
+    return [
+        place
+        for place in range(1, len(row))
+        if blocks[place] < 0 and blocks[place] == blocks[place - 1] and not row.weights[place]
+    ]
+
+
+def divergence_from(ids: "torch.Tensor", logprobs: "torch.Tensor", logits: "torch.Tensor") -> "torch.Tensor":
+    """Kullback-Leibler divergence in nats, (n,), of what `logits` (n, vocabulary) say from a distribution of which the
+    likeliest tokens are known, `ids` and `logprobs` (n, k); all others count as one. Never above the whole one."""
+    import torch
+
+    said = torch.log_softmax(logits, -1).gather(1, ids)
+    rest, said_rest = (torch.log1p(-each.exp().sum(-1).clamp(max=1 - 1e-6)) for each in (logprobs, said))
+    return (logprobs.exp() * (logprobs - said)).sum(-1) + rest.exp() * (rest - said_rest)
+
+
+def _marked(row: Row, places: Sequence[int]) -> Row:
+    weights = list(row.weights)
+    for place in places:
+        weights[place] = _MARK
+    return replace(row, weights=tuple(weights))

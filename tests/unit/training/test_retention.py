@@ -1,0 +1,79 @@
+"""What the base is sure of stays what it is while an adapter learns something else."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from model.training.batches import divergence, target_logits
+from model.training.dataset import TrainingSequence
+from model.training.network import load_network
+from model.training.retention import Retention, around, divergence_from
+from model.training.rows import Row
+from model.training.serving import serving_format
+from model.training.sft import SftOptions, train, with_fresh_adapter
+from tests.unit.training.tiny_language import HABITS, OTHER_HABITS, written
+
+FAST = SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=4, batch=4, retention=0.0)
+
+
+@pytest.fixture
+def sequences(tiny_base: Path) -> list[TrainingSequence]:
+    """Of somebody with other habits, below lines as the base knows them."""
+    encode = serving_format(tiny_base)
+    known = "".join(f"{letter}={colour}\n" for letter, colour in HABITS.items())
+    examples = written(OTHER_HABITS, 24)
+    return [encode(replace(example, prefix=known + example.prefix)) for example in examples]
+
+
+def test_only_tokens_of_the_tail_are_held_that_are_no_target_and_that_something_predicts():
+    row = Row(tuple(range(8)), tuple(range(8)), (0, 0, 1, 1, -1, -1, -1, -1), (0, 0, 0, 0, 0, 0, 0, 1.0))
+    assert around(row) == [5, 6]
+
+
+def test_with_all_tokens_known_the_divergence_is_the_whole_one_with_fewer_it_is_less():
+    draw = torch.Generator().manual_seed(0)
+    teacher, student = torch.randn(5, 20, generator=draw), torch.randn(5, 20, generator=draw)
+    whole = divergence(teacher, student)
+    for count in (20, 4):
+        best = torch.log_softmax(teacher, -1).topk(count, dim=-1)
+        found = divergence_from(best.indices, best.values, student)
+        assert (found >= 0).all()
+        if count == 20:
+            assert torch.allclose(found, whole, atol=1e-3)
+        else:
+            assert (found <= whole + 1e-6).all()
+
+
+def test_an_adapter_that_changes_nothing_yet_diverges_nowhere(tiny_base: Path, sequences: list[TrainingSequence]):
+    model = with_fresh_adapter(load_network(tiny_base), FAST)
+    held = Retention(model, 1.0, 40, "cpu")
+    for sequence in sequences[:6]:
+        with torch.no_grad():
+            own, moved = held.losses(sequence)
+            logits, wanted, _ = target_logits(model, sequence.row)
+        assert float(own) == pytest.approx(float(torch.nn.functional.cross_entropy(logits, wanted, reduction="sum")))
+        assert float(moved) == pytest.approx(0.0, abs=1e-3)
+
+
+def test_what_is_held_moves_less_and_what_is_to_be_learned_is_learned(
+    tiny_base: Path, sequences: list[TrainingSequence], tmp_path: Path
+):
+    def moved(model: Any) -> float:
+        held = Retention(model, 1.0, 40, "cpu")
+        with torch.no_grad():
+            return sum(float(held.losses(sequence)[1]) for sequence in sequences) / len(sequences)
+
+    def trained(weight: float) -> tuple[float, float]:
+        options = replace(FAST, retention=weight)
+        model, done = train(
+            load_network(tiny_base), sequences, options=options, budget_seconds=600.0, run_folder=tmp_path / str(weight)
+        )
+        return moved(model), done.losses[-1] - done.losses[0]
+
+    free, free_learned = trained(0.0)
+    bound, bound_learned = trained(1.0)
+    assert bound < free / 2
+    assert bound_learned < free_learned / 2 < 0

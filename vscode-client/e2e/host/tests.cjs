@@ -102,7 +102,7 @@ const tests = {
 		const { mcp } = await inkling();
 		const [definition, ...others] = mcp();
 		assert.equal(others.length, 0);
-		assert.equal(definition.env.PYTHONPATH ?? null, null);
+		assert.equal(definition.env.PYTHONPATH, null); // null takes it out of the editor's own variables
 		const hello = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'test', version: '1' } };
 		const server = connect(definition);
 		try {

@@ -12,7 +12,8 @@ import { type Python, QUESTION, readAnswer } from './python';
 
 const ANSWER_MILLISECONDS = 10_000;
 const MOST_BYTES = 64 * 1024 * 1024;
-const DROPPED = ['PYTHONPATH', 'PYTHONHOME', 'PYTHONSTARTUP', 'PYTHONWARNINGS', 'PYTHONINSPECT'];
+/** Variables that change what a Python program imports or runs. */
+export const DROPPED = ['PYTHONPATH', 'PYTHONHOME', 'PYTHONSTARTUP', 'PYTHONWARNINGS', 'PYTHONINSPECT'];
 
 /** The program ended with something else than 0, or never ran. `said` is what it wrote, errors last. */
 export class ProgramFailed extends Error {

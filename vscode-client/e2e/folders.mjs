@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { handsOn } from './hands.mjs';
-import { startWorkbench, until } from './workbench.mjs';
+import { pause, startWorkbench, until } from './workbench.mjs';
 
 const here = import.meta.dirname;
 const inkling = process.env.INKLING;
@@ -63,6 +63,21 @@ try {
 		await hands.type('for i in ran');
 		await hands.someGhost();
 		await page.keyboard.press('Escape');
+	});
+
+	await step('while an entry of the suggestion list is selected there is no ghost text', async () => {
+		bench.change('editor.wordBasedSuggestions', 'currentDocument');
+		await hands.goToEnd();
+		await page.keyboard.press('Enter');
+		await page.keyboard.press('Home');
+		await hands.type('for one in val');
+		await page.keyboard.press('Control+Space');
+		await page.locator('.suggest-widget.visible .monaco-list-row.focused', { hasText: 'values' }).waitFor();
+		await pause(2500);
+		assert.equal(await hands.ghost(), '');
+		await page.screenshot({ path: path.join(shots, 'list.png') });
+		await page.keyboard.press('Enter');
+		await hands.saved('one/main.py', 'for one in values');
 	});
 
 	await step('each folder is asked for by itself', async () => {

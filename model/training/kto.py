@@ -19,8 +19,8 @@ import numpy as np
 from feedback.examples import Example
 from model.training.checkpoints import Checkpoint
 from model.training.curriculum import difficulty_of
-from model.training.dataset import Encode, shuffled_batches
-from model.training.preference import PreferenceOptions, Preferred, log_probability
+from model.training.dataset import Encode
+from model.training.preference import PreferenceOptions, Preferred, log_probability, preferred
 from model.training.rows import Row
 from model.training.tuning import Pace, Reference, tune
 
@@ -92,13 +92,8 @@ def judge(
         return total
 
     checkpoint = Checkpoint(run_folder / CHECKPOINT_FILE, _key(newest, options))
-    done = tune(
-        model, len(newest), lambda count: shuffled_batches(count, options.batch, options.epochs, options.seed),
-        say, learn, checkpoint, pace,
-    )  # fmt: skip
-    kept = newest[: len(done.reference)]
-    before, after = _agreement(kept, done.reference), _agreement(kept, done.after)
-    return Preferred("kto", len(kept), done.steps, done.planned, done.losses, done.seconds, before, after)
+    done = tune(model, len(newest), options.steps, say, learn, checkpoint, pace)
+    return preferred("kto", newest, done, _agreement)
 
 
 def kto_loss(moved: Any, divergence: float, wanted: bool, beta: float) -> Any:

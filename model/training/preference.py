@@ -9,10 +9,10 @@ learned from.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,9 +22,10 @@ from model.training.checkpoints import Checkpoint
 from model.training.curriculum import difficulty_of
 from model.training.dataset import Encode, shuffled_batches
 from model.training.rows import Row
-from model.training.tuning import Pace, Reference, tune
+from model.training.tuning import Pace, Reference, Tuned, tune
 
 CHECKPOINT_FILE = "preference.pt"
+Item = TypeVar("Item")  # a pair, or a text that was judged
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class PreferenceOptions:
     clip: float = 1.0
     seed: int = 0
     checkpoint_seconds: float = 60.0
+
+    def steps(self, items: int) -> list[list[int]]:
+        """So many items, by number, laid into the batches of all epochs."""
+        return shuffled_batches(items, self.batch, self.epochs, self.seed)
 
 
 @dataclass(frozen=True)
@@ -115,13 +120,17 @@ def prefer(
         return total
 
     checkpoint = Checkpoint(run_folder / CHECKPOINT_FILE, _key(newest, options))
-    done = tune(
-        model, len(newest), lambda count: shuffled_batches(count, options.batch, options.epochs, options.seed),
-        say, learn, checkpoint, pace,
-    )  # fmt: skip
-    kept = newest[: len(done.reference)]
-    before, after = _agreement(kept, done.reference), _agreement(kept, done.after)
-    return Preferred("dpo", len(kept), done.steps, done.planned, done.losses, done.seconds, before, after)
+    done = tune(model, len(newest), options.steps, say, learn, checkpoint, pace)
+    return preferred("dpo", newest, done, _agreement)
+
+
+def preferred(
+    method: str, items: Sequence[Item], done: Tuned, agreement: Callable[[Sequence[Item], Reference], float]
+) -> Preferred:
+    """What the stage did with the first of the items: those that there was time to read."""
+    kept = items[: len(done.reference)]
+    before, after = agreement(kept, done.reference), agreement(kept, done.after)
+    return Preferred(method, len(kept), done.steps, done.planned, done.losses, done.seconds, before, after)
 
 
 def log_probability(model: Any, row: Row, device: str) -> tuple[Any, int]:

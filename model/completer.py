@@ -1,4 +1,4 @@
-"""From a request to an offer: the engine decodes, the filters trim and judge, the gate decides.
+"""From a request to an offer: the engine decodes, the filters trim and judge, what is unsure is cut, the gate decides.
 
 The one entry for whoever wants a completion: the server, the command line, the evaluation.
 """
@@ -7,19 +7,25 @@ import asyncio
 from dataclasses import dataclass
 
 from model.completion import Completion, CompletionRequest, Refusal
+from model.cutting import surest
 from model.engine import Engine
-from model.filters import apply
+from model.filters import Filtered, apply, without_suffix
 from model.gate import Gate, GateDecision
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A text for the cursor. `replaces` closers behind the cursor on its line give way to it."""
+    """A text for the cursor. `replaces` closers behind the cursor on its line give way to it. `whole`: it ends where
+    the line or block does, and not where the model became unsure."""
 
     text: str
     replaces: int
     decision: GateDecision
     completion: Completion
+
+    @property
+    def whole(self) -> bool:
+        return self.completion.stop != "unsure"
 
 
 class Completer:
@@ -34,7 +40,20 @@ class Completer:
         made = await self.engine.complete(request)
         if isinstance(made, Refusal):
             return made
-        left = await asyncio.to_thread(apply, made.text, request.language, request.prefix, request.suffix)
+        left = await asyncio.to_thread(finished, made, request)
         if isinstance(left, Refusal):
             return left
-        return Offer(left.text, left.replaces, self.gate.decide(made, left.text), made)
+        completion, text = left
+        return Offer(text.text, text.replaces, self.gate.decide(completion, text.text), completion)
+
+
+def finished(made: Completion, request: CompletionRequest) -> tuple[Completion, Filtered] | Refusal:
+    """What of a completion may be offered: judged as a whole, then ended where more of it is not worth its risk."""
+    left = apply(made.text, request.language, request.prefix, request.suffix)
+    if isinstance(left, Refusal) or request.whole:
+        return left if isinstance(left, Refusal) else (made, left)
+    completion = surest(made, left.text)
+    if completion.text == left.text:
+        return completion, left
+    shorter = without_suffix(completion.text, request.suffix)
+    return (completion, shorter) if shorter.text.strip() else (made, left)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from model.document import Document
 
-Stop = Literal["line", "block", "length", "end"]
+Stop = Literal["line", "block", "length", "end", "unsure"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class CompletionRequest:
     max_tokens: int = 64
     unlike: tuple[str, ...] = ()  # texts that are known: the completion differs from each in its first token
     wait: bool = False  # encode documents that are not cached first, instead of going without them this time
+    whole: bool = False  # offer the whole line or block, also where the model is unsure of its end
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Completion:
     """A text to insert at the cursor, with what the model believed about it.
 
     `logprobs` holds one natural-log probability per decoded token, healed tokens included (renormalised
-    over the tokens that were allowed there).
+    over the tokens that were allowed there); `ends` how many characters were written when a token was. Those behind
+    the end of `text` belong to what was cut off.
     """
 
     text: str
@@ -57,11 +59,17 @@ class Completion:
     adapter: str | None
     cost: Cost
     documents: tuple[Document, ...] = ()  # what was attended to: the engine may keep those that are resident
+    ends: tuple[int, ...] = ()
 
     @property
     def mean_logprob(self) -> float:
         """Mean natural-log probability per token; 0.0 for an empty completion."""
-        return sum(self.logprobs) / len(self.logprobs) if self.logprobs else 0.0
+        return self.total_logprob / len(self.logprobs) if self.logprobs else 0.0
+
+    @property
+    def total_logprob(self) -> float:
+        """Natural-log probability of all tokens together; 0.0 for an empty completion."""
+        return sum(self.logprobs)
 
 
 @dataclass(frozen=True)

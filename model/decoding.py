@@ -31,6 +31,7 @@ class Decoded:
         self._spelled = b""
         self.tokens: list[int] = []
         self.logprobs: list[float] = []
+        self.ends: list[int] = []  # how many characters of the text there are behind each token
         self.text = ""
         self.stop: Stop = "end"
 
@@ -62,6 +63,7 @@ class Decoded:
         self.tokens.append(token)
         self.logprobs.append(logprob)
         self._spelled += spelling
+        self.ends.append(len(self.written))
 
     def finish(self, stop: Stop, text: str | None) -> "Decoded":
         """It is over, and this is the text."""

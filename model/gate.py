@@ -22,8 +22,8 @@ from model.completion import Completion
 Mode = Literal["eager", "balanced", "quiet"]
 
 FEATURES = (
-    "mean_logprob", "first_logprob", "lowest_logprob", "characters", "tokens", "line_breaks", "left_open", "finished",
-    "line_start", "line_end", "within_word", "indentation", "documents", "last_outcome", "rejected_run",
+    "log_odds", "mean_logprob", "first_logprob", "lowest_logprob", "characters", "tokens", "line_breaks", "left_open",
+    "finished", "line_start", "line_end", "within_word", "indentation", "documents", "last_outcome", "rejected_run",
     "recent_acceptance", "python",
 )  # fmt: skip
 LEAST_DECISIONS = 200
@@ -31,12 +31,13 @@ ALIKE = "The decisions of one part of the time all ended alike: what decides now
 _LEAST_OF_EACH = 20
 _KEPT = 0.7  # of accepted characters, expected to stay
 _REFUSED_COST = (REJECTED_COST + IGNORED_COST) / 2
+_LEAST_ODDS, _MOST_ODDS = -8.0, 3.5  # log-odds: beyond these the model's own probability tells no more
 _CAUTION: dict[str, float] = {"eager": 0.0, "balanced": 1.0, "quiet": 4.0}  # times the cost of a refusal
 _SHOWN_ANYWAY: dict[str, float] = {"eager": 0.0, "balanced": 0.05, "quiet": 0.02}  # at the threshold, less below it
 _HIDDEN_ANYWAY: dict[str, float] = {"eager": 0.0, "balanced": 0.02, "quiet": 0.02}
 _PER_REJECTION = 0.5  # a run of rejections makes each refusal dearer by so much
 _LONGEST_RUN = 8
-_BIAS, _PER_NAT, _PER_LINE, _PER_OUTCOME = 1.2, 1.6, 0.35, 0.3
+_BIAS, _PER_ODDS, _PER_LINE, _PER_OUTCOME = -0.45, 0.85, 0.35, 0.3
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class FittedGate:
     until: float  # time of the last decision that was used
 
     def probability(self, features: Mapping[str, float]) -> float:
-        score = self.bias
+        score, features = self.bias, _complete(features)
         for name, mean, scale, weight in zip(FEATURES, self.means, self.scales, self.weights, strict=True):
             score += weight * (features.get(name, mean) - mean) / scale
         return _logistic(self.slope * score + self.shift)
@@ -147,6 +148,7 @@ def features(completion: Completion, text: str, situation: Situation) -> dict[st
     logprobs = completion.logprobs or (0.0,)
     before, rest = situation.before, situation.rest.strip()
     values = (
+        log_odds(completion.total_logprob),
         completion.mean_logprob,
         logprobs[0],
         min(logprobs),
@@ -154,7 +156,7 @@ def features(completion: Completion, text: str, situation: Situation) -> dict[st
         math.log1p(len(completion.tokens)),
         min(text.count("\n"), 20),
         abs(sum(text.count(o) for o in "([{") - sum(text.count(c) for c in ")]}")),
-        completion.stop != "length",
+        completion.stop not in ("length", "unsure"),
         not before.strip(),
         not rest,
         bool(before) and (before[-1].isalnum() or before[-1] == "_"),
@@ -168,19 +170,48 @@ def features(completion: Completion, text: str, situation: Situation) -> dict[st
     return {name: float(value) for name, value in zip(FEATURES, values, strict=True)}
 
 
+def log_odds(total_logprob: float) -> float:
+    """Of a text that is right with this natural-log probability, within what the model's own word is worth."""
+    p = math.exp(min(total_logprob, 0.0))
+    return max(_LEAST_ODDS, min(_MOST_ODDS, math.log(max(p, 1e-12) / max(1.0 - p, 1e-12))))
+
+
 def rule_probability(found: Mapping[str, float]) -> float:
-    """p(accept) by the written rule: logistic(1.2 + 1.6 * mean log-probability in nats - 0.35 * line breaks +
-    0.3 * the last outcome). A mean log-probability one nat lower divides the odds by e^1.6."""
-    score = _BIAS + _PER_NAT * found["mean_logprob"] - _PER_LINE * found["line_breaks"]
+    """p(accept) by the written rule: logistic(-0.45 + 0.85 * the log-odds that the model gives the whole text - 0.35 *
+    line breaks + 0.3 * the last outcome). A model says 0.9 where 0.8 is true; docs/benchmarks.md shows by how much."""
+    odds = found["log_odds"] if "log_odds" in found else _odds_of_old(found)
+    score = _BIAS + _PER_ODDS * odds - _PER_LINE * found["line_breaks"]
     return _logistic(score + _PER_OUTCOME * found["last_outcome"])
 
 
+def _complete(found: Mapping[str, float]) -> Mapping[str, float]:
+    """With the log-odds of a decision that was kept before they were."""
+    known = "log_odds" in found or not {"mean_logprob", "tokens"} <= found.keys()
+    return found if known else {**found, "log_odds": _odds_of_old(found)}
+
+
+def _odds_of_old(found: Mapping[str, float]) -> float:
+    """Of a decision that was kept before its log-odds were."""
+    return log_odds(found["mean_logprob"] * math.expm1(found["tokens"]))
+
+
+def worth(found: Mapping[str, float], p_accept: float, mode: Mode) -> float:
+    """What a display is expected to bring, in characters: p * (kept * n - show cost) - (1 - p) * cost of a refusal."""
+    cost, gain = _cost_and_gain(found, mode)
+    return p_accept * gain - (1.0 - p_accept) * cost
+
+
 def threshold(found: Mapping[str, float], mode: Mode) -> float:
-    """p(accept) from which a display is expected to pay: p * (kept * n - show cost) = (1 - p) * cost of a refusal."""
+    """p(accept) from which a display is expected to pay: where its `worth` is 0."""
+    cost, gain = _cost_and_gain(found, mode)
+    return cost / (cost + gain) if gain > 0 else float(cost > 0)
+
+
+def _cost_and_gain(found: Mapping[str, float], mode: Mode) -> tuple[float, float]:
+    """Of a refusal, and of an acceptance; characters."""
     run = max(found["rejected_run"] - 1, 0)
     cost = _REFUSED_COST * _CAUTION[mode] * (1 + _PER_REJECTION * run)
-    gain = _KEPT * math.expm1(found["characters"]) - SHOW_COST
-    return cost / (cost + gain) if gain > 0 else float(cost > 0)
+    return cost, _KEPT * math.expm1(found["characters"]) - SHOW_COST
 
 
 def show_probability(found: Mapping[str, float], p_accept: float, mode: Mode) -> float:
@@ -234,7 +265,7 @@ def fit_on(ordered: Sequence[Seen]) -> FittedGate | str:
     from sklearn.preprocessing import StandardScaler
 
     first = int(0.75 * len(ordered))
-    rows = [[one.features.get(name, 0.0) for name in FEATURES] for one in ordered]
+    rows = [[_complete(one.features).get(name, 0.0) for name in FEATURES] for one in ordered]
     labels = [int(one.taken) for one in ordered]
     weights = [inverse_propensity(one) for one in ordered]
     if any(len(set(part)) < 2 for part in (labels[:first], labels[first:])):

@@ -17,6 +17,7 @@ from model.adapters import check_folder
 from model.cache.document_cache import CacheBudgets, DocumentCache
 from model.cache.key import Key, Lineage
 from model.completion import Completion, CompletionRequest, Cost
+from model.cutting import surest
 from model.decoding import Decoder
 from model.document import Document
 from model.drafting import Drafts
@@ -105,7 +106,8 @@ class Generator:
         self._next = None
         made = self._prefetched(request) or self._complete(request, cancelled)
         if made.text and self.options.prefetch and not request.unlike:
-            self._next = replace(request, prefix=request.prefix + made.text, wait=False)
+            offered = made if request.whole else surest(made, made.text)
+            self._next = replace(request, prefix=request.prefix + offered.text, wait=False)
         return made
 
     def _complete(self, request: CompletionRequest, cancelled: Cancelled) -> Completion:
@@ -139,6 +141,7 @@ class Generator:
             self.adapter,
             cost,
             attended,
+            tuple(decoded.ends),
         )
 
     def warm(self, documents: Sequence[Document], repository: str) -> None:

@@ -51,6 +51,7 @@ class _Last:
     before: str
     after: str
     replaces: int
+    short: bool  # the line or block goes on behind it
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class _Made:
     snapshot: Snapshot
     offset: int
     replaces: int
+    short: bool
 
     def offered(self) -> Offered:
         return Offered(self.suggestion.id, self.suggestion.text, self.replaces)
@@ -109,17 +111,19 @@ class Offers:
         return answer
 
     async def others(self, snapshot: Snapshot, offset: int, current_version: CurrentVersion) -> list[Offered]:
-        """Up to two further texts for the place where an offer stands, as many as half a second allows."""
+        """Further texts for the place where an offer stands, as many as half a second allows: the whole line or block
+        of one that ends early, and up to two that begin in another way."""
         prefix, suffix = snapshot.text[:offset], snapshot.text[offset:]
         standing = self._continued(snapshot.uri, offset, prefix, suffix)
         if standing is None:
             return []
         if self._others and (self._others[0].snapshot, self._others[0].offset) == (snapshot, offset):
             return [one.offered() for one in self._others]
+        last = self._last[snapshot.uri]
         found: list[_Made] = []
-        began, asked, known = time.perf_counter(), self._asked, [standing.text]
-        request = await self._request(snapshot, offset)
-        while len(found) < _MOST_OTHERS and time.perf_counter() - began < _OTHERS_SECONDS:
+        began, asked, known = time.perf_counter(), self._asked, [] if last.short else [standing.text]
+        request = await self._request(snapshot, offset, whole=True)
+        while len(found) < _MOST_OTHERS + last.short and time.perf_counter() - began < _OTHERS_SECONDS:
             if asked != self._asked or current_version(snapshot.uri) != snapshot.version:
                 break  # to go on would overtake whoever asked since
             started = time.perf_counter()
@@ -155,7 +159,7 @@ class Offers:
         if (continued := self._continued(snapshot.uri, offset, prefix, suffix)) is not None:
             return continued
         started = time.perf_counter()
-        request = await self._request(snapshot, offset)
+        request = await self._request(snapshot, offset, whole=by_hand or self.settings.whole_lines)
         made = await self.completer.complete(request)
         if isinstance(made, Refusal):
             return made
@@ -168,7 +172,7 @@ class Offers:
             return Refusal(rule, f"A suggestion was made and held back by the rule {rule!r}.")
         return weighed.offered()
 
-    async def _request(self, snapshot: Snapshot, offset: int) -> CompletionRequest:
+    async def _request(self, snapshot: Snapshot, offset: int, *, whole: bool) -> CompletionRequest:
         prefix, suffix = snapshot.text[:offset], snapshot.text[offset:]
         place = self._workspaces.of(snapshot.path)
         return CompletionRequest(
@@ -179,6 +183,7 @@ class Offers:
             await self._context.find(snapshot, prefix, suffix),
             repository=place[0].root.name if place else "",
             max_tokens=self.settings.max_tokens,
+            whole=whole,
         )
 
     def _refused_at_once(self, snapshot: Snapshot) -> Refusal | None:
@@ -245,7 +250,7 @@ class Offers:
             seconds=seconds,
         )
         decision = Decision(suggestion.id, now, shown, made_by.p_accept, propensity, rule, made_by.features)
-        return _Made(suggestion, decision, snapshot, offset, made.replaces)
+        return _Made(suggestion, decision, snapshot, offset, made.replaces, not made.whole)
 
     def _keep(self, made: _Made) -> None:
         """Record it; what is shown stands there from now on."""
@@ -253,7 +258,9 @@ class Offers:
         self._learning.offered(suggestion, made.decision, snapshot.uri, offset, snapshot.text, made.replaces)
         if made.decision.shown:
             before, after = snapshot.text[:offset], snapshot.text[offset:]
-            self._last[snapshot.uri] = _Last(suggestion.id, offset, suggestion.text, before, after, made.replaces)
+            self._last[snapshot.uri] = _Last(
+                suggestion.id, offset, suggestion.text, before, after, made.replaces, made.short
+            )
 
 
 def _stored(documents: tuple[Document, ...]) -> tuple[ContextDocument, ...]:

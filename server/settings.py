@@ -20,7 +20,8 @@ from model.catalog import BASE, EMBEDDING
 
 @dataclass(frozen=True)
 class CompletionSettings:
-    """Ghost text. `mode` says how sure the model must be before anything is shown.
+    """Ghost text. `mode` says how sure the model must be before anything is shown. Without `whole_lines` an offer ends
+    where the model becomes unsure.
 
     `recent_characters` of what the user wrote elsewhere a moment ago stand beside the cursor; 0 for none.
     """
@@ -28,6 +29,7 @@ class CompletionSettings:
     enabled: bool = True
     mode: Literal["eager", "balanced", "quiet"] = "balanced"
     max_tokens: int = 48
+    whole_lines: bool = False
     languages_off: tuple[str, ...] = ()
     context_documents: int = 8
     context_characters: int = 12_000

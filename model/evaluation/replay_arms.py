@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from model.cache.document_cache import CacheBudgets
+from model.completer import finished
 from model.completion import CompletionRequest, Refusal
 from model.evaluation.completion_cases import Sizes
 from model.evaluation.completion_writing import LINE_TOKENS
 from model.evaluation.replay_gate import looked_at, rule_margin
 from model.evaluation.replay_requests import Ask
 from model.evaluation.replay_user import Answer
-from model.filters import apply
 from model.generator import Generator, GeneratorOptions
 from model.positions import SchemeName
 from model.runtimes.choose import open_runtime
@@ -128,11 +128,12 @@ def _answer(generator: Generator, request: CompletionRequest, ask: Ask) -> Answe
     """One offer as the completer makes it, and the loss of what the user wrote there."""
     made = generator.complete(request, _never)
     nats, tokens = _nats(generator, request, ask.truth)
-    left = apply(made.text, request.language, request.prefix, request.suffix)
+    left = finished(made, request)
     if isinstance(left, Refusal):
         return Answer(ask.id, request.path, "", ask.truth, 0.0, {}, nats, tokens, ask.last)
-    found = looked_at(made, left.text, request.prefix, request.suffix)
-    return Answer(ask.id, request.path, left.text, ask.truth, rule_margin(found), found, nats, tokens, ask.last)
+    completion, text = left
+    found = looked_at(completion, text.text, request.prefix, request.suffix)
+    return Answer(ask.id, request.path, text.text, ask.truth, rule_margin(found), found, nats, tokens, ask.last)
 
 
 def _nats(generator: Generator, request: CompletionRequest, truth: str) -> tuple[float, int]:

@@ -30,7 +30,7 @@ from model.evaluation.replay_workers import share
 from model.shipped import METADATA_FILE, Shipped, read_shipped, shipped
 from model.weights import resolve
 
-_FORMAT = 2  # of the results on disk
+_FORMAT = 3  # of the results on disk
 
 
 def evaluate(settings: ReplaySettings, tell: Tell, *, so_far: bool = False) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from model.training.retention import Retention
 from model.training.workers import Workers
 
 _PROBE_STEPS = 3  # steps that are timed before the rest is planned
+_USED = 0.9  # of the time; the rest pays for checkpoints and for steps that are longer than the timed ones
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -36,8 +37,9 @@ class TrainingDivergedError(UserError):
 class SftOptions:
     """How an adapter is trained. `batch` sequences make one step; they go through the network one by one.
 
-    `retention` is the weight of the divergence from the model without the adapter at up to `held_tokens` tokens around
-    the cursor that this was sure of; 0: none.
+    `learning_rate` is that of all `epochs`; with time for fewer it is higher, as `peak_rate` says. `retention` is the
+    weight of the divergence from the model without the adapter at up to `held_tokens` tokens around the cursor that
+    this was sure of, 0: none; it is computed for `held_share` of the sequences, which count as many times more.
     """
 
     rank: int = 16
@@ -52,6 +54,7 @@ class SftOptions:
     checkpoint_seconds: float = 60.0
     retention: float = 1.0
     held_tokens: int = 40
+    held_share: float = 0.5
     targets: tuple[str, ...] = TARGETS  # names of the linear layers that get a LoRA
 
 
@@ -110,7 +113,7 @@ def train(
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=0.0, weight_decay=options.weight_decay)
     order = shuffled_batches(len(sequences), options.batch, options.epochs, options.seed)
-    held = Retention(model, options.retention, options.held_tokens, workers.device, clock)
+    held = Retention(model, options.retention, options.held_tokens, options.held_share, workers.device, clock)
     key = _key(sequences, options)
     checkpoint = Checkpoint(run_folder / CHECKPOINT_FILE, key)
     found = checkpoint.load(model, optimiser)
@@ -131,7 +134,7 @@ def train(
             raise TrainingCancelledError(f"Cancelled after {state.step} of {state.planned(len(order))} steps.")
         if state.step >= _PROBE_STEPS and workers.agreed(spent.now()) >= budget_seconds:
             break
-        rate = _rate(state.step, state.planned(len(order)), options)
+        rate = _rate(state.step, state.planned(len(order)), len(order), options)
         for group in optimiser.param_groups:
             group["lr"] = rate
         batch = [sequences[index] for index in order[state.step]]
@@ -146,14 +149,13 @@ def train(
         if state.step == state.resumed_at + 1:  # it also warms up, so only those after it are timed
             warm_at, warm_step = spent.now(), state.step
             warm_said = held.seconds
-        elif state.step >= _PROBE_STEPS and state.plan is None:
+        elif state.step > warm_step and state.is_to_plan:
             steps = state.step - warm_step
             saying = (held.seconds - warm_said) / steps
             pace = (spent.now() - warm_at) / steps - saying
-            # 0.9: what is left over pays for checkpoints and for steps that are longer than the timed ones
             first_pass = max(0, -(-len(sequences) // options.batch) - state.step)
-            fitting = state.step + _fitting(0.9 * (budget_seconds - spent.now()), pace, saying, first_pass)
-            state.plan = int(workers.agreed(max(_PROBE_STEPS, min(len(order), fitting))))
+            fitting = state.step + _fitting(_USED * (budget_seconds - spent.now()), pace, saying, first_pass)
+            state.set_plan(int(workers.agreed(max(state.step, min(len(order), fitting)))))
         left = (state.planned(len(order)) - state.step) * spent.now() / state.step
         if workers.main:
             progress(Step(state.step, state.planned(len(order)), loss, left))
@@ -218,13 +220,21 @@ def _fitting(seconds: float, pace: float, saying: float, first_pass: int) -> int
     return first_pass + int((seconds - first_pass * both) / max(pace, 1e-9))
 
 
-def _rate(step: int, planned: int, options: SftOptions) -> float:
-    """Linear warm-up over `warmup_share` of the steps, then a cosine down to a tenth of the learning rate."""
+def peak_rate(planned: int, most: int, options: SftOptions) -> float:
+    """The highest learning rate of `planned` steps where all epochs would have `most`: it grows with the root of what
+    is missing, to at most the threefold. A night that has time for one pass learns little at the rate of four, and
+    four at the rate of one make it worse (docs/benchmarks.md)."""
+    return options.learning_rate * min(3.0, math.sqrt(most / max(1, planned)))
+
+
+def _rate(step: int, planned: int, most: int, options: SftOptions) -> float:
+    """Linear warm-up over `warmup_share` of the steps, then a cosine down to a tenth of the highest rate."""
+    peak = peak_rate(planned, most, options)
     warmup = max(1, round(planned * options.warmup_share))
     if step < warmup:
-        return options.learning_rate * (step + 1) / warmup
+        return peak * (step + 1) / warmup
     share = (step - warmup) / max(1, planned - warmup)
-    return options.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * share)))
+    return peak * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
 def _key(sequences: Sequence[TrainingSequence], options: SftOptions) -> str:
@@ -245,10 +255,12 @@ class _Clock:
 
 @dataclass
 class _State:
-    """How far a training is. `plan` is None until its speed is known."""
+    """How far a training is. `plan` is None until its speed is known; half way there it is made again, once, as three
+    steps tell little of the others. `replan` is the step at which that is done."""
 
     step: int = 0
     plan: int | None = None
+    replan: int = 0
     tokens: int = 0
     seconds: float = 0.0
     resumed_at: int = 0
@@ -256,3 +268,12 @@ class _State:
 
     def planned(self, most: int) -> int:
         return most if self.plan is None else self.plan
+
+    @property
+    def is_to_plan(self) -> bool:
+        """Whether enough steps were timed to say how many there will be."""
+        return self.step >= _PROBE_STEPS if self.plan is None else self.step == self.replan
+
+    def set_plan(self, steps: int) -> None:
+        self.replan = (self.step + steps) // 2 if self.plan is None else 0
+        self.plan = steps

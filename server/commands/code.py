@@ -189,7 +189,7 @@ def complete(
 
     file, offset, text = _position(place)
     language = _LANGUAGES.get(file.suffix, "plaintext")
-    request = CompletionRequest(file.name, language, text[:offset], text[offset:], wait=True)
+    request = CompletionRequest(file.name, language, text[:offset], text[offset:], wait=True, whole=True)
     settings, problems = user_settings()
     _say(*problems)
 

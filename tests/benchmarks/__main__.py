@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from tests.benchmarks import (
     embedding,
+    endings,
     feedback,
     fusion,
     hedging,
@@ -22,6 +23,7 @@ from tests.benchmarks import (
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "embedding": embedding.run,
+    "endings": endings.run,
     "feedback": feedback.run,
     "fusion": fusion.run,
     "hedging": hedging.run,

@@ -12,7 +12,7 @@ COST = Cost(0, 0, 0, 0.0, 0.0)
 
 def answer(number: int, good: bool, sure: bool, shown: bool = True) -> Answer:
     """One whose first token tells whether it is good, which the written rule does not look at."""
-    logprobs = (-0.1, -1.1) if sure else (-1.1, -0.1)
+    logprobs = (-0.1, -0.8) if sure else (-0.8, -0.1)
     made = Completion("return total", (1, 2), logprobs, "line", "tiny", None, COST)
     found = looked_at(made, made.text, "def total():\n    ", "\n")
     truth = "return total" if good else "raise ValueError"
@@ -32,7 +32,7 @@ def day(count: int, seed: int, shown: bool = True) -> list[Answer]:
 def test_the_margin_is_above_zero_where_the_rule_shows():
     found = answer(0, good=True, sure=True).features
     assert (rule_margin(found) >= 0) == (rule_probability(found) >= threshold(found, "balanced"))
-    unsure = {**found, "mean_logprob": -9.0}
+    unsure = {**found, "log_odds": -8.0}
     assert rule_margin(unsure) < 0
 
 
@@ -45,8 +45,8 @@ def test_a_gate_that_was_fitted_tells_good_offers_from_bad_ones():
     days = [day(2 * LEAST_DECISIONS, 1), day(50, 2)]
     ((first, second),) = judged([days])
     assert first == days[0]
-    sure = [one.margin for one in second if one.features["first_logprob"] > -1]
-    unsure = [one.margin for one in second if one.features["first_logprob"] < -1]
+    sure = [one.margin for one in second if one.features["first_logprob"] > -0.5]
+    unsure = [one.margin for one in second if one.features["first_logprob"] < -0.5]
     assert min(sure) > max(unsure)
     assert {one.margin for one in days[1]} == {days[1][0].margin}
 

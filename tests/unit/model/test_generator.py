@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from model.adapters import RegistryError
 from model.cache.document_cache import CacheBudgets
 from model.completion import CompletionRequest
+from model.cutting import surest
 from model.document import Document
 from model.generator import Generator, GeneratorOptions
 from model.positions import SchemeName
@@ -271,15 +273,19 @@ def test_drafts_change_nothing_but_the_time(tiny_base: Path, prefix: str):
         assert list(with_drafts.resident.tail) == list(without.resident.tail)
 
 
-def test_the_suggestion_after_an_accepted_one_is_there_before_it_is_asked_for(tiny_base: Path):
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_suggestion_after_an_accepted_one_is_there_before_it_is_asked_for(tiny_base: Path, whole: bool):
     runtime = OnnxRuntime(tiny_base, precision="float32", threads=1)
     generator = Generator(tiny_base, runtime, GeneratorOptions(budget=BUDGET, cache=BIG))
-    made = complete(generator, request("def area(radius):\n    ret"))
+    asked = replace(request("def area(radius):\n    ret"), whole=whole)
+    made = complete(generator, asked)
     assert made.text
+    offered = made if whole else surest(made, made.text)
     settle(generator)
-    after = complete(generator, request("def area(radius):\n    ret" + made.text))
+    accepted = replace(asked, prefix=asked.prefix + offered.text)
+    after = complete(generator, accepted)
     assert after.cost.prefetched
-    plain = complete(make(tiny_base), request("def area(radius):\n    ret" + made.text))
+    plain = complete(make(tiny_base), accepted)
     assert after.text == plain.text
 
 

@@ -29,7 +29,7 @@ def use(count: int) -> Path:
     for number in range(count):
         start = chance.random() < 0.5
         text = "x" * chance.randint(10, 40)
-        made = Completion(text, (1, 2), (-chance.random(),) * 2, "line", "b", None, Cost(0, 1, 1, 0.0, 0.0))
+        made = Completion(text, (1, 2), (-0.4 * chance.random(),) * 2, "line", "b", None, Cost(0, 1, 1, 0.0, 0.0))
         decision = gate.decide(made, text, Situation("python", "" if start else "x = "))
         id = f"{number:05d}"
         recorder.record(

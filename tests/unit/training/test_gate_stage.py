@@ -26,7 +26,7 @@ def use(count: int, seed: int = 1, *, preference: float = USER, gate: Gate | Non
     for number in range(count):
         start = chance.random() < 0.5
         text = "x" * chance.randint(10, 40)
-        made = Completion(text, (1, 2), (-chance.random(),) * 2, "line", "b", None, Cost(0, 1, 1, 0.0, 0.0))
+        made = Completion(text, (1, 2), (-0.4 * chance.random(),) * 2, "line", "b", None, Cost(0, 1, 1, 0.0, 0.0))
         choice = gate.decide(made, text, Situation("python", "" if start else "x = "))
         decision = Decision(
             str(number), float(number), choice.shown, choice.p_accept, choice.propensity, choice.rule, choice.features

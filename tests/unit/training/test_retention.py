@@ -49,7 +49,7 @@ def test_with_all_tokens_known_the_divergence_is_the_whole_one_with_fewer_it_is_
 
 def test_an_adapter_that_changes_nothing_yet_diverges_nowhere(tiny_base: Path, sequences: list[TrainingSequence]):
     model = with_fresh_adapter(load_network(tiny_base), FAST)
-    held = Retention(model, 1.0, 40, "cpu")
+    held = Retention(model, 1.0, 40, 1.0, "cpu")
     for sequence in sequences[:6]:
         with torch.no_grad():
             own, moved = held.losses(sequence)
@@ -62,7 +62,7 @@ def test_what_is_held_moves_less_and_what_is_to_be_learned_is_learned(
     tiny_base: Path, sequences: list[TrainingSequence], tmp_path: Path
 ):
     def moved(model: Any) -> float:
-        held = Retention(model, 1.0, 40, "cpu")
+        held = Retention(model, 1.0, 40, 1.0, "cpu")
         with torch.no_grad():
             return sum(float(held.losses(sequence)[1]) for sequence in sequences) / len(sequences)
 
@@ -77,3 +77,21 @@ def test_what_is_held_moves_less_and_what_is_to_be_learned_is_learned(
     bound, bound_learned = trained(1.0)
     assert bound < free / 2
     assert bound_learned < free_learned / 2 < 0
+
+
+def test_holding_some_of_the_sequences_weighs_as_much_as_holding_all(
+    tiny_base: Path, sequences: list[TrainingSequence]
+):
+    model = with_fresh_adapter(load_network(tiny_base), FAST)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+
+    def moved(share: float) -> list[float]:
+        held = Retention(model, 1.0, 40, share, "cpu")
+        with torch.no_grad():
+            return [float(held.losses(sequence)[1]) for sequence in sequences]
+
+    everything, half = moved(1.0), moved(0.5)
+    assert all(each == pytest.approx(2 * one) or each == 0 for one, each in zip(everything, half, strict=True))
+    assert 0 < sum(each > 0 for each in half) < len(half)

@@ -22,6 +22,7 @@ from model.training.sft import (
     Trained,
     TrainingCancelledError,
     TrainingDivergedError,
+    peak_rate,
     train,
 )
 from tests.unit.training.tiny_language import OTHER_HABITS, written
@@ -159,3 +160,8 @@ def test_a_killed_training_reaches_the_step_count_that_was_planned(
     _, done = trained(load, sequences, tmp_path, options=options)
     assert done.resumed_at >= 6
     assert done.steps == done.planned == 18
+
+
+def test_fewer_steps_take_larger_ones() -> None:
+    options = SftOptions(learning_rate=2e-4)
+    assert [peak_rate(steps, 400, options) for steps in (400, 100, 1)] == pytest.approx([2e-4, 4e-4, 6e-4])

@@ -74,8 +74,9 @@ async def test_asked_by_hand_it_offers_others_too_and_the_one_that_is_looked_at_
     (first,) = await complete(client, uri, 2, 12)
     again, *others = await complete(client, uri, 2, 12, by_hand=True)
     assert again == first
-    assert others
-    texts = [str(item.insert_text) for item in (again, *others)]
+    assert len(others) >= 2
+    assert str(others[0].insert_text).startswith(str(first.insert_text)), "the whole line, where the offer ends early"
+    texts = [str(item.insert_text) for item in others]
     assert not any(one.startswith(other) for one in texts for other in texts if one is not other)
     assert await complete(client, uri, 2, 12, by_hand=True) == [again, *others]
 
@@ -100,7 +101,20 @@ async def test_asked_by_hand_it_shows_what_was_just_refused(connect: Connect, pr
     await run(client, "inkling.dismiss", *first.command.arguments)
     assert await complete(client, uri, 2, 12) == []
     asked, *_ = await complete(client, uri, 2, 12, by_hand=True)
-    assert asked.insert_text == first.insert_text
+    assert str(asked.insert_text).startswith(str(first.insert_text))
+
+
+async def test_whole_lines_are_a_setting(connect: Connect, project: Path):
+    whole = {**EAGER, "completion": {**EAGER["completion"], "wholeLines": True}}
+    offered = []
+    for options in (EAGER, whole):
+        client, uri = await connect(project, options), (project / "new.py").as_uri()
+        await until(client, ready)
+        open_document(client, uri, LOOP)
+        offered += [str(item.insert_text) for item in await complete(client, uri, 2, 12)]
+    short, line = offered
+    assert line.startswith(short)
+    assert line != short
 
 
 async def test_a_newer_request_overtakes_an_older_one_and_a_cancelled_one_ends(connect: Connect, project: Path):

@@ -2,7 +2,7 @@
 
 It is given token sequences and a loaded base; it knows nothing of examples, time splits or promotion. What always
 holds: the same sequences, options and number of steps give the same batches in the same order; a killed training goes
-on from its checkpoint to the step count that was planned at first; a checkpoint of other data or options is not used.
+on from its checkpoint with the steps that were planned; a checkpoint of other data or options is not used.
 """
 
 import hashlib
@@ -121,8 +121,8 @@ def train(
     if state.step < state.planned(len(order)):
         state.resumed_at = state.step
     spent = _Clock(clock, state.seconds)
-    saved_at = warm_at = spent.now()
-    warm_step, warm_said = state.step, 0.0
+    saved_at = timed_at = spent.now()
+    timed_step, timed_said = state.step, 0.0
 
     def save() -> None:
         if workers.main:
@@ -146,16 +146,16 @@ def train(
         state.step += 1
         state.tokens += computed
         state.losses.append(loss)
-        if state.step == state.resumed_at + 1:  # it also warms up, so only those after it are timed
-            warm_at, warm_step = spent.now(), state.step
-            warm_said = held.seconds
-        elif state.step > warm_step and state.is_to_plan:
-            steps = state.step - warm_step
-            saying = (held.seconds - warm_said) / steps
-            pace = (spent.now() - warm_at) / steps - saying
+        warm = state.step > state.resumed_at + 1  # the first step also warms up, so only those after it are timed
+        if warm and state.is_to_plan:
+            steps = state.step - timed_step
+            saying = (held.seconds - timed_said) / steps
+            pace = (spent.now() - timed_at) / steps - saying
             first_pass = max(0, -(-len(sequences) // options.batch) - state.step)
             fitting = state.step + _fitting(_USED * (budget_seconds - spent.now()), pace, saying, first_pass)
             state.set_plan(int(workers.agreed(max(state.step, min(len(order), fitting)))))
+        if not warm or state.step == state.planned_at:
+            timed_at, timed_step, timed_said = spent.now(), state.step, held.seconds
         left = (state.planned(len(order)) - state.step) * spent.now() / state.step
         if workers.main:
             progress(Step(state.step, state.planned(len(order)), loss, left))
@@ -255,12 +255,13 @@ class _Clock:
 
 @dataclass
 class _State:
-    """How far a training is. `plan` is None until its speed is known; half way there it is made again, once, as three
-    steps tell little of the others. `replan` is the step at which that is done."""
+    """How far a training is. `plan` is None until its speed is known; it was made behind step `planned_at`, and is made
+    again half way from there to its end, as often as there are steps between: three steps tell little of the others,
+    and a machine that was busy at first may not stay so."""
 
     step: int = 0
     plan: int | None = None
-    replan: int = 0
+    planned_at: int = 0
     tokens: int = 0
     seconds: float = 0.0
     resumed_at: int = 0
@@ -271,9 +272,11 @@ class _State:
 
     @property
     def is_to_plan(self) -> bool:
-        """Whether enough steps were timed to say how many there will be."""
-        return self.step >= _PROBE_STEPS if self.plan is None else self.step == self.replan
+        """Whether enough steps were taken since the last time to say how many there will be."""
+        if self.plan is None:
+            return self.step >= _PROBE_STEPS
+        return self.step == (self.planned_at + self.plan) // 2 > self.planned_at
 
     def set_plan(self, steps: int) -> None:
-        self.replan = (self.step + steps) // 2 if self.plan is None else 0
-        self.plan = steps
+        """There will be so many."""
+        self.plan, self.planned_at = steps, self.step

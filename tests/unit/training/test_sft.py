@@ -76,6 +76,20 @@ def test_a_budget_that_is_spent_ends_the_training_after_its_first_steps(
     assert done.steps == done.planned == 3
 
 
+def test_a_machine_that_was_busy_at_first_does_not_shorten_the_whole_training(
+    load: Callable[[], Any], sequences: list[TrainingSequence], tmp_path: Path
+) -> None:
+    seconds, planned = [0.0], []
+
+    def step(done: Step) -> None:
+        planned.append(done.planned)
+        seconds[0] += 10.0 if done.done <= 3 else 1.0
+
+    _, done = trained(load, sequences, tmp_path, budget_seconds=60.0, progress=step, clock=lambda: seconds[0])
+    assert planned[2] == 6
+    assert done.steps == done.planned == 18
+
+
 def test_a_cancelled_training_goes_on_where_it_was(
     load: Callable[[], Any], sequences: list[TrainingSequence], tmp_path: Path
 ) -> None:

@@ -31,13 +31,13 @@ ALIKE = "The decisions of one part of the time all ended alike: what decides now
 _LEAST_OF_EACH = 20
 _KEPT = 0.7  # of accepted characters, expected to stay
 _REFUSED_COST = (REJECTED_COST + IGNORED_COST) / 2
-_LEAST_ODDS, _MOST_ODDS = -8.0, 3.5  # log-odds: beyond these the model's own probability tells no more
+_LEAST_ODDS, _MOST_ODDS = -8.0, 2.5  # log-odds: beyond these the model's own probability tells no more
 _CAUTION: dict[str, float] = {"eager": 0.0, "balanced": 1.0, "quiet": 4.0}  # times the cost of a refusal
 _SHOWN_ANYWAY: dict[str, float] = {"eager": 0.0, "balanced": 0.05, "quiet": 0.02}  # at the threshold, less below it
 _HIDDEN_ANYWAY: dict[str, float] = {"eager": 0.0, "balanced": 0.02, "quiet": 0.02}
 _PER_REJECTION = 0.5  # a run of rejections makes each refusal dearer by so much
 _LONGEST_RUN = 8
-_BIAS, _PER_ODDS, _PER_LINE, _PER_OUTCOME = -0.45, 0.85, 0.35, 0.3
+_BIAS, _PER_ODDS, _PER_LINE, _PER_OUTCOME = -0.15, 0.8, 0.35, 0.3
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,8 @@ def log_odds(total_logprob: float) -> float:
 
 
 def rule_probability(found: Mapping[str, float]) -> float:
-    """p(accept) by the written rule: logistic(-0.45 + 0.85 * the log-odds that the model gives the whole text - 0.35 *
-    line breaks + 0.3 * the last outcome). A model says 0.9 where 0.8 is true; docs/benchmarks.md shows by how much."""
+    """p(accept) by the written rule: logistic(-0.15 + 0.8 * the log-odds that the model gives the whole text - 0.35 *
+    line breaks + 0.3 * the last outcome). Where a model is sure it promises too much; docs/benchmarks.md says more."""
     odds = found["log_odds"] if "log_odds" in found else _odds_of_old(found)
     score = _BIAS + _PER_ODDS * odds - _PER_LINE * found["line_breaks"]
     return _logistic(score + _PER_OUTCOME * found["last_outcome"])

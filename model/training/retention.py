@@ -60,14 +60,14 @@ class Retention:
         self._held: dict[str, Held] = {}
 
     def losses(self, sequence: TrainingSequence) -> "tuple[torch.Tensor, torch.Tensor]":
-        """The sum of the cross-entropy of its targets, and the weighted mean divergence at what is held; nats, both of
-        no dimension and with gradients."""
+        """The cross-entropy of each of its targets, (targets,), and the weighted mean divergence at what is held, of no
+        dimension; nats, both with gradients."""
         import torch
 
         held = self._of(sequence)
         logits, wanted, weights = target_logits(self._model, held.row, self._device)
         targets = weights == 1
-        own = torch.nn.functional.cross_entropy(logits[targets], wanted[targets], reduction="sum")
+        own = torch.nn.functional.cross_entropy(logits[targets], wanted[targets], reduction="none")
         if not len(held.ids):
             return own, own.new_zeros(())
         moved = divergence_from(held.ids.long(), held.logprobs.float(), logits[~targets])

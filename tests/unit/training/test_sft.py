@@ -23,6 +23,7 @@ from model.training.sft import (
     TrainingCancelledError,
     TrainingDivergedError,
     peak_rate,
+    robust,
     train,
 )
 from tests.unit.training.tiny_language import OTHER_HABITS, written
@@ -179,3 +180,11 @@ def test_a_killed_training_reaches_the_step_count_that_was_planned(
 def test_fewer_steps_take_larger_ones() -> None:
     options = SftOptions(learning_rate=2e-4)
     assert [peak_rate(steps, 400, options) for steps in (400, 100, 1)] == pytest.approx([2e-4, 4e-4, 6e-4])
+
+
+def test_a_surprise_teaches_less_than_a_near_miss_and_without_an_exponent_it_is_the_cross_entropy() -> None:
+    nats = torch.tensor([0.1, 1.0, 6.0], requires_grad=True)
+    robust(nats, 0.2).sum().backward()
+    assert nats.grad is not None
+    assert nats.grad.tolist() == pytest.approx((-0.2 * nats.detach()).exp().tolist())
+    assert robust(nats, 0.0) is nats

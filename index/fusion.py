@@ -28,7 +28,7 @@ class Features(NamedTuple):
     symbol: float = 0.0  # a name that the query spells out, by how much of the query it is: prose mentions others
     asked: float = 0.0  # share of the query's words, by weight, that are names here
     loose: float = 0.0  # text between definitions
-    cosine: float = 0.0
+    cosine: float = 0.0  # 0 for what is not among the nearest
 
 
 WEIGHTS = Features(

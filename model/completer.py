@@ -50,8 +50,10 @@ class Completer:
 def finished(made: Completion, request: CompletionRequest) -> tuple[Completion, Filtered] | Refusal:
     """What of a completion may be offered: judged as a whole, then ended where more of it is not worth its risk."""
     left = apply(made.text, request.language, request.prefix, request.suffix)
-    if isinstance(left, Refusal) or request.whole:
-        return left if isinstance(left, Refusal) else (made, left)
+    if isinstance(left, Refusal):
+        return left
+    if request.whole:
+        return made, left
     completion = surest(made, left.text)
     if completion.text == left.text:
         return completion, left

@@ -148,7 +148,7 @@ def features(completion: Completion, text: str, situation: Situation) -> dict[st
     logprobs = completion.logprobs or (0.0,)
     before, rest = situation.before, situation.rest.strip()
     values = (
-        log_odds(completion.total_logprob),
+        _log_odds(completion.total_logprob),
         completion.mean_logprob,
         logprobs[0],
         min(logprobs),
@@ -170,7 +170,7 @@ def features(completion: Completion, text: str, situation: Situation) -> dict[st
     return {name: float(value) for name, value in zip(FEATURES, values, strict=True)}
 
 
-def log_odds(total_logprob: float) -> float:
+def _log_odds(total_logprob: float) -> float:
     """Of a text that is right with this natural-log probability, within what the model's own word is worth."""
     p = math.exp(min(total_logprob, 0.0))
     return max(_LEAST_ODDS, min(_MOST_ODDS, math.log(max(p, 1e-12) / max(1.0 - p, 1e-12))))
@@ -179,20 +179,14 @@ def log_odds(total_logprob: float) -> float:
 def rule_probability(found: Mapping[str, float]) -> float:
     """p(accept) by the written rule: logistic(-0.15 + 0.8 * the log-odds that the model gives the whole text - 0.35 *
     line breaks + 0.3 * the last outcome). Where a model is sure it promises too much; docs/benchmarks.md says more."""
-    odds = found["log_odds"] if "log_odds" in found else _odds_of_old(found)
-    score = _BIAS + _PER_ODDS * odds - _PER_LINE * found["line_breaks"]
+    score = _BIAS + _PER_ODDS * _complete(found)["log_odds"] - _PER_LINE * found["line_breaks"]
     return _logistic(score + _PER_OUTCOME * found["last_outcome"])
 
 
 def _complete(found: Mapping[str, float]) -> Mapping[str, float]:
     """With the log-odds of a decision that was kept before they were."""
     known = "log_odds" in found or not {"mean_logprob", "tokens"} <= found.keys()
-    return found if known else {**found, "log_odds": _odds_of_old(found)}
-
-
-def _odds_of_old(found: Mapping[str, float]) -> float:
-    """Of a decision that was kept before its log-odds were."""
-    return log_odds(found["mean_logprob"] * math.expm1(found["tokens"]))
+    return found if known else {**found, "log_odds": _log_odds(found["mean_logprob"] * math.expm1(found["tokens"]))}
 
 
 def worth(found: Mapping[str, float], p_accept: float, mode: Mode) -> float:

@@ -97,7 +97,7 @@ class Generator:
         self._lineage: Lineage | None = None
         self._warming: dict[tuple[str, str, str], tuple[Document, str]] = {}
         self._encoding: Iterator[None] | None = None
-        self._next: CompletionRequest | None = None
+        self._next: tuple[CompletionRequest, Completion] | None = None  # the last answer, until it was gone on from
         self._ahead: tuple[CompletionRequest, Completion] | None = None
 
     def complete(self, request: CompletionRequest, cancelled: Cancelled) -> Completion:
@@ -106,8 +106,7 @@ class Generator:
         self._next = None
         made = self._prefetched(request) or self._complete(request, cancelled)
         if made.text and self.options.prefetch and not request.unlike:
-            offered = made if request.whole else surest(made, made.text)
-            self._next = replace(request, prefix=request.prefix + offered.text, wait=False)
+            self._next = request, made
         return made
 
     def _complete(self, request: CompletionRequest, cancelled: Cancelled) -> Completion:
@@ -163,7 +162,9 @@ class Generator:
         if self.resident.refresh() or self.resident.stale_tokens:
             return True
         if self._next is not None:
-            request, self._next = self._next, None
+            (request, offered), self._next = self._next, None
+            text = offered.text if request.whole else surest(offered, offered.text).text
+            request = replace(request, prefix=request.prefix + text, wait=False)
             made = self._complete(request, interrupted)
             self._ahead = (request, replace(made, cost=replace(made.cost, prefetched=True)))
             return True

@@ -100,3 +100,36 @@ export async function ghostSteps({ bench, hands, step, shot, settled }) {
 		}
 	});
 }
+
+/** Ghost text that ends early; whole lines stay switched off. */
+export async function pieceStep({ bench, hands, step, shot }) {
+	const { page } = bench;
+	await step('without whole lines ghost text ends where the model is unsure, and goes on once it is taken', async () => {
+		bench.change('inkling.completion.wholeLines', false);
+		await pause(2000); // until the editor has read it and told the server
+		await hands.open('values.py');
+		for (const typed of ['average = su', 'largest = ma', 'ordered = sor', 'pairs = zi']) {
+			await hands.goToEnd();
+			await page.keyboard.press('Enter');
+			await page.keyboard.press('Home');
+			await hands.type(typed);
+			const short = await hands.someGhost();
+			await page.keyboard.press('Alt+]');
+			await pause(1500);
+			const whole = await hands.ghost();
+			if (!whole.startsWith(short) || whole === short) {
+				await page.keyboard.press('Escape'); // the model was sure of this line
+				continue;
+			}
+			await page.keyboard.press('Alt+[');
+			await until('the short one', async () => (await hands.ghost()) === short);
+			await shot('piece');
+			await page.keyboard.press('Tab');
+			const next = await hands.someGhost();
+			await page.keyboard.press('Tab');
+			await hands.saved('values.py', `${typed}${short}${next}`);
+			return `${JSON.stringify(short)} of ${JSON.stringify(whole)}, then ${JSON.stringify(next)}`;
+		}
+		assert.fail('the model was sure of every line');
+	});
+}

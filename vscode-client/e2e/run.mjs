@@ -11,7 +11,7 @@ import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, sta
 import { cpus, loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
 import { agentSteps } from './agent.mjs';
-import { ghostSteps, SNIPPET_KEY } from './ghost.mjs';
+import { ghostSteps, pieceStep, SNIPPET_KEY } from './ghost.mjs';
 import { handsOn } from './hands.mjs';
 import { latencySteps } from './latency.mjs';
 import { nightSteps } from './nights.mjs';
@@ -350,34 +350,7 @@ try {
 		await until('empty record', () => recorded().length === 0);
 	});
 
-	await step('without whole lines ghost text ends where the model is unsure, and goes on once it is taken', async () => {
-		bench.change('inkling.completion.wholeLines', false);
-		await pause(2000); // until the editor has read it and told the server
-		await hands.open('values.py');
-		for (const typed of ['average = su', 'largest = ma', 'ordered = sor', 'pairs = zi']) {
-			await hands.goToEnd();
-			await page.keyboard.press('Enter');
-			await page.keyboard.press('Home');
-			await hands.type(typed);
-			const short = await hands.someGhost();
-			await page.keyboard.press('Alt+]');
-			await pause(1500);
-			const whole = await hands.ghost();
-			if (!whole.startsWith(short) || whole === short) {
-				await page.keyboard.press('Escape'); // the model was sure of this line
-				continue;
-			}
-			await page.keyboard.press('Alt+[');
-			await until('the short one', async () => (await hands.ghost()) === short);
-			await shot('piece');
-			await page.keyboard.press('Tab');
-			const next = await hands.someGhost();
-			await page.keyboard.press('Tab');
-			await hands.saved('values.py', `${typed}${short}${next}`);
-			return `${JSON.stringify(short)} of ${JSON.stringify(whole)}, then ${JSON.stringify(next)}`;
-		}
-		assert.fail('the model was sure of every line');
-	});
+	await pieceStep({ bench, hands, step, shot });
 
 	await step('a snooze for today keeps ghost text away', async () => {
 		await hands.open('main.py');

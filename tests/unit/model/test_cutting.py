@@ -14,14 +14,14 @@ from model.gate import Situation, features, rule_probability, worth
 COST = Cost(0, 1, 1, 0.0, 0.0)
 
 
-def made(*tokens: tuple[str, float], stop: str = "line") -> Completion:
+def made(*tokens: tuple[str, float]) -> Completion:
     """A completion of tokens with the probabilities that the model gave them."""
     text, ends = "", []
     for token, _ in tokens:
         text += token
         ends.append(len(text))
     logprobs = tuple(math.log(p) for _, p in tokens)
-    return Completion(text, tuple(range(len(tokens))), logprobs, stop, "base", None, COST, (), tuple(ends))  # type: ignore[arg-type]
+    return Completion(text, tuple(range(len(tokens))), logprobs, "line", "base", None, COST, (), tuple(ends))
 
 
 def test_a_sure_line_stays_whole():

@@ -4,7 +4,7 @@
 texts, an outcome and a target that is not blank; what held a secret was never stored and cannot come back here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, Engine
 
@@ -56,10 +56,16 @@ def load_examples(
         conditions.append(schema.settled.c.at >= since)
     if until is not None:
         conditions.append(schema.settled.c.at < until)
-    entries = list(read(database, *conditions))
+    known: dict[ContextDocument, ContextDocument] = {}
+    entries = [_sharing(entry, known) for entry in read(database, *conditions)]
     above = advantages(entries)
     made = (_example(entry, above[entry.id].value) for entry in entries if entry.id in above)
     return sorted((one for one in made if one is not None), key=lambda one: (one.at, one.id))
+
+
+def _sharing(entry: Entry, known: dict[ContextDocument, ContextDocument]) -> Entry:
+    """The entry with the documents of others where it has the same: they are most of the text, and few differ."""
+    return replace(entry, documents=tuple(known.setdefault(one, one) for one in entry.documents))
 
 
 def _example(entry: Entry, advantage: float) -> Example | None:

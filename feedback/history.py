@@ -81,6 +81,17 @@ class Selection:
             found.append(g.at < self.before)
         return found
 
+    def document_conditions(self, mixed: Sequence[str]) -> list[ColumnElement[bool]]:
+        """Documents that are meant by their path, beside whatever suggestion; what is named as in `mixed`, whatever its
+        ending, holds lines of several files, and so perhaps of this one. Ids and outcomes mean no others' documents."""
+        if self.path is None or self.ids or self.outcome is not None:
+            return [false()]
+        d, folder = schema.documents.c, self.path.rstrip("/") + "/"
+        named = [d.path == self.path, d.path.startswith(folder, autoescape=True)]
+        for name in mixed:
+            named += [d.path == name, d.path.startswith(f"{name}.", autoescape=True)]
+        return [d.suggestion.in_(replace(self, path=None).ids_of()), or_(*named)]
+
 
 ALL = Selection()
 
@@ -212,12 +223,21 @@ def listing(database: Engine, selection: Selection = ALL, limit: int = 50) -> li
 
 
 def show(database: Engine, id: str) -> Entry:
-    """One entry. Raises UserError if there is none."""
+    """One entry, by its id or by how that begins. Raises UserError if there is none, or more than one."""
     with database.connect() as connection:
-        found = entries(connection, [id])
-    if not found:
-        raise UserError(f"There is no suggestion '{id}'. `inkling feedback list` shows those that are stored.")
-    return found[0]
+        return entries(connection, [whole_id(connection, id)])[0]
+
+
+def whole_id(connection: Connection, beginning: str) -> str:
+    """The id that begins so. Raises UserError if there is none, or more than one and none is just that."""
+    s = schema.suggestions.c
+    like = select(s.id).where(s.id.startswith(beginning, autoescape=True)).order_by(s.id).limit(2)
+    found = [row[0] for row in connection.execute(like)] if beginning else []
+    if beginning in found or len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(f"Several suggestions begin with '{beginning}'. `inkling feedback list --json` has whole ids.")
+    raise UserError(f"There is no suggestion '{beginning}'. `inkling feedback list` shows those that are stored.")
 
 
 def explanation(database: Engine, id: str, version: int = VERSION) -> list[str]:
@@ -267,19 +287,22 @@ def ids_of(database: Engine, selection: Selection) -> list[str]:
         return list(connection.execute(selection.ids_of()).scalars())
 
 
-def erase(database: Engine, selection: Selection, everything: bool = False) -> Erased:
+def erase(database: Engine, selection: Selection, everything: bool = False, mixed: Sequence[str] = ()) -> Erased:
     """Delete the suggestions meant, with all facts and texts. Adapters' manifests are not known here: see `ids_of`.
 
+    What stood in a path goes as well where it stood beside suggestions in other files; `mixed`: how documents are named
+    that hold lines of several files.
     An empty selection erases all, but only if `everything` says that this is meant. Raises UserError otherwise.
     """
     if selection == ALL and not everything:
         raise UserError(
-            "Nothing says what to erase. Name an id, --path, --workspace or --before, or say --all to erase everything."
+            "Nothing says what to erase. Name an id, --path, --workspace or --older-than, or say --all for everything."
         )
-    s, g = schema.suggestions, schema.signals
+    s, d, g = schema.suggestions, schema.documents, schema.signals
     with write(database).begin() as connection:
-        chosen = selection.ids_of()
-        hashes = _texts_of(connection, chosen, selection)
+        chosen, beside = selection.ids_of(), selection.document_conditions(mixed)
+        hashes = _texts_of(connection, chosen, beside, selection)
+        connection.execute(delete(d).where(*beside))
         suggestions = connection.execute(delete(s).where(s.c.id.in_(chosen))).rowcount
         signalled = connection.execute(delete(g).where(*selection.signal_conditions())).rowcount
         erase_texts(connection, hashes)
@@ -290,11 +313,13 @@ def erase(database: Engine, selection: Selection, everything: bool = False) -> E
     return Erased(suggestions, signalled)
 
 
-def _texts_of(connection: Connection, chosen: Select[str], selection: Selection) -> set[str]:
+def _texts_of(
+    connection: Connection, chosen: Select[str], beside: Sequence[ColumnElement[bool]], selection: Selection
+) -> set[str]:
     s, d, e, g = schema.suggestions.c, schema.documents.c, schema.settled.c, schema.signals.c
     columns = [select(column).where(s.id.in_(chosen)) for column in (s.prefix, s.suffix, s.text)]
     columns += [select(column).where(table.suggestion.in_(chosen)) for table, column in ((d, d.text), (e, e.text))]
-    columns.append(select(g.text).where(*selection.signal_conditions()))
+    columns += [select(d.text).where(*beside), select(g.text).where(*selection.signal_conditions())]
     return {hash for column in columns for hash in connection.execute(column).scalars() if hash}
 
 

@@ -2,11 +2,13 @@
 
 It decides nothing about consent and looks for no secrets: what comes in has been through both. Always: a file belongs
 to the process that holds its lock, and a file whose process is gone is taken over by whoever looks next; when the
-bound is reached the oldest facts go, and are counted. Facts that are read are still there until `clear`.
+bound is reached the oldest facts go, and are counted. Facts that are read are still there until `clear`. What other
+programs keep in the folder is left alone.
 """
 
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +17,8 @@ from filelock import FileLock, Timeout
 
 from feedback.store import Prepared
 from feedback.wire import fact_of, line_of
+
+_NAME = re.compile(r"\d+-[0-9a-f]{8}\.jsonl")
 
 
 class Journal:
@@ -63,13 +67,16 @@ class Journal:
     def adopt(self) -> None:
         """Take over what processes that are gone left behind."""
         for left in sorted(self._folder.glob("*.jsonl")):
-            if left == self._file:
+            if left == self._file or not _NAME.fullmatch(left.name):
                 continue
             lock = FileLock(f"{left}.lock", timeout=0)
             try:
                 with lock, suppress(OSError):
-                    self.append([fact_of(json.loads(line)) for line in left.read_bytes().splitlines() if _whole(line)])
-                    left.unlink()
+                    *lines, cut_off = left.read_bytes().split(b"\n")
+                    facts = [fact_of(json.loads(line)) for line in (*lines, cut_off) if _whole(line)]
+                    if facts or not lines:  # else it only looks like one of ours
+                        self.append(facts)
+                        left.unlink()
             except (Timeout, OSError):  # its process lives, or somebody else was faster
                 continue
             Path(lock.lock_file).unlink(missing_ok=True)

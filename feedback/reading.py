@@ -52,6 +52,7 @@ class Entry:
     report: Report | None = None
     committed: Committed | None = None
     checks: tuple[Check, ...] = ()
+    local: bool = False  # never to be sent
 
     @property
     def rest(self) -> str:

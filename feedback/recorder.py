@@ -156,18 +156,35 @@ class Recorder:
                 batch = [self._pending.popleft() for _ in range(min(_BATCH, len(self._pending)))]
                 ended = self._closing and not batch
                 full, self._overflowed = self._overflowed, False
-            self._refresh_consents()
-            if full:
-                self._trouble("queue", "Feedback comes in faster than it can be written; some of it was left out.")
-            if batch or self._journal.waiting:
-                self._handle(batch)
-            elif self._engine is not None and time.monotonic() - self._pruned > _PRUNE_SECONDS:
-                self._prune(self._engine)
+            try:
+                self._turn(batch, full)
+            except Exception:  # whatever it was, the next facts are recorded
+                self._failed(batch)
             if ended:
                 break
         self._journal.close()
         if self._engine is not None:
             self._engine.dispose()
+
+    def _turn(self, batch: list[Fact], full: bool) -> None:
+        self._refresh_consents()
+        if full:
+            self._trouble("queue", "Feedback comes in faster than it can be written; some of it was left out.")
+        if batch or self._journal.waiting:
+            self._handle(batch)
+        elif self._engine is not None and time.monotonic() - self._pruned > _PRUNE_SECONDS:
+            self._prune(self._engine)
+
+    def _failed(self, batch: list[Fact]) -> None:
+        """A turn ended by a fault: its facts are lost, and counted."""
+        log.exception("a turn of the feedback writer failed")
+        self._trouble("fault", "Recording met a fault in Inkling, and some feedback may be lost; see the log.")
+        self._retry = time.monotonic() + _RETRY_SECONDS
+        with self._condition:
+            self._lost = self._lost or bool(batch)
+            self._count(dropped=len(batch))
+            self._handled += len(batch)
+            self._condition.notify_all()
 
     def _handle(self, batch: list[Fact]) -> None:
         """Write a batch, after everything that waits; where that fails it waits as well."""
@@ -241,10 +258,12 @@ class Recorder:
         raise AssertionError("unreachable")
 
     def _prepared(self, fact: Fact) -> Prepared:
-        """The fact without texts that must not be kept anywhere, not even in the journal."""
-        if isinstance(fact, Settled):
-            return prepared(fact, self._is_secret_file, self._line_before(fact.suggestion))
-        ready = prepared(fact, self._is_secret_file)
+        """The fact without texts that must not be kept anywhere, not even in the journal; where the bound of consent
+        keeps it from a team now, it is kept from it for good."""
+        line = self._line_before(fact.suggestion) if isinstance(fact, Settled) else ""
+        ready = prepared(fact, self._is_secret_file, line)
+        if self._consents.at_most is not Consent.TEAM:
+            ready = replace(ready, local=True)
         if isinstance(fact, Suggestion):
             self._lines[fact.id] = None if ready.bare else fact.prefix.rpartition("\n")[2]
             if len(self._lines) > _REMEMBERED:

@@ -1,9 +1,12 @@
 """Texts do not stay for ever: they go after some days, and earlier where the database grows too large. Numbers stay.
 
 Run now and then by whoever writes. Always: a suggestion loses all of its texts or none, the oldest first; what a
-younger suggestion still needs stays; the database is never locked for longer than one small batch.
+younger suggestion still needs stays, and everything while a night may still learn from it; the database is never locked
+for longer than one small batch. Copies from before migrations go once they are as old as texts may be.
 """
 
+import logging
+import sqlite3
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +15,10 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, Select, delete, exists, select, text, update
 
 from feedback import schema
-from feedback.database import write
+from feedback.database import backups, write
+from feedback.held import held
+
+log = logging.getLogger(__name__)
 
 _DAY = 86_400.0
 _BATCH = 500
@@ -29,11 +35,17 @@ class Keep:
 
 
 def prune(database: Engine, keep: Keep, now: float | None = None) -> int:
-    """Take the texts away from what is too old, or too much; how many suggestions and signals lost theirs."""
+    """Take the texts away from what is too old, or too much; how many suggestions and signals lost theirs.
+
+    None do while a night holds what it learns from: without them it could not be gone on with.
+    """
     now = time.time() if now is None else now
+    cutoff = now - keep.days * _DAY if keep.days else float("-inf")
+    _drop_backups(database, cutoff)
+    if held(now) is not None:
+        return 0
     pruned = 0
     for _ in range(_MOST_BATCHES):
-        cutoff = now - keep.days * _DAY if keep.days else float("-inf")
         limit = float("inf") if _over(database, keep) else cutoff
         with write(database).begin() as connection:
             found = _prune_before(connection, limit)
@@ -98,18 +110,35 @@ def _taken(connection: Connection, hashes: Select[str]) -> set[str]:
     return {hash for hash in connection.execute(hashes).scalars() if hash}
 
 
+def _drop_backups(database: Engine, cutoff: float) -> None:
+    file = _file(database)
+    for copy in backups(file) if file is not None else ():
+        if copy.stat().st_mtime < cutoff:
+            copy.unlink(missing_ok=True)
+
+
 def _file_size(database: Engine) -> int:
+    file = _file(database)
+    return file.stat().st_size if file is not None else 0
+
+
+def _file(database: Engine) -> Path | None:
     name = database.url.database
-    return Path(name).stat().st_size if database.dialect.name == "sqlite" and name else 0
+    return Path(name) if database.dialect.name == "sqlite" and name else None
 
 
 def _shrink(database: Engine) -> None:
-    """Give the space back. VACUUM writes the whole file into the log first, so that the log has to be emptied too."""
+    """Give the space back, or leave that to the next time where another process reads or the disk is full. VACUUM
+    writes the whole file into the log first, so that the log has to be emptied too."""
     connection = database.raw_connection()
     try:
         cursor = connection.cursor()
-        cursor.execute("VACUUM")
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        cursor.close()
+        try:
+            cursor.execute("VACUUM")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as error:
+            log.info("the feedback database could not be made smaller now: %s", error)
+        finally:
+            cursor.close()
     finally:
         connection.close()

@@ -9,9 +9,9 @@ suggestion are stored in its order (WITHOUT ROWID): half the size. `REVISION` al
 
 import hashlib
 
-from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, false
 
-REVISION = "0003"
+REVISION = "0004"
 
 metadata = MetaData()
 
@@ -48,6 +48,7 @@ suggestions = Table(
     Column("adapter", Text, nullable=True),
     Column("seconds", Float, nullable=False),
     Column("redacted", Boolean, nullable=False),  # its texts held a secret and were not stored
+    Column("local", Boolean, nullable=False, server_default=false()),  # never to be sent, whatever was chosen
     _text_column("prefix"),
     _text_column("suffix"),
     _text_column("text"),

@@ -1,8 +1,8 @@
 """What a team is told: facts about suggestions in workspaces whose owner chose `team`, made since then, each once.
 
 Reads the database; sends nothing. What always holds: what was recorded before somebody chose `team`, or in a workspace
-where they did not, is never among it; a text that retention or redaction took away does not come back; the folder of a
-workspace is told by its name and a hash, not by its path.
+where they did not, or while the editor's telemetry was off, is never among it; a text that retention or redaction took
+away does not come back; the folder of a workspace is told by its name and a hash, not by its path.
 """
 
 import hashlib
@@ -48,6 +48,7 @@ def parcels(database: Engine, since: Mapping[str, float], sent: Mapping[str, int
         conditions = (
             schema.suggestions.c.workspace == workspace,
             schema.suggestions.c.at >= max(chosen, now - FOLLOWED_SECONDS),
+            ~schema.suggestions.c.local,
         )
         for entry in read(database, *conditions):
             facts = facts_of(entry, alias(workspace))

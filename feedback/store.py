@@ -48,11 +48,15 @@ class Stored(Enum):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A fact as it may be written. `bare`: its texts were taken away; `length` is how long the main one was."""
+    """A fact as it may be written. `bare`: its texts were taken away; `length` is how long the main one was.
+
+    `local`: it must never be sent, nor anything else about its suggestion.
+    """
 
     fact: Fact
     bare: bool = False
     length: int = 0
+    local: bool = False
 
 
 def prepared(fact: Fact, is_secret_file: Callable[[str], bool], line: str | None = "") -> Prepared:
@@ -84,6 +88,9 @@ def store(connection: Connection, prepared: Prepared) -> Stored:
         return _signal(connection, fact, prepared)
     if workspace_of(connection, fact.suggestion) is None:  # never offered, erased, or recorded without consent
         return Stored.SKIPPED
+    if prepared.local:
+        s = schema.suggestions
+        connection.execute(s.update().where(s.c.id == fact.suggestion, ~s.c.local).values(local=True))
     if isinstance(fact, Settled):
         return _settled(connection, fact, prepared)
     new = insert_once(connection, _TABLES[type(fact)], _columns(fact))
@@ -136,6 +143,7 @@ def _suggestion(connection: Connection, fact: Suggestion, prepared: Prepared) ->
         "adapter": fact.adapter,
         "seconds": fact.seconds,
         "redacted": redacted,
+        "local": prepared.local,
         "prefix": None if redacted else _text(connection, fact.prefix),
         "suffix": None if redacted else _text(connection, fact.suffix),
         "text": None if redacted else _text(connection, fact.text),

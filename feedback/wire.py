@@ -32,6 +32,8 @@ def line_of(prepared: Prepared) -> bytes:
     """One fact as a line of UTF-8 with its newline."""
     fact = prepared.fact
     values: dict[str, Any] = {"bare": prepared.bare, "length": prepared.length, "kind": type(fact).__name__}
+    if prepared.local:
+        values["local"] = True
     text = json.dumps({**values, "fact": asdict(fact)}, ensure_ascii=False)
     return text.encode("utf-8", "replace") + b"\n"
 
@@ -42,4 +44,4 @@ def fact_of(values: dict[str, Any]) -> Prepared:
     if values["kind"] == "Suggestion":
         fields["documents"] = tuple(ContextDocument(**document) for document in fields["documents"])
         fields["logprobs"] = tuple(fields["logprobs"])
-    return Prepared(KINDS[values["kind"]](**fields), values["bare"], values["length"])
+    return Prepared(KINDS[values["kind"]](**fields), values["bare"], values["length"], bool(values.get("local")))

@@ -20,6 +20,7 @@ from index.encoder_graph import BertShape
 from index.lora import deltas
 from index.onnx_encoder import KIND, OnnxEncoder
 from index.shipped_encoder import shipped, version_of
+from inkling.content import sampled_digest
 from inkling.errors import UserError
 from inkling.imports import heavy
 
@@ -168,7 +169,7 @@ def _readable(text: str) -> str:
 
 
 def fingerprint(folder: Path) -> str:
-    """Eight hex digits for configuration and weights; of the weights only size, head and tail are read."""
+    """Eight hex digits for configuration and weights; of the weights samples are read (see `inkling.content`)."""
     weights = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
     if weights is None or not (folder / "config.json").is_file():
         raise NoEmbeddingWeightsError(
@@ -179,9 +180,5 @@ def fingerprint(folder: Path) -> str:
     for name in ("config.json", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json"):
         if (folder / name).is_file():
             digest.update((folder / name).read_bytes())
-    with weights.open("rb") as stream:
-        size = weights.stat().st_size
-        digest.update(str(size).encode() + stream.read(1 << 16))
-        stream.seek(max(0, size - (1 << 16)))
-        digest.update(stream.read())
+    digest.update(sampled_digest(weights))
     return digest.hexdigest()[:8]

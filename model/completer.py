@@ -7,9 +7,8 @@ import asyncio
 from dataclasses import dataclass
 
 from model.completion import Completion, CompletionRequest, Refusal
-from model.cutting import surest
+from model.cutting import finished
 from model.engine import Engine
-from model.filters import Filtered, apply, without_suffix
 from model.gate import Gate, GateDecision
 
 
@@ -45,17 +44,3 @@ class Completer:
             return left
         completion, text = left
         return Offer(text.text, text.replaces, self.gate.decide(completion, text.text), completion)
-
-
-def finished(made: Completion, request: CompletionRequest) -> tuple[Completion, Filtered] | Refusal:
-    """What of a completion may be offered: judged as a whole, then ended where more of it is not worth its risk."""
-    left = apply(made.text, request.language, request.prefix, request.suffix)
-    if isinstance(left, Refusal):
-        return left
-    if request.whole:
-        return made, left
-    completion = surest(made, left.text)
-    if completion.text == left.text:
-        return completion, left
-    shorter = without_suffix(completion.text, request.suffix)
-    return (completion, shorter) if shorter.text.strip() else (made, left)

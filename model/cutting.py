@@ -9,8 +9,23 @@ Pure: it runs no model.
 
 from dataclasses import replace
 
-from model.completion import Completion
+from model.completion import Completion, CompletionRequest, Refusal
+from model.filters import Filtered, apply, without_suffix
 from model.gate import Situation, features, rule_probability, worth
+
+
+def finished(made: Completion, request: CompletionRequest) -> tuple[Completion, Filtered] | Refusal:
+    """What of a completion may be offered: judged as a whole, then ended where more of it is not worth its risk."""
+    left = apply(made.text, request.language, request.prefix, request.suffix)
+    if isinstance(left, Refusal):
+        return left
+    if request.whole:
+        return made, left
+    completion = surest(made, left.text)
+    if completion.text == left.text:
+        return completion, left
+    shorter = without_suffix(completion.text, request.suffix, request.prefix.rpartition("\n")[2])
+    return (completion, shorter) if shorter.text.strip() else (made, left)
 
 
 def surest(made: Completion, text: str) -> Completion:

@@ -2,7 +2,8 @@
 
 Looks the newest tokens up in the user's recent edits, in the text itself and in the documents beside it (Saxena 2023,
 "Prompt Lookup Decoding"; Oliaro et al. 2024, "SuffixDecoding"). It only proposes: whoever verifies a draft in one
-forward pass keeps what greedy decoding would have written, so a bad draft costs time and never changes a text.
+forward pass keeps what greedy decoding would have written, so a bad draft costs time and never changes a text, but for
+8-bit weights, whose rounding depends on how many tokens are computed together.
 """
 
 from collections import deque

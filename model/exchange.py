@@ -19,14 +19,17 @@ from numpy.typing import NDArray
 from index.lora import PREFIX, UnusableAdapterError, matrices
 from inkling.errors import UserError
 from model.adapters import CONFIG_FILE, WEIGHTS_FILE, Adapter, Registry, check_folder
+from model.catalog import CATALOG
 from model.checkpoint import load_tensors
 from model.shape import ModelShape, read_shape
+from model.shipped import METADATA_FILE, Shipped, place_below, read_shipped
 from model.tensor_files import disk_errors
 
 Form = Literal["peft", "merged", "gguf"]
 FORMS: tuple[Form, ...] = ("peft", "merged", "gguf")
 _COPIED = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 _PRE_TOKENIZERS = {"qwen2": "qwen2", "qwen3": "qwen2"}
+_SERVED = ("champion", "canary")
 _GGUF_KINDS = {"normal": 1, "control": 3}
 
 
@@ -65,6 +68,38 @@ def import_adapter(source: Path, *, base: str, base_folder: Path, registry: Regi
         for file in (CONFIG_FILE, WEIGHTS_FILE):
             shutil.copyfile(source / file, copy / file)
         return registry.add_candidate(copy, base=base, name=name)
+
+
+def take_below(source: Path, *, base: str, base_folder: Path, registry: Registry) -> Shipped:
+    """Copy what `inkling pretrain` made for a base that is not of the catalog to where it is served from.
+
+    Raises UnusableAdapterError for one that does not fit, ExchangeError where adapters are served on top of what is
+    below them now, for they were trained on that.
+    """
+    if base in CATALOG:
+        raise ExchangeError(f"{base} comes with an adapter of its own: name another base (--base).")
+    served = [adapter.name for adapter in registry.list() if adapter.base == base and adapter.state in _SERVED]
+    if served:
+        raise ExchangeError(
+            f"{' and '.join(served)} was trained on what is served below it now: take it out of use first "
+            f"(`inkling models rollback --base {base}`)."
+        )
+    if not (source / METADATA_FILE).is_file():
+        raise ExchangeError(f"{source} has no {METADATA_FILE}: expected a folder that `inkling pretrain` made.")
+    read_shipped(source)
+    _refuse_another_base(source, base, base_folder)
+    matrices(source, {key: tensor.shape for key, tensor in load_tensors(base_folder).items()})
+    place = place_below(base)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".import-") as scratch:
+        copy = Path(scratch) / "adapter"
+        copy.mkdir()
+        for file in (CONFIG_FILE, WEIGHTS_FILE, METADATA_FILE):
+            shutil.copyfile(source / file, copy / file)
+        if place.exists():
+            place.rename(Path(scratch) / "before")
+        copy.rename(place)
+    return read_shipped(place)
 
 
 def _refuse_another_base(source: Path, base: str, base_folder: Path) -> None:

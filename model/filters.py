@@ -4,6 +4,7 @@ A text is refused with a stable word for a reason. The order matters: first what
 end, what stands behind the cursor already), then what is judged (nothing left, repeats, broken syntax).
 """
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,6 +14,11 @@ from model.completion import Refusal
 
 _CLOSERS = ")]}>\"'`;,:"
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
+_ANGLED = _PAIRS | {"<": ">"}
+_SEPARATORS = (";", ",", ":")
+_QUOTES = ("'", '"', "`")
+_STRINGS = re.compile(r"""\"(?:\\.|[^"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`""")
+_ARROWS = re.compile(r"[-=]>|[<>]=")
 _REPEATED_LINES = 12  # how far above the cursor a repeated line is looked for
 _SYNTAX_WINDOW = 8_000  # characters on each side of the cursor that are parsed: about 5 ms
 
@@ -27,7 +33,7 @@ class Filtered:
 
 def apply(text: str, language: str, prefix: str, suffix: str) -> Filtered | Refusal:
     """Trim and judge a decoded text at the cursor between `prefix` and `suffix`."""
-    trimmed = without_suffix(text.rstrip(), suffix)
+    trimmed = without_suffix(text.rstrip(), suffix, prefix.rpartition("\n")[2])
     if not trimmed.text.strip():
         return Refusal("empty", "The model had nothing to add here.")
     if repeats(trimmed.text, prefix, suffix):
@@ -37,25 +43,46 @@ def apply(text: str, language: str, prefix: str, suffix: str) -> Filtered | Refu
     return trimmed
 
 
-def without_suffix(text: str, suffix: str) -> Filtered:
-    """Cut off what is already behind the cursor.
+def without_suffix(text: str, suffix: str, line: str = "") -> Filtered:
+    """Cut off what is already behind the cursor. `line` is what stands before it on its line.
 
     The rest of the cursor's line: if the text's end is its beginning, that end goes. If the rest is nothing but
-    closers that an editor put there and the text holds them in order before its end, they are replaced instead.
+    closers that an editor put there and the text holds them in order before its end, they are replaced instead. Of
+    closers no more goes than the line would have too many of: in `print(|)` the text `len(x)` keeps its own.
     The lines below: a text whose last lines stand there already loses them.
     """
     rest = suffix.split("\n", 1)[0].rstrip("\r")
+    behind = rest.strip()
     first, *more = text.split("\n")
-    if rest.strip() and set(rest.strip()) <= set(_CLOSERS):
-        if not more and (overlap := _overlap(first, rest)):
-            return Filtered(first[: len(first) - overlap])
-        if _holds_in_order(text, rest.strip()):
-            return Filtered(_without_lines_below("\n".join([first, *more]), suffix), len(rest))
-    elif rest.strip():
-        overlap = _overlap(first, rest)
-        kept = first[: len(first) - overlap]
-        return Filtered(kept.rstrip() if overlap and rest[0].isspace() else kept)
+    if behind and set(behind) <= set(_CLOSERS):
+        cuts = [Filtered(first[: len(first) - length]) for length in ([] if more else _overlaps(first, behind))]
+        if _holds_in_order(text, behind):
+            cuts.append(Filtered(_without_lines_below(text, suffix), len(rest)))
+        cuts.insert(0, Filtered(_without_lines_below(text, suffix)))
+        within = _within_string(line)
+        present = _surplus(line, behind, within)
+        return min(
+            cuts, key=lambda cut: max(present, _surplus(line + cut.text, "" if cut.replaces else behind, within))
+        )
+    if behind:
+        return Filtered(_before_rest(first, rest, line))
     return Filtered(_without_lines_below(text, suffix))
+
+
+def _before_rest(text: str, rest: str, line: str) -> str:
+    """One line of text without its end where that is the beginning of the rest of the line."""
+    lengths = _overlaps(text, rest.strip())
+    if not lengths:
+        return text
+    length = lengths[-1]
+    if set(text[len(text) - length :]) <= set(_CLOSERS):
+        within = _within_string(line)
+        present = _surplus(line, rest, within)
+        length = min(
+            [0, *lengths], key=lambda one: max(present, _surplus(line + text[: len(text) - one], rest, within))
+        )
+    kept = text[: len(text) - length]
+    return kept.rstrip() if length and rest[0].isspace() else kept
 
 
 def repeats(text: str, prefix: str, suffix: str) -> bool:
@@ -96,13 +123,36 @@ def _closing(text: str) -> str:
     return "".join(reversed(waiting))
 
 
-def _overlap(text: str, rest: str) -> int:
-    """The length of the longest end of `text` that is a beginning of `rest`, blanks at its start ignored."""
-    behind = rest.strip()
-    for length in range(min(len(text), len(behind)), 0, -1):
-        if text.endswith(behind[:length]) and (length > 1 or behind[0] in _CLOSERS):
-            return length
-    return 0
+def _overlaps(text: str, behind: str) -> list[int]:
+    """The lengths of the ends of `text` that are beginnings of `behind`, shortest first; a single letter is none."""
+    return [
+        length
+        for length in range(1, min(len(text), len(behind)) + 1)
+        if text.endswith(behind[:length]) and (length > 1 or behind[0] in _CLOSERS)
+    ]
+
+
+def _surplus(before: str, behind: str, within: bool) -> int:
+    """How many closers are too many where `before` and `behind` meet: brackets and quotes that close nothing, and
+    punctuation that stands there twice. Brackets in strings count only `within` one, as those of an f-string do."""
+    joined = before + behind
+    bare = _ARROWS.sub("", joined if within else _STRINGS.sub("", joined))
+    count = sum(bare.count(quote) % 2 for quote in _QUOTES)
+    count += before[-1:] in _SEPARATORS and before[-1:] == behind[:1]
+    waiting: list[str] = []
+    for character in bare:
+        if character in _ANGLED:
+            waiting.append(_ANGLED[character])
+        elif character in waiting:
+            while waiting.pop() != character:  # what was opened since then is no bracket, such as a comparison
+                pass
+        elif character in _ANGLED.values():
+            count += 1
+    return count
+
+
+def _within_string(line: str) -> bool:
+    return any(quote in _STRINGS.sub("", line) for quote in _QUOTES)
 
 
 def _holds_in_order(text: str, closers: str) -> bool:

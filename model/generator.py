@@ -16,8 +16,8 @@ from typing import Any
 from model.adapters import check_folder
 from model.cache.document_cache import CacheBudgets, DocumentCache
 from model.cache.key import Key, Lineage
-from model.completion import Completion, CompletionRequest, Cost
-from model.cutting import surest
+from model.completion import Completion, CompletionRequest, Cost, Refusal
+from model.cutting import finished
 from model.decoding import Decoder
 from model.document import Document
 from model.drafting import Drafts
@@ -55,6 +55,15 @@ class _Wanted:
     document: Document
     tokens: tuple[int, ...]
     key: Key
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A document that is being encoded, step by step. `warmed`: with its repository, where no request wanted it yet."""
+
+    key: Key
+    steps: Iterator[None]
+    warmed: tuple[Document, str] | None = None
 
 
 class Generator:
@@ -96,7 +105,7 @@ class Generator:
         self._refused: set[Key] = set()
         self._lineage: Lineage | None = None
         self._warming: dict[tuple[str, str, str], tuple[Document, str]] = {}
-        self._encoding: Iterator[None] | None = None
+        self._begun: _Begun | None = None
         self._next: tuple[CompletionRequest, Completion] | None = None  # the last answer, until it was gone on from
         self._ahead: tuple[CompletionRequest, Completion] | None = None
 
@@ -156,19 +165,22 @@ class Generator:
         """
         if self._encode_step():
             return True
-        if self._wanted and self._attendable() != set(self.resident.documents):
+        before = set(self.resident.documents)
+        if self._wanted and self._attendable() != before:
             self._attend()
-            return True
+            if set(self.resident.documents) != before:  # what is there on disk may turn out to be unreadable
+                return True
         if self.resident.refresh() or self.resident.stale_tokens:
             return True
         if self._next is not None:
-            (request, offered), self._next = self._next, None
-            text = offered.text if request.whole else surest(offered, offered.text).text
-            request = replace(request, prefix=request.prefix + text, wait=False)
-            made = self._complete(request, interrupted)
-            self._ahead = (request, replace(made, cost=replace(made.cost, prefetched=True)))
+            (request, made), self._next = self._next, None
+            if not isinstance(left := finished(made, request), Refusal):
+                taken, behind = left[1].text, request.suffix[left[1].replaces :]
+                request = replace(request, prefix=request.prefix + taken, suffix=behind, wait=False)
+                made = self._complete(request, interrupted)
+                self._ahead = (request, replace(made, cost=replace(made.cost, prefetched=True)))
             return True
-        return self._warm_step() or self.cache.spill()
+        return self._warm_step() or self.cache.spill(interrupted)
 
     def load_adapters(self, folders: Sequence[Path], adapter: str | None = None) -> None:
         """Compute with these LoRAs from now on; on failure nothing has changed. No old key or value survives."""
@@ -178,7 +190,7 @@ class Generator:
         self.resident.forget()
         self._encoder.forget()
         self.cache.keep_only(())
-        self._wanted, self._encoding, self._next, self._ahead = [], None, None, None
+        self._wanted, self._begun, self._next, self._ahead = [], None, None, None
         self._refused.clear()
 
     def status(self) -> dict[str, Any]:
@@ -236,7 +248,11 @@ class Generator:
         chosen = self._working_set.choose(request.path, request.documents)
         self._wanted = [_Wanted(document, ids, lineage.key(ids)) for document, ids in self.layout.fitting(chosen)]
         self.cache.pin([wanted.key for wanted in self._wanted])
-        self._encoding = None
+        begun = self._begun
+        if begun is not None and begun.key not in {wanted.key for wanted in self._wanted}:
+            self._begun = None
+            if begun.warmed is not None:
+                self.warm((begun.warmed[0],), begun.warmed[1])
 
     def _attendable(self) -> set[Key]:
         resident = self.resident.documents
@@ -264,14 +280,14 @@ class Generator:
 
     def _encode_step(self) -> bool:
         """One step of encoding what the newest request lacks; False if it lacks nothing."""
-        if self._encoding is not None:
-            if next(self._encoding, "done") is not None:
-                self._encoding = None
+        if self._begun is not None:
+            if next(self._begun.steps, "done") is not None:
+                self._begun = None
             return True
         there = self._attendable()
         for wanted in self._wanted:
             if wanted.key not in there and wanted.key not in self._refused and self._lineage is not None:
-                self._encoding = self._encode(self._lineage, wanted.key, wanted.tokens)
+                self._begun = _Begun(wanted.key, self._encode(self._lineage, wanted.key, wanted.tokens))
                 return True
         return False
 
@@ -288,7 +304,7 @@ class Generator:
             lineage, tokens = self._lineage_of(repository), self.layout.document(document)
             key = lineage.key(tokens)
             if not self.cache.contains(key):
-                self._encoding = self._encode(lineage, key, tokens)
+                self._begun = _Begun(key, self._encode(lineage, key, tokens), (document, repository))
                 return True
         return False
 
@@ -297,7 +313,7 @@ class Generator:
         if self._ahead is None:
             return None
         for_request, made = self._ahead
-        same = replace(for_request, documents=request.documents, wait=request.wait) == request
+        same = replace(for_request, documents=request.documents, wait=request.wait, whole=request.whole) == request
         self._ahead = None
         return made if same else None
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inkling.content import sampled_digest
 from inkling.errors import UserError
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
@@ -119,14 +120,10 @@ def shape_of(config: Mapping[str, Any], folder: Path) -> ModelShape:
 
 
 def fingerprint(folder: Path) -> str:
-    """Sixteen hex digits for configuration and weights; of each weights file only size, head and tail are read."""
+    """Sixteen hex digits for configuration and weights; of the weights samples are read (see `inkling.content`)."""
     digest = hashlib.sha256((folder / "config.json").read_bytes())
     for file in sorted(folder.glob("*.safetensors")):
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            digest.update(f"{file.name} {size}".encode() + stream.read(1 << 16))
-            stream.seek(max(0, size - (1 << 16)))
-            digest.update(stream.read())
+        digest.update(file.name.encode() + sampled_digest(file))
     return digest.hexdigest()[:16]
 
 

@@ -1,7 +1,8 @@
-"""The adapter that comes with Inkling for a base: it teaches fill-in-the-middle and the document mask.
+"""The adapter that is served below all others: it teaches a base fill-in-the-middle and the document mask.
 
-Reads a folder of this package; needs no torch and no network. It is merged before every other adapter, by serving and
-by nights alike; `inkling pretrain` makes it.
+For the bases of the catalog it comes with Inkling, in a folder of this package; for others it is taken in from what
+`inkling pretrain` made, into the data folder. Needs no torch and no network. It is merged before every other adapter,
+by serving and by nights alike.
 """
 
 import json
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inkling.errors import UserError
-from model.catalog import CATALOG
+from inkling.folders import data_folder
+from model.catalog import CATALOG, UnknownWeightsError, parse
 from model.positions import SchemeName
 
 FOLDER = Path(__file__).with_name("weights")
@@ -30,14 +32,20 @@ class Shipped:
 
 
 def shipped(base: str, root: Path = FOLDER) -> Shipped | None:
-    """What is shipped for a base of the catalog; None for every other source of weights.
+    """What is served below all others on a base, a source as a person writes it; None where there is nothing.
 
     Raises DamagedInstallationError for a record that cannot be read.
     """
-    folder = root / base
-    if base not in CATALOG or not folder.is_dir():
+    try:
+        folder = root / base if base in CATALOG else place_below(base)
+    except UnknownWeightsError:  # whoever loads the base says so
         return None
-    return read_shipped(folder)
+    return read_shipped(folder) if folder.is_dir() else None
+
+
+def place_below(base: str) -> Path:
+    """Where the adapter of a base that is not of the catalog lies, if there is one."""
+    return data_folder() / "below" / parse(base).name
 
 
 def read_shipped(folder: Path) -> Shipped:
@@ -48,5 +56,6 @@ def read_shipped(folder: Path) -> Shipped:
         return Shipped(folder, bool(record["fills_middle"]), scheme)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedInstallationError(
-            f"{folder / METADATA_FILE} is not the record of a shipped adapter ({error!r}). Install Inkling again."
+            f"{folder / METADATA_FILE} is not the record of a shipped adapter ({error!r}). Install Inkling again, "
+            "or take in what `inkling pretrain` made once more."
         ) from error

@@ -66,11 +66,11 @@ class Tokens:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, with nothing added."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return list(self._tokenizer.encode(_readable(text), add_special_tokens=False).ids)
 
     def starts(self, text: str) -> list[int]:
         """Where in `text`, in characters, each of its tokens starts."""
-        return [start for start, _ in self._tokenizer.encode(text, add_special_tokens=False).offsets]
+        return [start for start, _ in self._tokenizer.encode(_readable(text), add_special_tokens=False).offsets]
 
     def encode_healable(self, text: str, longest: int = 8) -> tuple[list[int], bytes]:
         """Token ids of `text` up to the last safe boundary, and the bytes behind it that decoding has to start with.
@@ -79,7 +79,7 @@ class Tokens:
         not those that the model would have read had the text gone on. The whole last word, run of blanks or run of
         signs is therefore taken off, at most `longest` tokens of it.
         """
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        encoding = self._tokenizer.encode(_readable(text), add_special_tokens=False)
         ids, words = encoding.ids, encoding.word_ids
         kept = len(ids)
         while kept > 0 and len(ids) - kept < longest and words[kept - 1] == words[-1]:
@@ -120,3 +120,8 @@ def _byte_characters() -> list[str]:
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     spare = iter(range(0x100, 0x200))
     return [chr(byte) if byte in printable else chr(next(spare)) for byte in range(256)]
+
+
+def _readable(text: str) -> str:
+    """Half a surrogate pair, which an editor can send, is nothing that a tokenizer takes: `?` stands for it."""
+    return text.encode("utf-8", "replace").decode("utf-8")

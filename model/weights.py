@@ -32,6 +32,7 @@ __all__ = [
     "pull",
     "quiet",
     "resolve",
+    "source_of",
 ]
 
 # What a hub repository is asked for: no code, no pickles, no second copy in another format.
@@ -66,6 +67,14 @@ def installed() -> dict[str, Path]:
     if not root.is_dir():
         return {}
     return {path.name: path for path in sorted(root.iterdir()) if not path.name.startswith(".") and _whole(path)}
+
+
+def source_of(folder: Path) -> str:
+    """How a person writes the source of pulled weights: what `model.base` may be."""
+    try:
+        return str(json.loads((folder / "inkling.json").read_bytes())["source"])
+    except (OSError, ValueError, KeyError, TypeError):  # a folder that a person put there
+        return f"path:{folder}"
 
 
 def pull(source: str, *, report: Report = quiet) -> Path:

@@ -9,6 +9,7 @@ at a time, and serves the next request.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,7 +19,7 @@ from index.context import Ask
 from index.files import UnreadableError, is_secret, read
 from index.records import Hit
 from model.document import Document
-from model.engine import Engine
+from model.engine import Engine, EngineError
 from model.units import units, units_overlapping
 from server.documents import Documents, Snapshot, line_starts
 from server.recent_edits import Place
@@ -42,6 +43,7 @@ class Context:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="units")
         self._units: dict[Path, tuple[object, tuple[Document, ...]]] = {}  # with the version that they were cut from
         self._searches: dict[str, asyncio.Task[None]] = {}  # under way, by document
+        self._first: asyncio.Task[None] | None = None
         self._found: dict[str, tuple[Document, ...]] = {}  # what the last search of a document ended with
 
     async def find(self, snapshot: Snapshot, prefix: str, suffix: str) -> tuple[Document, ...]:
@@ -98,8 +100,20 @@ class Context:
             text = self._text(folder, relative)
             asyncio.get_running_loop().run_in_executor(self._executor, self._warm, folder, relative, text)
 
+    def start(self) -> None:
+        """Warm the files that the editor opened while the model was still loading."""
+        self._first = asyncio.create_task(self._warm_open(), name="warm what is open")
+
+    async def _warm_open(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError, EngineError):
+            await self._engine.ready()
+            for document in list(self._documents):
+                self.warm(document.path)
+
     def close(self) -> None:
         """Let the thread end."""
+        if self._first is not None:
+            self._first.cancel()
         for search in self._searches.values():
             search.cancel()
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -139,8 +153,8 @@ class Context:
                     return ()
             known = self._units.pop(file, None)
             if known is None or known[0] != version:
-                whole = _unix(read(folder.root, path).text) if text is None else text
-                known = version, _named(units(Document(path, whole), tokens, self._engine.longest_document))
+                whole = read(folder.root, path).text if text is None else text
+                known = version, _named(units(Document(path, _unix(whole)), tokens, self._engine.longest_document))
         except (OSError, UnreadableError):
             return ()
         self._units[file] = known  # the newest last

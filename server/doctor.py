@@ -21,13 +21,23 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from sqlalchemy.exc import SQLAlchemyError
 
 from feedback.consent import Consent, list_consents
 from inkling.errors import UserError
-from inkling.folders import data_folder, feedback_database, index_folder, logs_folder, models_folder
+from inkling.folders import (
+    config_folder,
+    data_folder,
+    feedback_database,
+    index_folder,
+    logs_folder,
+    models_folder,
+)
 from inkling.process import environment
 from model.catalog import CATALOG
+from model.training.packages import command, missing
 from model.weights import resolve
+from server.settings import Settings, feedback_place, user_settings
 
 State = Literal["ok", "warn", "fail"]
 
@@ -61,7 +71,7 @@ class Check:
 
 def checks(*, ask_torch: bool = True) -> list[Check]:
     """Look at everything. `ask_torch=False` leaves out the one slow question (a few seconds)."""
-    found: list[Check] = [python(), isolation(), *packages(), onnx_runtime()]
+    found: list[Check] = [python(), isolation(), *settings(), *packages(), training(), onnx_runtime()]
     if ask_torch:
         found.append(torch_device())
     found += [*weights(), feedback(), index(), disk(), full_text_search(), logs(), *programs()]
@@ -115,6 +125,27 @@ def package(required: Requirement) -> Check:
     if importlib.util.find_spec(module) is None:
         return Check(name, "fail", f"{version}, but its module {module} is gone", f"{mend} --force-reinstall")
     return Check(name, "ok", version)
+
+
+def training() -> Check:
+    """What nights need beside what serves."""
+    if lacking := missing():
+        found = f"{' and '.join(lacking)} not installed: nothing is trained, all else works"
+        return Check("training", "warn", found, command())
+    return Check("training", "ok", "nights can train here")
+
+
+def settings() -> Iterator[Check]:
+    """The user's own settings file: where it is, and what in it cannot be used."""
+    file = config_folder() / "settings.toml"
+    try:
+        _, problems = user_settings()
+    except UserError as error:
+        yield Check("settings", "fail", str(error), f"Mend {file}.")
+        return
+    yield Check("settings", "ok", f"{file}" if file.exists() else f"{file} is not there: all defaults")
+    for problem in problems:
+        yield Check("settings", "warn", problem, f"Mend {file}.")
 
 
 def onnx_runtime() -> Check:
@@ -180,32 +211,39 @@ def _torch_found(about: dict[str, object], nvidia: bool) -> Check:
 
 
 def weights() -> Iterator[Check]:
-    """The default weights: whole, and where."""
-    for source, entry in CATALOG.items():
+    """The weights that the settings name: whole, and where."""
+    own = _own_settings()
+    for role, source in (("base", own.model.base), ("embedding", own.index.embedding)):
         try:
-            yield Check(f"weights {entry.role}", "ok", str(resolve(source)))
-        except UserError:
+            yield Check(f"weights {role}", "ok", str(resolve(source)))
+        except UserError as error:
+            mend = f"Mend inkling.{'model.base' if role == 'base' else 'index.embedding'}, or: "
+            known = source in CATALOG
             yield Check(
-                f"weights {entry.role}",
+                f"weights {role}",
                 "fail",
-                f"{source} is not in {models_folder()}",
-                f"inkling models pull {source}",
+                f"{source} is not in {models_folder()}" if known else str(error),
+                f"{'' if known else mend}inkling models pull {source}",
             )
 
 
 def feedback() -> Check:
     """The feedback database: does it open, how large is it, how many workspaces gave consent. Never creates one."""
-    place = feedback_database()
-    if not place.exists():
+    elsewhere, place = bool(_own_settings().feedback.database), feedback_database()
+    if not elsewhere and not place.exists():
         return Check("feedback", "ok", "no database: nobody has consented yet, so nothing is written")
     try:
-        consents = list_consents()
-    except UserError as error:
+        consents = list_consents(feedback_place() if elsewhere else place)
+    except (UserError, SQLAlchemyError) as error:
+        if elsewhere:  # the address may hold a password
+            told = "the database that feedback.database names cannot be read"
+            return Check("feedback", "fail", told, "Mend feedback.database in settings.toml, or start its server.")
         return Check(
             "feedback", "fail", f"{place}: {error}", f"Move {place} away; a new one is made on the next consent."
         )
     given = sum(value is not Consent.OFF for value in consents.values())
-    return Check("feedback", "ok", f"{_size(place.stat().st_size)} at {place}, consent from {given} workspaces")
+    where = "in the database that feedback.database names" if elsewhere else f"{_size(place.stat().st_size)} at {place}"
+    return Check("feedback", "ok", f"{where}, consent from {given} workspaces")
 
 
 def index() -> Check:
@@ -270,6 +308,14 @@ def programs(find: Callable[[str], str | None] | None = None) -> Iterator[Check]
         place = next((place for name in names if (place := find(name))), None)
         title = f"program {names[-1]}"
         yield Check(title, "ok", place) if place else Check(title, "warn", "not found", mend)
+
+
+def _own_settings() -> Settings:
+    """The user's own; the defaults where they cannot be read, which is a finding of its own."""
+    try:
+        return user_settings()[0]
+    except UserError:
+        return Settings()
 
 
 def _which(name: str) -> str | None:

@@ -24,7 +24,7 @@ def engine_options(settings: Settings) -> EngineOptions:
                 cache.host_megabytes * _MEGABYTE,
                 cache.disk_megabytes * _MEGABYTE,
             ),
-            cache_folder=folders.cache_folder() / "documents",
+            cache_folder=folders.documents_folder(),
             drafts=model.drafts,
             prefetch=model.prefetch,
         ),

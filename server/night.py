@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from types import FrameType
 from typing import TYPE_CHECKING, cast
 
@@ -25,16 +24,19 @@ from filelock import FileLock, Timeout
 from feedback.changes import Change
 from feedback.database import Place
 from feedback.examples import Example
+from feedback.held import release
 from index.priority import give_way
 from inkling.errors import UserError
 from inkling.folders import adapters_folder, data_folder
 from inkling.process import OFFLINE
 from model.adapters import RUNS_FOLDER, Registry, Trial, write_atomically
 from model.pruning import prune
+from model.training import packages
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.weights import resolve
 from server.erasing import forget_erased
 from server.night_sources import allowed_changes, allowed_decisions, allowed_examples
+from server.nights.beginning import settled_by
 from server.nights.live import decide, settled, undecided, waiting_for
 from server.nights.pages import Bar, JsonLines, Page, Told
 from server.nights.pauses import Manners, Pauses
@@ -129,7 +131,11 @@ def _night(database: Place, plan: Plan, page: Page, asked: Callable[[], bool]) -
         return CANCELLED
     except UserError as error:
         told.end("failed", _code(error), str(error))
+        if _code(error) == "error" and not plan.dry_run:
+            release()
         return FAILED
+    if not plan.dry_run:
+        release()
     if verdict.adapter is not None:
         _tidy(plan.base, verdict.adapter)
     told.end(verdict.status, verdict.code, verdict.reason, verdict)
@@ -164,8 +170,8 @@ def stages_of(text: str) -> "tuple[Stage, ...]":
 
 def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress], None]", pauses: Pauses) -> "Verdict":
     """Train and judge on what had settled by `until`."""
-    if plan.stages != ("gate",) and find_spec("peft") is None:
-        raise NightError("Training needs packages that are not installed: pip install peft accelerate.")
+    if plan.stages != ("gate",):
+        packages.require()
     gate = _renew_gate(database, plan, report) if "gate" in plan.stages else None
     if plan.stages == ("gate",) and gate is not None:
         return _verdict_on(gate)
@@ -174,7 +180,7 @@ def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress]
     if (trial := undecided(registry, database, plan.base)) is not None:
         verdict = _waiting(trial)
     else:
-        earlier = [example for example in examples if example.at <= until]
+        earlier = settled_by(until, examples, dry_run=plan.dry_run)
         verdict = _trained(database, plan, registry, earlier, gate, report, pauses)
     if back is not None:
         verdict = replace(verdict, reason=f"{verdict.reason} {back}")

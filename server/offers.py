@@ -1,7 +1,7 @@
 """From a cursor to an offer: cheap refusals, context, the completer, and what is remembered of it.
 
-Where somebody asks by hand nothing is weighed, the offer is shown; and there may be others for the same place, which
-are recorded only once one of them is looked at.
+Where somebody asks by hand nothing is weighed, the offer is shown; and there may be others for the same place. Of
+these the one that is looked at when something is done is recorded, as what stood there then.
 
 Belongs to the event loop; the model and the index work on threads and processes of their own. Nothing here
 knows the protocol: `features.completion` translates.
@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from feedback.inference import lines_of
 from feedback.records import ContextDocument, Decision, Suggestion
 from index.files import is_secret
 from model.completer import Completer, Offer
@@ -87,6 +88,7 @@ class Offers:
         self._context = context
         self._last: dict[str, _Last] = {}
         self._others: tuple[_Made, ...] = ()  # of one place
+        self._looking: _Made | None = None  # the one of them that the user went on to
         self._asked = 0
         self._snoozed_until = 0.0
         self.last_refusal: dict[str, object] | None = None
@@ -100,30 +102,50 @@ class Offers:
         """When offers begin again (Unix seconds); None if they are not snoozed."""
         return self._snoozed_until if time.time() < self._snoozed_until else None
 
-    async def offer(
-        self, snapshot: Snapshot, offset: int, current_version: CurrentVersion, *, by_hand: bool = False
-    ) -> Offered | Refusal:
-        """An offer at `offset` of the snapshot; refusals are kept for the status. `by_hand`: somebody asked for it."""
+    async def offer(self, snapshot: Snapshot, offset: int, current_version: CurrentVersion) -> Offered | Refusal:
+        """An offer at `offset` of the snapshot; refusals are kept for the status."""
         self._asked += 1
-        answer = await self._offer(snapshot, offset, current_version, by_hand)
-        if isinstance(answer, Refusal):
-            self.note(answer, snapshot.uri)
-        return answer
+        made = await self._make(snapshot, offset, current_version, by_hand=False)
+        if isinstance(made, _Made):
+            self._keep(made)
+            rule = made.decision.rule
+            held_back = Refusal(rule, f"A suggestion was made and held back by the rule {rule!r}.")
+            made = made.offered() if made.decision.shown else held_back
+        if isinstance(made, Refusal):
+            self.note(made, snapshot.uri)
+        return made
 
-    async def others(self, snapshot: Snapshot, offset: int, current_version: CurrentVersion) -> list[Offered]:
-        """Further texts for the place where an offer stands, as many as half a second allows: the whole line or block
-        of one that ends early, and up to two that begin in another way."""
-        prefix, suffix = snapshot.text[:offset], snapshot.text[offset:]
-        standing = self._continued(snapshot.uri, offset, prefix, suffix)
-        if standing is None:
-            return []
+    async def by_hand(
+        self, snapshot: Snapshot, offset: int, current_version: CurrentVersion
+    ) -> tuple[Offered, ...] | Refusal:
+        """Offers that somebody asked for: the one that stands there or a new one, and further texts, as many as half a
+        second allows: the whole line or block of one that ends early, and up to two that begin in another way. A new
+        one is recorded only if nobody wrote on meanwhile."""
+        self._asked += 1
+        made = await self._make(snapshot, offset, current_version, by_hand=True)
+        if isinstance(made, Refusal):
+            self.note(made, snapshot.uri)
+            return made
+        short = made.short if isinstance(made, _Made) else self._last[snapshot.uri].short
+        first = made.offered() if isinstance(made, _Made) else made
+        others = await self._others_than(first, short, snapshot, offset, current_version)
+        if isinstance(made, _Made):
+            if current_version(snapshot.uri) != snapshot.version:
+                self.note(refusal := _overtaken(), snapshot.uri)
+                return refusal
+            self._keep(made)
+        self._others = others
+        return (first, *(one.offered() for one in others))
+
+    async def _others_than(
+        self, standing: Offered, short: bool, snapshot: Snapshot, offset: int, current_version: CurrentVersion
+    ) -> tuple[_Made, ...]:
         if self._others and (self._others[0].snapshot, self._others[0].offset) == (snapshot, offset):
-            return [one.offered() for one in self._others]
-        last = self._last[snapshot.uri]
+            return self._others
         found: list[_Made] = []
-        began, asked, known = time.perf_counter(), self._asked, [] if last.short else [standing.text]
+        began, asked, known = time.perf_counter(), self._asked, [] if short else [standing.text]
         request = await self._request(snapshot, offset, whole=True)
-        while len(found) < _MOST_OTHERS + last.short and time.perf_counter() - began < _OTHERS_SECONDS:
+        while len(found) < _MOST_OTHERS + short and time.perf_counter() - began < _OTHERS_SECONDS:
             if asked != self._asked or current_version(snapshot.uri) != snapshot.version:
                 break  # to go on would overtake whoever asked since
             started = time.perf_counter()
@@ -132,14 +154,26 @@ class Offers:
                 break
             known.append(made.completion.text)
             found.append(self._weigh(snapshot, offset, request, made, time.perf_counter() - started, by_hand=True))
-        self._others = tuple(found)
-        return [one.offered() for one in found]
+        return tuple(found)
 
-    def looked_at(self, suggestion: str) -> None:
-        """The user went on to another one: it is what stands there now."""
-        if (made := next((one for one in self._others if one.suggestion.id == suggestion), None)) is not None:
-            self._others = tuple(one for one in self._others if one is not made)
+    def looked_at(self, suggestion: str, current_version: CurrentVersion) -> None:
+        """The user went on to another one, or back to the first: it is what stands there now."""
+        if not self._others or current_version(self._others[0].snapshot.uri) != self._others[0].snapshot.version:
+            return
+        self._looking = next((one for one in self._others if one.suggestion.id == suggestion), None)
+
+    def settle(self, uri: str) -> None:
+        """Something is about to be done in the document: what is looked at there is what it is done with."""
+        made, self._looking = self._looking, None
+        if made is not None and made.snapshot.uri == uri:
+            self._others = ()
             self._keep(made)
+            self._learning.shown(made.suggestion.id)
+
+    def settle_on(self, suggestion: str) -> None:
+        """The same, where the client says which one it is done with."""
+        if self._looking is not None and self._looking.suggestion.id == suggestion:
+            self.settle(self._looking.snapshot.uri)
 
     def note(self, refusal: Refusal, uri: str) -> None:
         """Keep why nothing was offered, for the status."""
@@ -148,11 +182,12 @@ class Offers:
     def forget(self, uri: str) -> None:
         """The document was closed."""
         self._last.pop(uri, None)
-        self._others = ()
+        self._others, self._looking = (), None
 
-    async def _offer(
+    async def _make(
         self, snapshot: Snapshot, offset: int, current_version: CurrentVersion, by_hand: bool
-    ) -> Offered | Refusal:
+    ) -> Offered | _Made | Refusal:
+        """What stands there already, or what is new and nobody was told of."""
         if (refusal := self._refused_at_once(snapshot)) is not None:
             return refusal
         prefix, suffix = snapshot.text[:offset], snapshot.text[offset:]
@@ -164,13 +199,8 @@ class Offers:
         if isinstance(made, Refusal):
             return made
         if current_version(snapshot.uri) != snapshot.version:
-            return Refusal("overtaken", "The text changed while the completion was computed.")
-        weighed = self._weigh(snapshot, offset, request, made, time.perf_counter() - started, by_hand)
-        self._keep(weighed)
-        if not weighed.decision.shown:
-            rule = weighed.decision.rule
-            return Refusal(rule, f"A suggestion was made and held back by the rule {rule!r}.")
-        return weighed.offered()
+            return _overtaken()
+        return self._weigh(snapshot, offset, request, made, time.perf_counter() - started, by_hand)
 
     async def _request(self, snapshot: Snapshot, offset: int, *, whole: bool) -> CompletionRequest:
         prefix, suffix = snapshot.text[:offset], snapshot.text[offset:]
@@ -194,16 +224,16 @@ class Offers:
         if time.time() < self._snoozed_until:
             return Refusal("snoozed", "Completions are snoozed; the command inkling.snooze with 0 ends that.")
         if snapshot.path is not None and is_secret(snapshot.path):
-            return Refusal("secret_file", f"{snapshot.path.name} looks like a file with secrets; it is never read.")
+            return Refusal("secret_file", f"{snapshot.path.name} looks like a file with secrets: nothing is completed in it.")
         return None
 
     def _continued(self, uri: str, offset: int, prefix: str, suffix: str) -> Offered | None:
         """The rest of the offer that stands here, if the user has typed its beginning."""
         last = self._last.get(uri)
-        if last is None or suffix != last.after or not 0 <= offset - last.offset < len(last.text):
+        if last is None or suffix != last.after or offset < last.offset or prefix[: last.offset] != last.before:
             return None
-        typed = prefix[last.offset :]
-        if prefix[: last.offset] != last.before or not last.text.startswith(typed):
+        typed = lines_of(prefix[last.offset :])  # an editor may write other line ends than the offer has
+        if len(typed) >= len(last.text) or not last.text.startswith(typed):
             return None
         if self._learning.is_open(last.id):
             return Offered(last.id, last.text[len(typed) :], last.replaces)
@@ -242,7 +272,7 @@ class Offers:
             column=len(prefix) - prefix.rfind("\n") - 1,
             prefix=prefix[-_STORED_PREFIX:],
             suffix=suffix[:_STORED_SUFFIX],
-            text=made.text,
+            text=lines_of(made.text),
             documents=_stored(made.completion.documents),
             logprobs=made.completion.logprobs,
             base=made.completion.base,
@@ -254,6 +284,7 @@ class Offers:
 
     def _keep(self, made: _Made) -> None:
         """Record it; what is shown stands there from now on."""
+        self.settle(made.snapshot.uri)
         suggestion, snapshot, offset = made.suggestion, made.snapshot, made.offset
         self._learning.offered(suggestion, made.decision, snapshot.uri, offset, snapshot.text, made.replaces)
         if made.decision.shown:
@@ -261,6 +292,10 @@ class Offers:
             self._last[snapshot.uri] = _Last(
                 suggestion.id, offset, suggestion.text, before, after, made.replaces, made.short
             )
+
+
+def _overtaken() -> Refusal:
+    return Refusal("overtaken", "The text changed while the completion was computed.")
 
 
 def _stored(documents: tuple[Document, ...]) -> tuple[ContextDocument, ...]:

@@ -148,6 +148,7 @@ class Session:
         self.learning.start()
         if self.settings.completion.enabled:
             self.engine.start()
+        self.context.start()
         self._champion.start()
         self._live.start()
         self._gate_watch.start()

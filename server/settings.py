@@ -3,7 +3,8 @@
 They come from the user's own `settings.toml`, then from the editor (`initializationOptions`, later
 `workspace/didChangeConfiguration`); later ones win field by field. Names are the dataclass fields in camelCase
 (`completion.maxTokens`). A value of the wrong type is a sentence for the user and leaves the default in place.
-Nothing here is ever read from the workspace's files: a workspace cannot configure the server.
+The server reads none of this from the workspace's files. An editor may pass a workspace's own settings on, but none
+that names a program or another machine: those it takes from the user alone.
 """
 
 import tomllib

@@ -11,7 +11,7 @@ vim.lsp.config('inkling', {
   root_markers = { '.git' },
   capabilities = capabilities,
   init_options = {
-    trusted = true, -- linters may run programs of the workspace
+    trusted = false, -- true: pyright and linters of your own may run programs of every folder that you open
     completion = { mode = 'balanced' }, -- eager, balanced or quiet; all settings stand in `server/settings.py`
   },
 })

@@ -237,6 +237,7 @@ class Disk:
             self._say("foreign", f"A file among the cached documents is left alone: {path}: {error}.")
         except OSError as error:
             self._forget(name)
+            self._foreign.add(name)  # it is there, and does not help
             self._say("reading", f"The document cache cannot read {path} ({error}).")
         return None
 
@@ -257,10 +258,14 @@ class Disk:
             self._delete(name)
 
     def _delete(self, name: str) -> None:
-        """File and all. One that cannot be deleted (mapped, on Windows) comes back with the next list."""
+        """File and all. One that cannot be deleted (mapped, on Windows) is left alone until it is written anew."""
         self._forget(name)
-        with contextlib.suppress(OSError):
+        try:
             self._path(name).unlink()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            self._foreign.add(name)
 
     def _forget(self, name: str) -> None:
         """Off the list; the file is not touched."""

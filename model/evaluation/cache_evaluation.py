@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from inkling.errors import UserError
-from model.catalog import BASE, parse
+from model.catalog import BASE
 from model.evaluation.cache_arms import NEEDED, Scorer
 from model.evaluation.cache_cases import Case, Sizes, make_cases
 from model.evaluation.cache_llama import CONTEXT, NEW, default_gguf, measure_llama
@@ -172,7 +172,7 @@ def _adapter(settings: CacheSettings) -> tuple[tuple[Path, ...], SchemeName]:
     if settings.adapter == "none":
         return (), settings.scheme or "parallel"
     if settings.adapter == "shipped":
-        found = shipped(parse(settings.base).name)
+        found = shipped(settings.base)
         if found is None:
             return (), settings.scheme or "parallel"
         return (found.folder,), settings.scheme or found.scheme

@@ -15,7 +15,6 @@ from typing import Any
 from inkling.errors import UserError
 from model.cache.document_cache import CacheBudgets
 from model.catalog import BASE as DEFAULT
-from model.catalog import parse
 from model.evaluation.cache_evaluation import usable_cores
 from model.evaluation.cache_report import without_nan
 from model.evaluation.completion_arms import ADAPTER, ARMS, BASE, Arm, losses
@@ -143,7 +142,7 @@ def _adapter(settings: CompletionSettings) -> Shipped | None:
     if settings.adapter == "none":
         return None
     if settings.adapter == "shipped":
-        found = shipped(parse(settings.base).name)
+        found = shipped(settings.base)
         if found is None:
             raise NoAdapterError(f"No adapter is shipped for {settings.base}. Name a folder, or use --adapter none.")
     else:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from model.cache.document_cache import CacheBudgets
-from model.completer import finished
 from model.completion import CompletionRequest, Refusal
+from model.cutting import finished
 from model.evaluation.completion_cases import Sizes
 from model.evaluation.completion_writing import LINE_TOKENS
 from model.evaluation.replay_gate import looked_at, rule_margin

@@ -12,8 +12,10 @@ import typer
 from rich.markup import escape
 
 from agent.findings import Finding
+from index.files import is_secret
+from index.languages import language_of
 from inkling.errors import UserError
-from server.commands.models import DEFAULT_BASE, AsJson
+from server.commands.models import AsJson, served_base
 from server.commands.printing import counting, err, out, print_json, print_table
 from server.settings import IndexSettings, user_settings
 
@@ -22,10 +24,6 @@ if TYPE_CHECKING:
 
 _WATCH_SECONDS = 2.0
 _PATIENCE = 5.0  # seconds that a search waits for embeddings
-_LANGUAGES = {
-    ".py": "python", ".pyi": "python", ".js": "javascript", ".jsx": "javascriptreact", ".mjs": "javascript",
-    ".ts": "typescript", ".tsx": "typescriptreact",
-}  # fmt: skip
 Root = Annotated[Path, typer.Option("--root", help="The repository; default: the current folder.")]
 
 
@@ -166,11 +164,12 @@ def complete(
     place: Annotated[
         str, typer.Argument(metavar="FILE:LINE[:COLUMN]", help="Counted from 1; default: the line's end.")
     ],
-    base: Annotated[str, typer.Option("--base", help="Base weights.")] = DEFAULT_BASE,
+    base: Annotated[str | None, typer.Option("--base", help="Base weights; model.base by default.")] = None,
     adapter: Annotated[bool, typer.Option(help="Use the champion adapter.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Complete at a position of a file. Ends with 1 if there is nothing to offer.
+    """Complete at a position of a file, from this file alone: a whole line or block, shown however unsure the model is.
+    Ends with 1 if there is nothing to offer.
 
     Examples:
 
@@ -188,17 +187,19 @@ def complete(
     from server.engine_options import engine_options
 
     file, offset, text = _position(place)
-    language = _LANGUAGES.get(file.suffix, "plaintext")
-    request = CompletionRequest(file.name, language, text[:offset], text[offset:], wait=True, whole=True)
+    if is_secret(str(file)):
+        raise UserError(f"{file} looks like a file with secrets: the model does not read such files.")
+    request = CompletionRequest(file.name, language_of(file.name), text[:offset], text[offset:], wait=True, whole=True)
     settings, problems = user_settings()
     _say(*problems)
+    chosen = served_base(base)
 
     async def answer() -> Offer | Refusal:
         engine = Engine(
-            _weights(base),
-            name=base,
-            shipped=shipped(base),
-            champion=lambda: Registry(adapters_folder()).champion(base) if adapter else None,
+            _weights(chosen),
+            name=chosen,
+            shipped=shipped(chosen),
+            champion=lambda: Registry(adapters_folder()).champion(chosen) if adapter else None,
             options=engine_options(settings),
             report=lambda message: err.print(message, highlight=False, markup=False),
         )
@@ -237,21 +238,23 @@ def check(
       inkling check --trust src/*.py --json
     """
     from server.linters.hub import Linters
-    from server.linters.settings import LinterSettings
+    from server.session import linter_settings
 
+    settings, problems = user_settings()
+    _say(*problems)
     texts = [(file, _read(file)) for file in files]
 
     async def findings() -> list[tuple[Path, Finding]]:
         linters = Linters(
             _folder(root),
-            LinterSettings(trusted=trust),
-            lambda message: err.print(message, highlight=False, markup=False),
+            linter_settings(settings.linters, trust, _say),
+            _say,
         )
         try:
             return [
                 (file, finding)
                 for file, text in texts
-                for finding in await linters.lint(str(file.resolve()), _LANGUAGES.get(file.suffix, "plaintext"), text)
+                for finding in await linters.lint(str(file.resolve()), language_of(file.name), text)
             ]
         finally:
             await linters.close()

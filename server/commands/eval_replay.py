@@ -91,9 +91,12 @@ def replay(
     from model.evaluation.replay_report import plot as draw
     from model.evaluation.replay_run import evaluate
     from model.evaluation.replay_settings import ReplaySettings, quick_settings
+    from model.training.packages import require as require_training
 
     if plot is not None:
         require_plot(plot)
+    if not so_far:
+        require_training()
     settings = ReplaySettings(
         packages=tuple(packages or ()), repositories=tuple(git or ()), commits=commits, base=base, adapter=adapter,
         arms=NAMES if not arms else tuple(dict.fromkeys(["frozen", *arms])), days=days,

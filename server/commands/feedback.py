@@ -123,13 +123,14 @@ def list_feedback(
 
 @feedback.command()
 def show(
-    id: Annotated[str, typer.Argument(help="An id from `inkling feedback list --json`.")], as_json: AsJson = False
+    id: Annotated[str, typer.Argument(help="An id from `inkling feedback list`, or how it begins.")],
+    as_json: AsJson = False,
 ) -> None:
     """Show one suggestion with everything that is stored about it, and how its reward comes about.
 
     Example:
 
-      inkling feedback show 3f2a...
+      inkling feedback show 3f2a91c0
     """
     from feedback.history import show as show_entry
     from feedback.rewards import explain
@@ -147,14 +148,14 @@ def show(
 
 @feedback.command()
 def explain(
-    id: Annotated[str, typer.Argument(help="An id from `inkling feedback list --json`.")],
+    id: Annotated[str, typer.Argument(help="An id from `inkling feedback list`, or how it begins.")],
     version: Annotated[int, typer.Option("--version", help="By the rules of this version of the reward.")] = 2,
 ) -> None:
     """Say what a suggestion was worth, line by line: the sum, the context's baseline, the advantage.
 
     Example:
 
-      inkling feedback explain 3f2a...
+      inkling feedback explain 3f2a91c0
     """
     from feedback.history import explanation
 
@@ -198,7 +199,9 @@ def export(workspace: Workspace = None, path: File = None) -> None:
 
 @feedback.command()
 def erase(
-    ids: Annotated[list[str] | None, typer.Argument(help="Ids from `inkling feedback list --json`.")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Ids from `inkling feedback list`, or how they begin.")
+    ] = None,
     workspace: Workspace = None,
     path: File = None,
     older_than: Annotated[int | None, typer.Option("--older-than", metavar="DAYS", help="Only what is older.")] = None,
@@ -213,7 +216,7 @@ def erase(
 
       inkling feedback erase --older-than 90 --yes
     """
-    from feedback.history import Selection, statistics
+    from feedback.history import Selection, statistics, whole_id
     from inkling.folders import adapters_folder, data_folder
     from model.adapters import Registry
     from server.erasing import erase_everywhere, store_what_waits
@@ -221,9 +224,11 @@ def erase(
     from server.team.places import account_file
 
     before = time.time() - older_than * _DAY if older_than is not None else None
-    selection = Selection(ids=tuple(ids or ()), workspace=_root(workspace), path=path, before=before)
     database = _needed()
     store_what_waits(feedback_place())
+    with database.connect() as connection:
+        whole = tuple(whole_id(connection, id) for id in ids or ())
+    selection = Selection(ids=whole, workspace=_root(workspace), path=path, before=before)
     if not yes and (selection != Selection() or everything):
         count = statistics(database, selection).suggestions
         typer.confirm(f"Erase {count} suggestions and all that is known about them?", abort=True, err=True)

@@ -28,13 +28,24 @@ Packages = Annotated[
         metavar="PACKAGE...", help="NAME or NAME==VERSION from the package index, or a folder. None of it is run."
     ),
 ]
-Base = Annotated[str, typer.Option("--base", help="The base weights that the adapter belongs to.")]
+Base = Annotated[
+    str | None, typer.Option("--base", help="The base weights that the adapter belongs to; model.base by default.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(models, name="models")
     app.command()(doctor)
+
+
+def served_base(asked: str | None) -> str:
+    """The base that is asked for, else that of the user's own settings file."""
+    if asked is not None:
+        return asked
+    from server.settings import user_settings
+
+    return user_settings()[0].model.base
 
 
 @models.command()
@@ -70,16 +81,19 @@ def list_models(as_json: AsJson = False) -> None:
     """
     from inkling.folders import adapters_folder
     from model.adapters import Registry
-    from model.weights import installed
+    from model.weights import installed, source_of
 
     registry = Registry(adapters_folder())
     weights, adapters = installed(), registry.list()
     told = {adapter.name: (registry.note(adapter.name), _verdict(registry, adapter)) for adapter in adapters}
     if as_json:
         rows = [{**asdict(a), "note": told[a.name][0], "verdict": told[a.name][1]} for a in adapters]
-        print_json({"weights": {name: str(folder) for name, folder in weights.items()}, "adapters": rows})
+        sources = {name: source_of(folder) for name, folder in weights.items()}
+        print_json(
+            {"weights": {name: str(folder) for name, folder in weights.items()}, "sources": sources, "adapters": rows}
+        )
         return
-    print_table("Weights", ("name", "folder"), list(weights.items()))
+    print_table("Weights", ("model.base", "folder"), [(source_of(folder), folder) for folder in weights.values()])
     print_table(
         "Adapters",
         ("name", "state", "base", "made", "verdict", "note"),
@@ -89,7 +103,7 @@ def list_models(as_json: AsJson = False) -> None:
 
 @models.command()
 def live(
-    base: Base = DEFAULT_BASE,
+    base: Base = None,
     as_json: AsJson = False,
 ) -> None:
     """Say how what a night promoted does in use, against what was served before. Servers decide on it by themselves.
@@ -103,6 +117,7 @@ def live(
     from server.nights.live import live_verdict
     from server.settings import feedback_place
 
+    base = served_base(base)
     judged = live_verdict(Registry(adapters_folder()), feedback_place(), base)
     if judged is None:
         if as_json:
@@ -213,7 +228,7 @@ def promote(name: Annotated[str, typer.Argument(help="An adapter from `inkling m
 
 
 @models.command()
-def rollback(base: Base = DEFAULT_BASE) -> None:
+def rollback(base: Base = None) -> None:
     """Take back what was served last: the canary, else the champion, for the one before it or the bare base.
 
     Example:
@@ -223,6 +238,7 @@ def rollback(base: Base = DEFAULT_BASE) -> None:
     from inkling.folders import adapters_folder
     from model.adapters import Registry
 
+    base = served_base(base)
     adapter = Registry(adapters_folder()).rollback(base)
     out.print(f"{base} is served {f'with {adapter.name}' if adapter else 'bare'} now.")
 
@@ -251,7 +267,7 @@ def export(
     form: Annotated[
         Literal["peft", "merged", "gguf"], typer.Option("--form", help="A LoRA folder, whole weights, or one file.")
     ] = "merged",
-    base: Base = DEFAULT_BASE,
+    base: Base = None,
 ) -> None:
     """Write what is served, for other programs: base, shipped adapter and yours together.
 
@@ -269,7 +285,7 @@ def export(
     from model.shipped import shipped
     from model.weights import resolve
 
-    registry = Registry(adapters_folder())
+    registry, base = Registry(adapters_folder()), served_base(base)
     chosen = registry.get(name) if name is not None else registry.champion(base)
     if chosen is not None and chosen.dropped:
         raise UserError(f"{chosen.name} has no weights any more, only its record: choose another adapter.")
@@ -285,20 +301,30 @@ def export(
 def import_adapter(
     folder: Annotated[Path, typer.Argument(help="A PEFT folder with a plain LoRA.")],
     name: Annotated[str | None, typer.Option("--name", help="What it is called here.")] = None,
-    base: Base = DEFAULT_BASE,
+    below: Annotated[
+        bool, typer.Option("--below", help="What `inkling pretrain` made for a base: served below all others.")
+    ] = False,
+    base: Base = None,
 ) -> None:
     """Take a LoRA in as a candidate. It is served on top of what is shipped, once it is promoted.
 
-    Example:
+    Examples:
 
       inkling models import ~/theirs --name theirs && inkling models promote theirs
+
+      inkling models import adapter --below --base hub:Qwen/Qwen2.5-Coder-0.5B
     """
     from inkling.folders import adapters_folder
     from model.adapters import Registry
     from model.exchange import import_adapter as take
+    from model.exchange import take_below
     from model.weights import resolve
 
-    registry = Registry(adapters_folder())
+    registry, base = Registry(adapters_folder()), served_base(base)
+    if below:
+        take_below(folder.expanduser(), base=base, base_folder=resolve(base), registry=registry)
+        out.print(f"It is served below all adapters on {base} from the next start of a server on.", highlight=False)
+        return
     adapter = take(folder.expanduser(), base=base, base_folder=resolve(base), registry=registry, name=name)
     out.print(f"{adapter.name} is a candidate on {base} now; `inkling models promote {adapter.name}` serves it.")
 

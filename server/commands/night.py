@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from inkling.errors import UserError
-from server.commands.models import DEFAULT_BASE, AsJson
+from server.commands.models import AsJson, served_base
 from server.commands.printing import out, print_json
 
 if TYPE_CHECKING:
@@ -36,12 +36,17 @@ def register(app: typer.Typer) -> None:
 
 def night(
     context: typer.Context,
-    budget: Annotated[str, typer.Option("--budget", help="At most so long, such as 90s, 20m, 1h.")] = "20m",
-    minimum_regions: Annotated[int, typer.Option(help="Train only on at least so many settled regions.")] = 300,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="At most so long, such as 90s, 20m, 1h; night.budget by default.")
+    ] = None,
+    minimum_regions: Annotated[
+        int | None,
+        typer.Option(help="Train only on at least so many settled regions; night.minimumRegions by default."),
+    ] = None,
     stages: Annotated[
         str | None, typer.Option("--stages", help=f"{_STAGES_HELP} The setting night.stages by default.")
     ] = None,
-    base: Annotated[str, typer.Option("--base", help="Base weights.")] = DEFAULT_BASE,
+    base: Annotated[str | None, typer.Option("--base", help="Base weights; model.base by default.")] = None,
     tests: Annotated[str | None, typer.Option("--tests", metavar="COMMAND", help=_TESTS_HELP)] = None,
     mode: Annotated[
         str | None, typer.Option("--mode", help="The mode in which the gate is judged; completion.mode by default.")
@@ -90,17 +95,18 @@ def night(
     from server.nights.pauses import Manners
     from server.settings import feedback_place
 
+    own = _settings().night
     plan = Plan(
-        base=base,
-        budget_seconds=duration(budget),
-        minimum_regions=minimum_regions,
-        stages=stages_of(_settings().night.stages if stages is None else stages),
+        base=served_base(base),
+        budget_seconds=duration(own.budget if budget is None else budget),
+        minimum_regions=own.minimum_regions if minimum_regions is None else minimum_regions,
+        stages=stages_of(own.stages if stages is None else stages),
         mode=_mode(mode),
-        tests=_settings().night.tests if tests is None else tests,
+        tests=own.tests if tests is None else tests,
         dry_run=dry_run,
-        canary_share=_settings().night.canary_share if canary_share is None else canary_share,
+        canary_share=own.canary_share if canary_share is None else canary_share,
         cluster=_cluster(runner, workers, machines, address, give_way is not None),
-        manners=Manners.of(give_way, on_battery=_settings().night.on_battery) if give_way is not None else None,
+        manners=Manners.of(give_way, on_battery=own.on_battery) if give_way is not None else None,
     )
     code = run_night(feedback_place(), plan, json=as_json)
     if code:
@@ -115,7 +121,9 @@ def schedule(
     ] = False,
     at: Annotated[str, typer.Option("--at", help="The time of day of the timer.")] = "03:00",
     install: Annotated[bool, typer.Option("--install", help="Write it where it belongs, not only print it.")] = False,
-    base: Annotated[str, typer.Option("--base", help="Base weights of the timer's nights.")] = DEFAULT_BASE,
+    base: Annotated[
+        str | None, typer.Option("--base", help="Base weights of the timer's nights; model.base by default.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say when nights run, or make a timer of the system for machines on which no editor runs.
@@ -143,7 +151,7 @@ def schedule(
 
     when = Schedule.parse(at, "--at")
     night = _settings().night
-    options = ["--base", base, "--budget", night.budget, "--minimum-regions", str(night.minimum_regions)]
+    options = ["--base", served_base(base), "--budget", night.budget, "--minimum-regions", str(night.minimum_regions)]
     if night.runner == "local":  # workers elsewhere do not wait
         options += ["--give-way", str(GIVE_WAY)]
     if when.kind != "daily":

@@ -62,10 +62,9 @@ def pretrain(
 
       torchrun --nproc_per_node 4 -m inkling pretrain --out /tmp/adapter --tokens 100000000
     """
+    from model.training import packages
     from model.training.corpus import load_corpus
     from model.training.corpus_file import read_corpus, write_corpus
-    from model.training.pretraining import PretrainOptions
-    from model.training.shipping import make_adapter, measure_adapter
 
     if save is not None:
         read = load_corpus()
@@ -73,6 +72,10 @@ def pretrain(
         files = sum(len(found) for found in (*read.training.values(), *read.held_out.values()))
         out.print(f"{save} holds {files} files of {len(read.packages)} packages, {save.stat().st_size >> 20} MB.")
         return
+
+    packages.require()
+    from model.training.pretraining import PretrainOptions
+    from model.training.shipping import make_adapter, measure_adapter
 
     shown = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
     with Progress(*shown, console=err) as bar:

@@ -44,8 +44,11 @@ def pretrain_search(
       inkling pretrain-search --corpus corpus.xz --out /tmp/search --steps 100
     """
     from model.catalog import EMBEDDING
+    from model.training import packages
     from model.training.corpus import load_corpus
     from model.training.corpus_file import read_corpus
+
+    packages.require()
     from model.training.search_shipping import make_search_adapter
     from model.training.search_training import SearchOptions
 

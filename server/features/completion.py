@@ -34,27 +34,31 @@ def register(server: InklingServer) -> None:
         start, snapshot = document.position(offset), document.snapshot()
         by_hand = params.context.trigger_kind is lsp.InlineCompletionTriggerKind.Invoked
         try:
-            offer = await session.offers.offer(snapshot, offset, session.version_of, by_hand=by_hand)
-            if isinstance(offer, Refusal):
-                return lsp.InlineCompletionList(items=[])
-            others = await session.offers.others(snapshot, offset, session.version_of) if by_hand else []
+            if by_hand:
+                found = await session.offers.by_hand(snapshot, offset, session.version_of)
+            else:
+                one = await session.offers.offer(snapshot, offset, session.version_of)
+                found = one if isinstance(one, Refusal) else (one,)
         except Exception:  # an error here would be a popup on every keystroke
             log.exception("a completion failed")
             session.offers.note(Refusal("failed", "The completion failed; the log has the details."), snapshot.uri)
             return lsp.InlineCompletionList(items=[])
-        return lsp.InlineCompletionList(items=[_item(one, start) for one in (offer, *others)])
+        items = () if isinstance(found, Refusal) else found
+        return lsp.InlineCompletionList(items=[_item(one, start) for one in items])
 
     @server.command(ACCEPT)
     def accept(suggestion: str, *length: int) -> None:
+        server.session.offers.settle_on(suggestion)
         server.session.learning.accepted(suggestion, length[0] if length else None)
 
     @server.command(DISMISS)
     def dismiss(suggestion: str) -> None:
+        server.session.offers.settle_on(suggestion)
         server.session.learning.dismissed(suggestion)
 
     @server.command(SHOWN)
     def shown(suggestion: str) -> None:
-        server.session.offers.looked_at(suggestion)
+        server.session.offers.looked_at(suggestion, server.session.version_of)
         server.session.learning.shown(suggestion)
 
     @server.command(OPENED)

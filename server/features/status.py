@@ -21,5 +21,6 @@ def places(database: str) -> dict[str, str]:
     return {
         "feedback": "a PostgreSQL database" if database else str(folders.feedback_database()),
         "index": str(folders.index_folder()),
+        "encoded": str(folders.documents_folder()),
         "logs": str(folders.logs_folder()),
     }

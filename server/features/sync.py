@@ -24,6 +24,7 @@ def register(server: InklingServer) -> None:
         session, item = server.session, params.text_document
         session.activity.touch()
         document = session.documents.get(item.uri)
+        session.offers.settle(item.uri)
         edits = [edit for _, edit in session.documents.change(item.uri, item.version, params.content_changes)]
         if document is not None:
             session.learning.changed(item.uri, edits, item.version, document.text)
@@ -40,6 +41,7 @@ def register(server: InklingServer) -> None:
     @server.feature(lsp.TEXT_DOCUMENT_DID_CLOSE)
     async def did_close(params: lsp.DidCloseTextDocumentParams) -> None:
         uri = params.text_document.uri
+        server.session.offers.settle(uri)
         server.session.learning.closed(uri)
         server.session.mended.forget(uri)
         server.session.offers.forget(uri)

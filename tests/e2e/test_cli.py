@@ -25,11 +25,11 @@ COMMANDS = [
 ]  # fmt: skip
 
 
-def inkling(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def inkling(*arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*arguments),
         cwd=cwd,
-        env=environment(),
+        env=environment() | more,
         capture_output=True,
         text=True,
         timeout=240,
@@ -58,7 +58,11 @@ def test_help_loads_nothing_heavy():
 
 
 def test_a_mistake_is_one_line_and_ends_with_two(tmp_path: Path):
-    for arguments in (("models", "promote", "nobody"), ("complete", str(tmp_path / "no.py:1")), ("consent", "maybe")):
+    (tmp_path / ".env").write_text("KEY=1\n")
+    for arguments in (
+        ("models", "promote", "nobody"), ("complete", str(tmp_path / "no.py:1")), ("consent", "maybe"),
+        ("complete", str(tmp_path / ".env:1")),
+    ):  # fmt: skip
         done = inkling(*arguments)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
@@ -73,6 +77,11 @@ def test_findings_end_with_one_and_a_clean_file_with_nought(tmp_path: Path):
     assert [finding["code"] for finding in json.loads(done.stdout)] == ["F401"]
     file.write_text("print(1)\n")
     assert inkling("check", str(file)).returncode == 0
+    home = tmp_path / "home"
+    (home / "config").mkdir(parents=True)
+    (home / "config" / "settings.toml").write_text("[linters]\nruff = false\n")
+    file.write_text("import os\n")
+    assert inkling("check", str(file), INKLING_HOME=str(home)).returncode == 0, "the user's own linters, no others"
 
 
 def test_consent_is_chosen_and_told(tmp_path: Path):

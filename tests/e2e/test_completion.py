@@ -91,6 +91,38 @@ async def test_asked_by_hand_it_offers_others_too_and_the_one_that_is_looked_at_
     assert found["feedback"]["outcomes"] == {"superseded": 1, "accepted": 1}
 
 
+async def test_who_goes_back_to_the_first_one_and_takes_it_has_accepted_that_alone(connect: Connect, project: Path):
+    client, uri = await connect(project, EAGER), (project / "new.py").as_uri()
+    assert (await run(client, "inkling.consent", "local"))["consent"] == "local"
+    await until(client, ready)
+    open_document(client, uri, LOOP)
+    first, other, *_ = await complete(client, uri, 2, 12, by_hand=True)
+    for one in (first, other, first):
+        assert one.command
+        assert one.command.arguments
+        await run(client, "inkling.shown", *one.command.arguments)
+    insert(client, uri, 2, 2, 12, str(first.insert_text))
+    await run(client, "inkling.accept", *(first.command.arguments if first.command else ()))
+    client.text_document_did_close(lsp.DidCloseTextDocumentParams(lsp.TextDocumentIdentifier(uri)))
+    found = await until(client, lambda found: found["feedback"]["outcomes"])
+    assert found["feedback"]["outcomes"] == {"accepted": 1}
+
+
+async def test_what_was_asked_for_by_hand_and_came_too_late_was_never_offered(connect: Connect, project: Path):
+    client, uri = await connect(project, EAGER), (project / "new.py").as_uri()
+    assert (await run(client, "inkling.consent", "local"))["consent"] == "local"
+    await until(client, ready)
+    open_document(client, uri, LOOP)
+    asked = asyncio.ensure_future(complete(client, uri, 2, 12, by_hand=True))
+    await asyncio.sleep(0)
+    insert(client, uri, 2, 2, 12, "§")
+    assert await asked == []
+    client.text_document_did_close(lsp.DidCloseTextDocumentParams(lsp.TextDocumentIdentifier(uri)))
+    found = await status(client)
+    assert found["feedback"]["outcomes"] == {}
+    assert found["lastRefusal"]["reason"] == "overtaken"
+
+
 async def test_asked_by_hand_it_shows_what_was_just_refused(connect: Connect, project: Path):
     client, uri = await connect(project, EAGER), (project / "new.py").as_uri()
     await until(client, ready)

@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Block, blocksOf, Elements } from '../src/agent/blocks';
 import { agentPage } from '../src/agent/page';
-import { begun, ended, type Run, type Step, size, stepped } from '../src/agent/run';
+import { begun, ended, type Run, type Step, size, steering, stepped } from '../src/agent/run';
 
 const text = (piece: string): Step => ({ kind: 'text', text: piece, id: '', name: '', input: null });
 const call = (id: string): Step => ({ kind: 'call', text: '', id, name: 'read_file', input: { path: 'a.py', first: 3 } });
 const result = (id: string, said: string): Step => ({ kind: 'result', text: said, id, name: 'read_file', input: null });
 const after = (...steps: Step[]): Run => steps.reduce(stepped, begun('1', 'explain', 'a.py:1'));
-const outcome = (said: string) => ({ finished: true, text: said, model: 'M', turns: 1, proposals: [] });
+const outcome = (said: string) => ({ finished: true, message: '', text: said, model: 'M', turns: 1, proposals: [] });
 
 test('pieces of text grow together, a tool call stands between', () => {
 	const { parts } = after(text('Let me '), text('look.'), call('1'), text('It is'), text(' so.'));
@@ -40,6 +40,20 @@ test('a run that was cut off says so, and what it said before its last call is n
 	assert.deepEqual([run.state, run.turns, run.parts.length], ['unfinished', 16, 2]);
 	assert.deepEqual(ended(after(call('1')), cut).parts.at(-1), { kind: 'text', text: 'Once more.' });
 	assert.deepEqual(blocksOf(run).at(-1), { key: 'unfinished', kind: 'unfinished', turns: 16 });
+});
+
+test('a run that the model refused to go on with says why, and keeps what it proposed', () => {
+	const proposal = { path: 'a.py', uri: '', before: '', after: '', diff: '' };
+	const run = ended(after(call('1')), { ...outcome(''), finished: false, message: 'Too long.', proposals: [proposal] });
+	assert.deepEqual([run.state, run.note, run.proposals], ['unfinished', 'Too long.', [proposal]]);
+});
+
+test('what steers the editor or other programs is known by its path', () => {
+	const held = (...paths: string[]) => steering(paths.map((path) => ({ path, uri: '', before: '', after: '', diff: '' })));
+	for (const path of ['.vscode/tasks.json', 'sub/.github/workflows/x.yml', '.envrc', 'a.code-workspace']) {
+		assert.equal(held('a.py', path), path);
+	}
+	assert.equal(held('a.py', 'docs/index.d.ts', 'a..b/c.py'), undefined);
 });
 
 /** An element that stands in a list of them, as the page's do. */

@@ -37,6 +37,17 @@ test('asked again, the server sends the rest: the count goes on', () => {
 	assert.equal(tracker.lengthTaken('a'), 3);
 });
 
+test('the same for one that the user went on to', () => {
+	const tracker = new Tracker();
+	tracker.offered('file', 10, [{ id: 'a', text: 'sum(values)' }, { id: 'b', text: 'max of all' }]);
+	tracker.cycle(1);
+	tracker.changed('file', typed(10, 'max'));
+	assert.equal(tracker.lengthTaken('b'), 3);
+	tracker.offered('file', 13, [{ id: 'b', text: ' of all' }]);
+	tracker.changed('file', typed(13, ' of'));
+	assert.equal(tracker.lengthTaken('b'), 6);
+});
+
 test('characters are counted, not UTF-16 units', () => {
 	const tracker = offering('"🦑" + x');
 	tracker.changed('file', typed(10, '"🦑"'));

@@ -11,7 +11,7 @@ import { escape, page } from '../src/views/page';
 const ASKED: Asked = {
 	folders: [{ root: '/code/app', consent: 'off' }],
 	bound: 'everything',
-	places: { feedback: '/data/feedback.sqlite', index: '/cache/index', logs: '/cache/logs' },
+	places: { feedback: '/data/feedback.sqlite', index: '/cache/index', encoded: '/cache/documents', logs: '/cache/logs' },
 	days: 180,
 	language: 'en',
 };

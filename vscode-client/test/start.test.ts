@@ -102,15 +102,19 @@ test('the private environment is made, filled and given a model, in this order',
 	const all = steps({ command: 'py', first: ['-3'] }, 'C:\\store', 'C:\\inkling', true);
 	assert.deepEqual(all[0]?.args, ['-3', '-E', '-m', 'venv', '--clear', 'C:\\store\\server']);
 	assert.equal(all[1]?.command, privatePython('C:\\store', true));
-	assert.equal(all[1]?.args.at(-1), 'C:\\inkling[cpu]');
+	assert.equal(all[1]?.args.at(-1), 'C:\\inkling[cpu,night]');
 	assert.deepEqual(all[2]?.args.slice(-2), ['models', 'pull']);
 });
 
 test('a source that chooses its own extra or version is left alone', () => {
-	const sourceOf = (source: string) => steps({ command: 'p', first: [] }, '/s', source, false)[1]?.args.at(-1);
+	const sourceOf = (source: string) => steps({ command: 'p', first: [] }, '/s', source, false, '/home/me')[1]?.args.at(-1);
 	assert.equal(sourceOf('/code/inkling[gpu]'), '/code/inkling[gpu]');
 	assert.equal(sourceOf('inkling[cpu]==0.1.0'), 'inkling[cpu]==0.1.0');
-	assert.equal(sourceOf('/tmp/inkling.whl'), '/tmp/inkling.whl[cpu]');
+	assert.equal(sourceOf('/tmp/inkling.whl'), '/tmp/inkling.whl[cpu,night]');
+	assert.equal(sourceOf('/code/a~b@c=1'), '/code/a~b@c=1[cpu,night]');
+	assert.equal(sourceOf('~/inkling'), '/home/me/inkling[cpu,night]');
+	assert.equal(sourceOf('inkling @ https://example.org/inkling.whl'), 'inkling @ https://example.org/inkling.whl');
+	assert.equal(sourceOf('inkling==0.1.0'), 'inkling==0.1.0');
 });
 
 test('offline, a full disk, no venv and a wrong source are told apart', () => {

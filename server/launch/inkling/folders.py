@@ -45,6 +45,11 @@ def index_folder() -> Path:
     return cache_folder() / "index"
 
 
+def documents_folder() -> Path:
+    """Documents as the model has read them, so that they need not be read again."""
+    return cache_folder() / "documents"
+
+
 def logs_folder() -> Path:
     """Log files of the server and of nights."""
     return cache_folder() / "logs"

@@ -4,6 +4,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from feedback import schema
 from feedback.database import DatabaseUnusable, backups, find_database, open_database
 from feedback.history import Selection, erase, show
 from feedback.records import Decision, Outcome, Survival
+from feedback.retention import Keep, prune
 
 ROOT = Path(__file__).resolve().parents[3]
 OPEN = """
@@ -117,6 +119,18 @@ def test_erasing_takes_the_copies_along(place: Path) -> None:
     erase(engine, Selection(ids=("a",)))
     engine.dispose()
     assert backups(place) == []
+
+
+def test_copies_go_once_they_are_as_old_as_texts_may_be(place: Path) -> None:
+    first_version(place)
+    engine = open_database(place)
+    prune(engine, Keep(days=10), now=time.time() + 9 * 86_400)
+    assert len(backups(place)) == 1
+    prune(engine, Keep(days=0), now=time.time() + 999 * 86_400)
+    assert len(backups(place)) == 1
+    prune(engine, Keep(days=10), now=time.time() + 11 * 86_400)
+    assert backups(place) == []
+    engine.dispose()
 
 
 def test_a_url_works_as_well_as_a_path(place: Path) -> None:

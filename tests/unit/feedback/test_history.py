@@ -1,19 +1,21 @@
 """A person sees, takes along and really erases what was stored; training reads the same."""
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, event, func, select
 
 from feedback import schema
-from feedback.consent import Consents
+from feedback.consent import Consent, Consents
 from feedback.database import open_database
 from feedback.examples import load_examples
+from feedback.held import hold, release
 from feedback.history import Erased, Selection, erase, explanation, export, listing, show, statistics
 from feedback.recorder import Recorder
-from feedback.records import Decision, Outcome, Report, Settled, Signal, Suggestion, Survival
+from feedback.records import ContextDocument, Decision, Outcome, Report, Settled, Signal, Suggestion, Survival
 from feedback.retention import Keep, prune
 from inkling.errors import UserError
 from tests.unit.feedback.postgres_server import BOTH_STORES
@@ -67,6 +69,14 @@ def test_one_that_is_not_there_is_named(database: Engine) -> None:
         show(database, "nobody")
 
 
+def test_how_an_id_begins_is_enough_where_no_other_begins_so(database: Engine) -> None:
+    assert show(database, "acc").id == "accepted"
+    with pytest.raises(UserError, match="Several suggestions begin with 're'"):
+        show(database, "re")  # rejected and redacted
+    with pytest.raises(UserError, match="There is no suggestion"):
+        show(database, "")
+
+
 def test_an_export_is_one_json_object_per_line(database: Engine) -> None:
     lines = [json.loads(line) for line in export(database)]
     assert [line["id"] for line in lines] == ["accepted", "rejected", "redacted", "open"]
@@ -80,6 +90,11 @@ def test_examples_are_what_settled_oldest_first(database: Engine) -> None:
         ("rejected", 20.0, "other(1)"),
         ("accepted", 40.0, "ACCEPTED(1)"),
     ]
+
+
+def test_a_document_that_many_examples_have_is_in_memory_once(database: Engine) -> None:
+    one, other = load_examples(database)
+    assert one.documents[0] is other.documents[0]
 
 
 def test_examples_can_be_split_by_time_without_overlap(database: Engine) -> None:
@@ -134,6 +149,31 @@ def test_what_is_erased_is_in_no_file_any_more(database: Engine, place: Path | s
     assert b"REJECTED()" not in everything()
     assert b"other(1)" not in everything()
     assert b"ACCEPTED()" in everything()
+
+
+def test_a_path_that_is_erased_goes_from_beside_suggestions_in_other_files(
+    database: Engine, consents: Consents, recorder: Recorder, suggestion: Make
+) -> None:
+    consents.set("/another", Consent.LOCAL)
+    documents = [ContextDocument(path, f"text of {path}") for path in ("src/deep/b.py", "src/other.py", "newest.py")]
+    for id, workspace in (("here", "/home/me/project"), ("there", "/another")):
+        recorder.record(suggestion(id, workspace=workspace, documents=tuple(documents)))
+    assert recorder.flush(20)
+    gone = erase(database, Selection(path="src/deep", workspace="/home/me/project"), mixed=("newest",))
+    assert gone.suggestions == 1
+    assert show(database, "here").documents == (documents[1],)
+    assert show(database, "there").documents == tuple(documents)
+    assert show(database, "accepted").documents[0].path == "src/b.py"
+
+
+def test_a_text_that_only_a_path_had_is_in_the_database_no_more(
+    database: Engine, recorder: Recorder, suggestion: Make
+) -> None:
+    recorder.record(suggestion("other", documents=(ContextDocument("src/deep/b.py", "what b.py holds"),)))
+    assert recorder.flush(20)
+    assert erase(database, Selection(path="src/deep/b.py", since=50.0)).suggestions == 0
+    with database.connect() as connection:
+        assert "what b.py holds" not in set(connection.execute(select(schema.texts.c.text)).scalars())
 
 
 def test_texts_that_others_use_stay(database: Engine) -> None:
@@ -213,5 +253,25 @@ def test_the_oldest_texts_go_first_when_the_database_is_too_large(database: Engi
     if database.dialect.name != "sqlite":
         pytest.skip("a server's size is its administrator's")
     assert prune(database, Keep(days=0, megabytes=1000), now=1e12) == 0
+    assert prune(database, Keep(days=0, megabytes=0.0001), now=10.0) == 3
+    assert [entry.text for entry in listing(database)] == [None] * 4
+
+
+def test_no_text_goes_while_a_night_may_learn_from_it(database: Engine) -> None:
+    hold(80_000.0, ["accepted", "rejected"])
+    assert prune(database, Keep(days=1), now=86_402.5) == 0
+    assert show(database, "accepted").text == "ACCEPTED()"
+    release()
+    assert prune(database, Keep(days=1), now=86_402.5) == 2
+
+
+def test_a_file_that_cannot_be_made_smaller_now_is_left_as_it_is(database: Engine) -> None:
+    if database.dialect.name != "sqlite":
+        pytest.skip("a server's size is its administrator's")
+
+    def refuse(action: int, *about: object) -> int:
+        return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK  # as VACUUM needs it
+
+    event.listen(database, "checkout", lambda connection, *known: connection.set_authorizer(refuse))
     assert prune(database, Keep(days=0, megabytes=0.0001), now=10.0) == 3
     assert [entry.text for entry in listing(database)] == [None] * 4

@@ -36,6 +36,7 @@ def test_facts_come_back_as_they_were_and_in_order(tmp_path: Path, suggestion: M
         Prepared(Outcome("a", 1.0, "accepted", 3, "client", 1.0)),
         Prepared(Settled("a", 2.0, "text"), False, 4),
         Prepared(Check("a", 2.0, "lint", 0, 1)),
+        Prepared(Check("a", 2.0, "syntax", 0, 0), local=True),
         Prepared(Signal("s", 2.0, "/w", "searched", "", "semantic", "", "query", {"hits": 2.0})),
     ]
     journal = Journal(tmp_path / "waiting")
@@ -81,6 +82,21 @@ def test_what_a_process_left_behind_is_taken_over_once_it_is_gone(tmp_path: Path
     assert (heir.waiting, living.waiting) == (1, 3)
     for journal in (heir, living):
         journal.close()
+
+
+@pytest.mark.parametrize("name", ["jobs.jsonl", "4711-0123abcd.jsonl"])
+def test_what_another_program_keeps_there_is_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"job": 1}\n{"job": 2}\n')
+    journal = Journal(tmp_path)
+    assert journal.waiting == 0
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == '{"job": 1}\n{"job": 2}\n'
+
+
+def test_a_file_whose_only_fact_was_cut_off_goes(tmp_path: Path) -> None:
+    (tmp_path / "4711-0123abcd.jsonl").write_text('{"kind": "Sugg')
+    assert Journal(tmp_path).waiting == 0
+    assert list(tmp_path.glob("4711-0123abcd.jsonl")) == []
 
 
 @pytest.fixture

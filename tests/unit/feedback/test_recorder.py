@@ -30,6 +30,7 @@ from feedback.records import (
     Suggestion,
     Survival,
 )
+from feedback.sending import parcels
 from tests.unit.feedback.postgres_server import BOTH_STORES
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -63,6 +64,31 @@ def test_facts_come_back_as_they_were(place: Path, recorder: Recorder, suggestio
     assert (entry.documents, entry.logprobs) == (offered.documents, offered.logprobs)
     assert (entry.decision, entry.outcome, entry.settled, entry.survival) == (decision, outcome, settled, survival)
     assert (entry.report, entry.committed, entry.checks) == (report, committed, checks)
+
+
+@BOTH_STORES
+def test_what_is_recorded_while_telemetry_is_off_never_goes_to_a_team(
+    place: Path, consents: Consents, recorder: Recorder, suggestion: Make
+) -> None:
+    def shared() -> set[str]:
+        engine = open_database(place)
+        try:
+            return {id for parcel in parcels(engine, {WORKSPACE: 0.0}, {}, 101.0) for id in parcel.sent}
+        finally:
+            engine.dispose()
+
+    recorder.record(suggestion("before"))
+    recorder.record(suggestion("begun before"))
+    assert recorder.flush(20)
+    consents.at_most = Consent.LOCAL  # the editor's switch, with inkling.feedback.withoutTelemetry at local
+    recorder.record(suggestion("meanwhile"))
+    recorder.record(Settled("begun before", 112, "f()"))
+    assert recorder.flush(20)
+    consents.at_most = Consent.TEAM
+    recorder.record(suggestion("after"))
+    recorder.record(Outcome("meanwhile", 113, "accepted", 3, "client", 1.0))
+    assert recorder.flush(20)
+    assert shared() == {"before", "after"}
 
 
 @BOTH_STORES
@@ -223,6 +249,27 @@ def test_one_fact_that_cannot_be_stored_costs_only_itself(place: Path, recorder:
     assert not recorder.flush(20)
     assert stored(place) == {"a", "c"}
     assert recorder.status().dropped == 1
+
+
+def test_a_fault_in_a_turn_of_the_writer_costs_its_facts_and_ends_nothing(
+    place: Path, consents: Consents, suggestion: Make
+) -> None:
+    consents.set(WORKSPACE, Consent.LOCAL)
+    told: list[str] = []
+
+    def faulty(path: str) -> bool:
+        if path in ("one.py", "two.py"):
+            raise RecursionError
+        return False
+
+    recorder = Recorder(place, consents, faulty, told.append)
+    for number, path in enumerate(("one.py", "two.py", "three.py")):
+        recorder.record(suggestion(str(number), path=path))
+        assert recorder.flush(20) is (path == "three.py")
+    assert recorder.close(20)
+    assert stored(place) == {"2"}
+    assert (recorder.status().written, recorder.status().dropped, recorder.status().queued) == (1, 2, 0)
+    assert len(told) == 1
 
 
 @BOTH_STORES

@@ -9,7 +9,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from feedback.consent import Consent, set_consent
-from inkling.folders import feedback_database, index_folder, logs_folder
+from inkling.folders import config_folder, feedback_database, index_folder, logs_folder
+from model.training import packages
 from server import doctor
 from server.doctor import Check
 
@@ -24,6 +25,12 @@ def _versions(monkeypatch: pytest.MonkeyPatch, **known: str) -> None:
         return table[name]
 
     monkeypatch.setattr(metadata, "version", version)
+
+
+def own(settings: str) -> None:
+    """Write the user's settings file."""
+    config_folder().mkdir(parents=True, exist_ok=True)
+    (config_folder() / "settings.toml").write_text(settings)
 
 
 def test_every_finding_that_is_not_ok_names_a_mend() -> None:
@@ -123,6 +130,43 @@ def test_missing_weights_name_the_command_that_brings_them(monkeypatch: pytest.M
     found = list(doctor.weights())
     assert {check.state for check in found} == {"fail"}
     assert all(check.mend.startswith("inkling models pull ") for check in found)
+
+
+def test_the_weights_that_the_user_chose_are_looked_for() -> None:
+    own("[model]\nbase = 'path:/nowhere'\n")
+    (base,) = [check for check in doctor.weights() if check.name == "weights base"]
+    assert base.state == "fail"
+    assert "inkling.model.base" in base.mend
+
+
+def test_the_settings_file_is_named_and_what_is_wrong_with_it_said() -> None:
+    (there,) = doctor.settings()
+    assert there.state == "ok"
+    assert str(config_folder()) in there.found
+    own("[completion]\nmax_tokens = 3\n")
+    states = [check.state for check in doctor.settings()]
+    assert states == ["ok", "warn"]
+    own("completion =")
+    (broken,) = doctor.settings()
+    assert broken.state == "fail"
+    assert doctor.worst(doctor.checks(ask_torch=False)) == "fail"
+
+
+def test_without_what_trains_nights_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.training().state == "ok"
+    monkeypatch.setattr(packages, "NEEDED", ("peft", "inkling_has_no_such_package"))
+    check = doctor.training()
+    assert check.state == "warn"
+    assert "inkling_has_no_such_package" in check.found
+    with pytest.raises(packages.NoTrainingError, match=f"{sys.executable} -m pip install peft"):
+        packages.require()
+
+
+def test_a_database_elsewhere_is_asked_and_its_address_not_told() -> None:
+    own("[feedback]\ndatabase = 'postgresql+psycopg://me:secret@127.0.0.1:1/inkling'\n")
+    check = doctor.feedback()
+    assert check.state == "fail"
+    assert "secret" not in check.found + check.mend
 
 
 def test_without_a_database_nothing_is_wrong_with_feedback() -> None:

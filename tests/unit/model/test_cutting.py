@@ -6,9 +6,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.completer import finished
 from model.completion import Completion, CompletionRequest, Cost, Refusal
-from model.cutting import surest
+from model.cutting import finished, surest
 from model.gate import Situation, features, rule_probability, worth
 
 COST = Cost(0, 1, 1, 0.0, 0.0)

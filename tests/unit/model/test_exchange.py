@@ -11,7 +11,8 @@ import pytest
 from index.lora import UnusableAdapterError
 from model.adapters import Registry, RegistryError
 from model.checkpoint import load_tensors
-from model.exchange import ExchangeError, export, import_adapter
+from model.exchange import ExchangeError, export, import_adapter, take_below
+from model.shipped import shipped
 from tests.unit.training.tiny_language import make_base
 
 
@@ -142,3 +143,33 @@ def test_matrices_that_fit_are_not_taken_for_another_base(base: Path, adapters: 
         with pytest.raises(UnusableAdapterError, match=f"made for {made_for}, not for hub:Org/Tiny-1B@main"):
             take(made_for, f"other-{number}")
     assert len(registry.list()) == len(known)
+
+
+def test_what_was_made_for_another_base_is_served_below_all_others(
+    base: Path, adapters: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INKLING_HOME", str(tmp_path / "home"))
+    registry, name = Registry(tmp_path / "adapters"), f"path:{base}"
+    source = shutil.copytree(adapters[0], tmp_path / "made")
+
+    def take() -> None:
+        take_below(source, base=name, base_folder=base, registry=registry)
+
+    assert shipped(name) is None
+    with pytest.raises(ExchangeError, match=r"metadata\.json: expected a folder that `inkling pretrain` made"):
+        take()
+    (source / "metadata.json").write_text(json.dumps({"fills_middle": True, "scheme": "parallel"}))
+    take()
+    take()  # another one takes its place
+    found = shipped(name)
+    assert found is not None
+    assert (found.fills_middle, found.scheme) == (True, "parallel")
+    assert (found.folder / "adapter_model.safetensors").read_bytes() == (
+        source / "adapter_model.safetensors"
+    ).read_bytes()
+    import_adapter(adapters[1], base=name, base_folder=base, registry=registry, name="mine")
+    registry.promote("mine")
+    with pytest.raises(ExchangeError, match="mine was trained on what is served below it now"):
+        take()
+    with pytest.raises(ExchangeError, match="comes with an adapter of its own"):
+        take_below(source, base="smollm2-135m-instruct", base_folder=base, registry=registry)

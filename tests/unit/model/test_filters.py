@@ -24,6 +24,41 @@ def test_what_stands_behind_the_cursor_is_cut_off(text: str, suffix: str, left: 
     assert without_suffix(text, suffix) == Filtered(left, replaces)
 
 
+@pytest.mark.parametrize(
+    ("line", "text", "rest", "left", "replaces"),
+    [
+        ("print(", "len(x)", ")", "len(x)", 0),
+        ("print(", "len(x))", ")", "len(x)", 0),
+        ("print(", "len(x), y", ")", "len(x), y", 0),
+        ("print(", "'('", ")", "'('", 0),
+        ("print(", "'(')", ")", "'('", 0),
+        ("foo(bar(", "g()", "), 1)", "g()", 0),
+        ("foo(bar(", "g())", "), 1)", "g()", 0),
+        ("foo(bar(", "g(1))", "))", "g(1)", 0),
+        ("d[", "x[0]", "]", "x[0]", 0),
+        ("console.log(", "len(x)", ");", "len(x)", 0),
+        ("console.log(", "x);", ");", "x", 0),
+        ("xs.map(", "a => f(a)", ")", "a => f(a)", 0),
+        ("xs.map(", "a => a)", ")", "a => a", 0),
+        ("List<", "Map<A, B>", ">", "Map<A, B>", 0),
+        ("baz(a, ", "g()", "))", "g()", 0),  # the second closes what an earlier line opened
+        ("x = (total(", "1)", ")", "1)", 0),
+        ("if a < b and f(", "c)", ")", "c", 0),
+        ('print("', 'hello")', '")', "hello", 0),
+        ('print("', "hello", '")', "hello", 0),
+        ("return f\"{''.join(", "options)", ')}"', "options", 0),
+        ("return f\"{''.join(", "f(options)", ')}"', "f(options)", 0),
+        ("It doesn't (yet", " work)", ")", " work", 0),
+        ("x = 1", "2;", ";", "2", 0),
+        ("if x", " > 1:", ":", " > 1", 0),
+        ("def area(", "radius):\n    return f(radius)", ")", "radius):\n    return f(radius)", 1),
+        ("print(", "f(\n    x,\n)", ")", "f(\n    x,\n)", 0),
+    ],
+)
+def test_no_more_closers_go_than_the_line_has_too_many_of(line: str, text: str, rest: str, left: str, replaces: int):
+    assert without_suffix(text, f"{rest}\n", line) == Filtered(left, replaces)
+
+
 def test_white_space_alone_is_refused():
     refusal = apply("   \n  ", "python", "x = ", "\n")
     assert isinstance(refusal, Refusal)

@@ -14,8 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from model.adapters import RegistryError
 from model.cache.document_cache import CacheBudgets
-from model.completion import CompletionRequest
-from model.cutting import surest
+from model.cache.key import Key
+from model.completion import CompletionRequest, Refusal
+from model.cutting import finished
 from model.document import Document
 from model.generator import Generator, GeneratorOptions
 from model.positions import SchemeName
@@ -277,16 +278,62 @@ def test_drafts_change_nothing_but_the_time(tiny_base: Path, prefix: str):
 def test_the_suggestion_after_an_accepted_one_is_there_before_it_is_asked_for(tiny_base: Path, whole: bool):
     runtime = OnnxRuntime(tiny_base, precision="float32", threads=1)
     generator = Generator(tiny_base, runtime, GeneratorOptions(budget=BUDGET, cache=BIG))
-    asked = replace(request("def area(radius):\n    ret"), whole=whole)
-    made = complete(generator, asked)
-    assert made.text
-    offered = made if whole else surest(made, made.text)
+    asked = replace(request("def area(radius):\n    ret"), whole=whole, language="plaintext")
+    left = finished(complete(generator, asked), asked)
+    assert not isinstance(left, Refusal)
     settle(generator)
-    accepted = replace(asked, prefix=asked.prefix + offered.text)
+    accepted = replace(asked, prefix=asked.prefix + left[1].text)
     after = complete(generator, accepted)
     assert after.cost.prefetched
     plain = complete(make(tiny_base), accepted)
     assert after.text == plain.text
+
+
+def test_what_is_being_encoded_goes_on_behind_a_key(tiny_base: Path):
+    generator = make(tiny_base)
+    document = Document("a.py", "value = 1\n" * 40)  # more than one step
+    complete(generator, request("x = ", document))
+    assert generator.idle(never)  # begun
+    begun = generator._begun
+    assert begun is not None
+    complete(generator, request("x = 1", document))
+    assert generator._begun is begun
+    settle(generator)
+    assert complete(generator, request("x = 12", document)).documents == (document,)
+
+
+def test_what_is_being_warmed_is_not_lost_to_a_key(tiny_base: Path):
+    generator = make(tiny_base)
+    document = Document("a.py", "value = 1\n" * 40)
+    generator.warm((document,), "")
+    assert generator.idle(never)
+    complete(generator, request("x = "))
+    settle(generator)
+    encoded = generator.cache.status()["encodedTokens"]
+    assert complete(generator, request("y = ", document, wait=True)).documents == (document,)
+    assert generator.cache.status()["encodedTokens"] == encoded > 0
+
+
+def test_a_document_that_cannot_be_read_from_disk_is_encoded_again(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    document = Document("a.py", "value = 1\n" * 8)
+    before = make(tiny_base, tmp_path)
+    complete(before, request("x = ", document, wait=True))
+    before.close(60.0)
+
+    def refuse(path: Path, key: Key) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("model.cache.disk.read", refuse)
+    after = make(tiny_base, tmp_path)
+    complete(after, request("x = ", document))
+    settle(after)
+    assert complete(after, request("x = 1", document)).documents == (document,)
+
+
+def test_half_a_character_from_a_broken_editor_is_completed_behind(tiny_base: Path):
+    assert complete(make(tiny_base), request("name = '\ud83e'\nvalue = ")).tokens
 
 
 def test_a_document_longer_than_any_budget_is_cut_and_no_error(tiny_base: Path):

@@ -69,3 +69,26 @@ def test_other_weights_have_another_fingerprint(tiny_base: Path, tmp_path: Path)
     weights[-1] ^= 1
     (tmp_path / "model.safetensors").write_bytes(weights)
     assert fingerprint(tmp_path) != fingerprint(tiny_base)
+
+
+def test_weights_that_differ_only_in_one_matrix_have_another_fingerprint(tmp_path: Path):
+    (tmp_path / "config.json").write_text("{}")
+    weights = bytearray(1 << 20)
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    before = fingerprint(tmp_path)
+    for place in range(400_000, 600_000, 2):  # 200 kB in the middle, as a training of one projection would leave them
+        weights[place] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    assert fingerprint(tmp_path) != before
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000, 150_000])
+def test_weights_of_any_size_are_read_to_the_end(size: int, tmp_path: Path):
+    (tmp_path / "config.json").write_text("{}")
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(bytes(size))
+    before = fingerprint(tmp_path)
+    file.write_bytes(bytes(size) + b"\1")
+    longer = fingerprint(tmp_path)
+    file.write_bytes(bytes(size) + b"\2")
+    assert len({before, longer, fingerprint(tmp_path)}) == 3

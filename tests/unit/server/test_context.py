@@ -1,5 +1,6 @@
 """Documents for a cursor: the deadline holds whatever the search does, and what was late serves the next request."""
 
+import asyncio
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ import pytest
 from lsprotocol import types as lsp
 
 from index.builder import Builder
+from model.document import Document
 from server.context import Context
 from server.documents import Documents
 from server.settings import CompletionSettings, IndexSettings, Settings
@@ -97,6 +99,35 @@ async def test_a_file_in_latin1_is_read(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "workspace", 60_000)
     (desk.root / "engine.py").write_bytes(f"# zündet\n{ENGINE}".encode("latin-1"))
     assert await desk.find() == ["engine.py"]
+    await desk.close()
+
+
+async def test_what_was_open_before_the_model_was_ready_is_warmed_then(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "workspace", 60_000)
+    warmed: list[tuple[str, ...]] = []
+    done = threading.Event()
+
+    async def ready() -> None:
+        return None
+
+    def warm(documents: tuple[Document, ...], repository: str) -> None:
+        warmed.append(tuple(document.path for document in documents))
+        done.set()
+
+    desk.context._engine.ready, desk.context._engine.warm = ready, warm  # type: ignore[method-assign,assignment]
+    desk.context.start()
+    assert await asyncio.to_thread(done.wait, 20)
+    assert warmed == [("main.py",)]
+    await desk.close()
+
+
+async def test_a_file_with_line_ends_of_windows_is_read_the_same_open_or_not(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "workspace", 60_000)
+    text = ENGINE.replace("\n", "\r\n")
+    (desk.root / "engine.py").write_bytes(text.encode())
+    folder = desk.workspaces.of(desk.root / "engine.py")
+    assert folder is not None
+    assert desk.context._cut(folder[0], "engine.py", text) == desk.context._cut(folder[0], "engine.py", None)
     await desk.close()
 
 

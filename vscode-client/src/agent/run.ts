@@ -26,6 +26,8 @@ export interface Proposal {
 export type Outcome =
 	| {
 			readonly finished: boolean;
+			/** Why the model refused to go on, if it did. */
+			readonly message: string;
 			readonly text: string;
 			readonly model: string;
 			readonly turns: number;
@@ -87,8 +89,9 @@ export function ended(run: Run, outcome: Outcome): Run {
 	if ('refused' in outcome) {
 		return { ...run, state: 'refused', note: outcome.message, reason: outcome.refused };
 	}
-	const { finished, text, model, turns, proposals } = outcome;
-	return { ...run, state: finished ? 'done' : 'unfinished', parts: withLast(run.parts, text, finished), model, turns, proposals };
+	const { finished, message, text, model, turns, proposals } = outcome;
+	const parts = withLast(run.parts, text, finished);
+	return { ...run, state: finished ? 'done' : 'unfinished', note: message, parts, model, turns, proposals };
 }
 
 /** The parts with what the model said last, once: in place of the pieces that it came in, at the end if there were none. */
@@ -102,6 +105,11 @@ function withLast(parts: readonly Part[], text: string, finished: boolean): read
 	}
 	// The last words of a run that was cut off stand before its last calls, if they were streamed.
 	return !finished && parts.some(({ kind }) => kind === 'text') ? parts : [...parts, last];
+}
+
+/** The first file of these that steers the editor or other programs, which is never changed unseen: `.vscode/tasks.json`. */
+export function steering(proposals: readonly Proposal[]): string | undefined {
+	return proposals.map(({ path }) => path).find((path) => /(^|\/)\.|\.code-workspace$/i.test(path));
 }
 
 /** How much a proposal adds and takes away, in lines: `+3 −1`. */

@@ -10,7 +10,7 @@ import { t } from '../l10n';
 import type { Session } from '../start/session';
 import { agentPage } from './page';
 import { Proposals, runOf } from './proposals';
-import { begun, ended, type Kind, type Outcome, type Run, type Said, type Step, stepped, type Told } from './run';
+import { begun, ended, type Kind, type Outcome, type Run, type Said, type Step, steering, stepped, type Told } from './run';
 
 export const AGENT_VIEW = 'inkling.agent';
 const MOST_RUNS = 30;
@@ -213,6 +213,11 @@ export class AgentView implements vscode.WebviewViewProvider, vscode.Disposable 
 	private async applyByRule(run: Run): Promise<void> {
 		const kinds = vscode.workspace.getConfiguration('inkling').get<Kind[]>(UNREVIEWED, []);
 		if (run.state === 'done' && run.proposals.length > 0 && kinds.includes(run.kind)) {
+			const held = steering(run.proposals);
+			if (held !== undefined) {
+				this.change(run.id, (run) => ({ ...run, note: t('{0} may steer what the editor runs, so this waits for your review.', held) }));
+				return;
+			}
 			await this.decide('apply', run.id);
 			this.change(run.id, (run) => (run.note ? run : { ...run, note: t('Applied without a review, as your settings say.') }));
 		}

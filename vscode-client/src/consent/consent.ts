@@ -76,7 +76,7 @@ export class ConsentPage implements vscode.Disposable {
 		panel.webview.html = consentPage({
 			folders: status.workspaces,
 			bound: bound(),
-			places: status.places ?? { feedback: unknown, index: unknown, logs: unknown },
+			places: status.places ?? { feedback: unknown, index: unknown, encoded: unknown, logs: unknown },
 			days: vscode.workspace.getConfiguration('inkling.feedback').get('textsDays', 180),
 			language: vscode.env.language,
 		});

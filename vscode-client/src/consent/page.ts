@@ -18,6 +18,7 @@ export interface Folder {
 export interface Places {
 	readonly feedback: string;
 	readonly index: string;
+	readonly encoded: string;
 	readonly logs: string;
 }
 
@@ -63,7 +64,7 @@ function telemetryNote(bound: Bound): string {
 	const note =
 		bound === 'nothing'
 			? t("The editor's telemetry is switched off, so nothing is written down, whatever is chosen below.")
-			: t("The editor's telemetry is switched off, so nothing ever leaves this machine.");
+			: t("The editor's telemetry is switched off, so nothing that is written down now ever leaves this machine.");
 	const allow =
 		bound === 'nothing'
 			? `<p><button class="quiet" data-do="allow">${escape(t('Allow what stays on this machine all the same'))}</button></p>`
@@ -114,9 +115,19 @@ function table({ places, days }: Asked): string {
 			t('nowhere'),
 		],
 		[
-			t('The index for the search: names, words and numbers that stand for the meaning of your files. It is needed for the search, whatever you choose, and can be made again at any time.'),
-			places.index,
+			t('Where you allowed it as well: questions to the search, what the agent was asked to change, which tools it called; and every edit around suggestions, if you switched inkling.feedback.trace on.'),
 			'',
+			t('beside it, in the same file and folder'),
+		],
+		[
+			t('The index for the search: your files in pieces, with their names and numbers that stand for their meaning. It is needed for the search, whatever you choose, and can be made again at any time.'),
+			places.index,
+			t('without files that look like secrets; inkling.index.enabled switches it off'),
+		],
+		[
+			t('Files as the model has read them, so that it need not read them again: whatever you choose, and made again at any time.'),
+			places.encoded,
+			t('without files that look like secrets; inkling.cache.diskMegabytes set to 0 switches it off'),
 		],
 		[t('Logs: what the server did, and its faults.'), places.logs, ''],
 	];

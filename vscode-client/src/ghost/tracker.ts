@@ -43,9 +43,10 @@ export class Tracker {
 		}
 		const before = this.standing;
 		const isSame = before?.document === document && before.offset === offset && before.offers[0]?.id === first.id;
-		if (this.whole?.id !== first.id || !this.whole.text.endsWith(first.text)) {
-			this.whole = first;
-		}
+		// Another one than the first may have been looked at when a piece of it was taken.
+		const looked = before && lookedAt(before);
+		const known = [this.whole, looked].find((one) => one?.id === first.id && one.text.endsWith(first.text));
+		this.whole = known ?? first;
 		// Asked for the next one, the editor asks the server for more first, and goes on when they are there.
 		this.standing = { document, offers, turns: isSame ? before.turns : 0, offset, taken: 0 };
 	}

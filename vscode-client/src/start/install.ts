@@ -6,6 +6,7 @@
  */
 
 import { mkdirSync } from 'node:fs';
+import { homedir } from 'node:os';
 import * as vscode from 'vscode';
 import { t } from '../l10n';
 import { textOf } from './locate';
@@ -43,7 +44,7 @@ export async function installServer(
 		async (progress, token) => {
 			const stopper = new AbortController();
 			token.onCancellationRequested(() => stopper.abort());
-			const all = steps(chosen, storage, source, windows);
+			const all = steps(chosen, storage, source, windows, homedir());
 			for (const [number, step] of all.entries()) {
 				progress.report({ message: `${step.title} (${number + 1}/${all.length})` });
 				output.info(`${step.title}: ${[step.command, ...step.args].join(' ')}`);

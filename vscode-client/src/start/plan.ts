@@ -38,6 +38,7 @@ export function steps(
 	storage: string,
 	source: string,
 	windows: boolean,
+	home = '',
 ): Step[] {
 	const own = privatePython(storage, windows);
 	const folder = (windows ? win32 : posix).join(storage, 'server');
@@ -51,16 +52,20 @@ export function steps(
 		{
 			title: t('Installing the server (a few minutes)'),
 			command: own,
-			args: [...pip, '--upgrade', withExtra(source)],
+			args: [...pip, '--upgrade', withExtras(source, home)],
 		},
 		{ title: t('Fetching the default model (about 200 MB)'), command: own, args: [...ISOLATED, 'models', 'pull'] },
 	];
 }
 
-/** pip needs to hear which runtime: exactly one extra is chosen, unless the source names one. */
-function withExtra(source: string): string {
-	const trimmed = source.trim();
-	return /\[[\w,\s-]+\]/.test(trimmed) || /[=<>~@]/.test(trimmed) ? trimmed : `${trimmed}[cpu]`;
+/**
+ * pip needs to hear which runtime: exactly one extra is chosen, and what nights need, unless the source names its own. A
+ * path may hold every sign, a requirement with a version or an address is left as it is.
+ */
+function withExtras(source: string, home: string): string {
+	const trimmed = source.trim().replace(/^~(?=[\\/])/, () => home);
+	const isPath = /[\\/]/.test(trimmed) && !/:\/\/|\s@\s/.test(trimmed);
+	return /\[[\w,\s-]+\]$/.test(trimmed) || (!isPath && /[[=<>~@]/.test(trimmed)) ? trimmed : `${trimmed}[cpu,night]`;
 }
 
 const SIGNS: readonly [RegExp, () => string][] = [

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
@@ -249,7 +250,8 @@ class Registry:
             if adapter.state == "canary":
                 self._end_trial(contents, adapter.base)
             if adapter.base in contents.champions:
-                contents.champions[adapter.base] = [champion for champion in champions if champion != name]
+                left = [champion for champion in champions if champion != name]
+                contents.champions[adapter.base] = [champion for champion, _ in groupby(left)]
             self._set_state(contents, name, "retired")
             self._write(contents)
             return contents.adapters[name]
@@ -321,8 +323,8 @@ class Registry:
         previous = champions[-2]
         if previous is not None:
             self._check(contents.adapters[previous])
-            self._set_state(contents, previous, "champion")
         self._set_state(contents, champions[-1], "retired")
+        self._set_state(contents, previous, "champion")
         contents.champions[base] = champions[:-1]
 
     def _end_trial(self, contents: Contents, base: str) -> None:

@@ -86,7 +86,8 @@ def read_contents(path: Path) -> Contents:
 
 
 def write_contents(path: Path, contents: Contents) -> None:
-    """Replace the file."""
+    """Replace the file. Raises RegistryError, and leaves it, where the contents contradict themselves: such a file
+    would not be read again."""
     raw = {
         "version": _VERSION,
         "adapters": {
@@ -96,6 +97,12 @@ def write_contents(path: Path, contents: Contents) -> None:
         "champions": contents.champions,
         "trials": {base: asdict(trial) for base, trial in contents.trials.items()},
     }
+    try:
+        _parsed(raw, path.parent)
+    except (KeyError, ValueError) as error:
+        raise RegistryError(
+            f"The adapter registry {path} stays as it is: what was to be written says {error}."
+        ) from error
     write_atomically(path, (json.dumps(raw, indent=2) + "\n").encode())
 
 

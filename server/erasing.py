@@ -20,7 +20,9 @@ from feedback.database import Place, find_database
 from feedback.history import Erased, Selection, erase, ids_of
 from feedback.recorder import Recorder
 from index.files import is_secret
+from inkling.folders import data_folder
 from model.adapters import Registry
+from model.recent_edits import NAME
 
 MANIFESTS = ("training_examples", "later_examples")  # of a record: ids of suggestions
 _WAIT_SECONDS = 30.0
@@ -37,7 +39,7 @@ class ErasedEverywhere:
 def store_what_waits(place: Place) -> None:
     """Facts that processes left behind come into the database, so that they can be found there."""
     consents = Consents(place)
-    Recorder(place, consents, is_secret).close(_WAIT_SECONDS)
+    Recorder(place, consents, is_secret, journal=data_folder() / "waiting").close(_WAIT_SECONDS)
     consents.close()
 
 
@@ -51,7 +53,7 @@ def erase_everywhere(
     meant = everything or selection != Selection()
     ids = set(ids_of(database, selection)) if meant else set()
     adapters = forget_examples(registry, ids)
-    rows = erase(database, selection, everything)
+    rows = erase(database, selection, everything, mixed=(NAME,))
     adapters |= forget_examples(registry, ids)
     shutil.rmtree(traces, ignore_errors=True)
     return ErasedEverywhere(rows, adapters)

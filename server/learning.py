@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 import time
 import uuid
 from collections import Counter
@@ -42,13 +43,22 @@ _COMMITS_SECONDS = 300.0
 
 
 class SteadyClock:
-    """Unix seconds that never jump: the machine's clock is looked at once, from then on the monotonic one counts."""
+    """Unix seconds that never jump: the machine's clock is looked at once, from then on one counts that nobody sets."""
 
     def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+        self._offset = time.time() - _counted()
 
     def now(self) -> float:
-        return time.monotonic() + self._offset
+        return _counted() + self._offset
+
+
+def _counted() -> float:
+    """Seconds since some moment, also those that the machine slept, which `time.monotonic` counts on Windows alone."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    if sys.platform == "darwin":
+        return time.clock_gettime(time.CLOCK_MONOTONIC_RAW)
+    return time.monotonic()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What losses and texts of the completion measurement say: figures by task and arm, and those that people look at.
 
 Pure arithmetic on numbers and texts; it runs nothing. Losses are nats per token over all tokens together. An interval
-is the percentile bootstrap over cases (Efron 1979), the arms of a figure resampled together.
+is the percentile bootstrap over cases (Efron 1979), the arms of a figure resampled together; where cases come in groups
+that were treated as one, groups are drawn first and cases within them (Davison & Hinkley 1997, section 3.8).
 """
 
 import math
@@ -43,11 +44,13 @@ class Estimate:
 Readings = Mapping[str, Sequence[Reading]]  # by arm, in the order of the cases
 
 
-def estimate(columns: Sequence[Sequence[float]], formula: Callable[..., Any], seed: int = 0) -> Estimate:
+def estimate(
+    columns: Sequence[Sequence[float]], formula: Callable[..., Any], seed: int = 0, groups: Sequence[str] = ()
+) -> Estimate:
     """A figure that `formula` makes of the sums of columns, each with one number per case.
 
     `formula` takes floats or arrays of them. Resamples in which it is not finite are left out of the interval; it is
-    NaN where these are more than one in forty.
+    NaN where these are more than one in forty. `groups`: the group of each case; without two of them cases are drawn.
     """
     table = np.array(columns, dtype=np.float64)
     count = table.shape[1]
@@ -55,12 +58,26 @@ def estimate(columns: Sequence[Sequence[float]], formula: Callable[..., Any], se
         return Estimate()
     with np.errstate(invalid="ignore", divide="ignore"):
         value = float(formula(*table.sum(axis=1)))
-        draws = np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
-        found = np.asarray(formula(*table[:, draws].sum(axis=2)), dtype=np.float64)
+        found = np.asarray(formula(*_resampled(table, groups, np.random.default_rng(seed))), dtype=np.float64)
     finite = found[np.isfinite(found)]
     if count < 2 or len(finite) < 0.975 * RESAMPLES or not math.isfinite(value):
         return Estimate(value)
     return Estimate(value, float(np.quantile(finite, 0.025)), float(np.quantile(finite, 0.975)))
+
+
+def _resampled(table: Array, groups: Sequence[str], draw: np.random.Generator) -> Array:
+    """The sums of the columns in every resample: [columns, RESAMPLES]."""
+    count = table.shape[1]
+    members = [np.flatnonzero(np.array(groups) == group) for group in dict.fromkeys(groups)]
+    if len(members) < 2:
+        return table[:, draw.integers(0, count, (RESAMPLES, count))].sum(axis=2)
+    sums = np.zeros((len(table), RESAMPLES))
+    for chosen in draw.integers(0, len(members), (len(members), RESAMPLES)):
+        for number, cases in enumerate(members):
+            here = np.flatnonzero(chosen == number)
+            drawn = cases[draw.integers(0, len(cases), (len(here), len(cases)))]
+            sums[:, here] += table[:, drawn].sum(axis=2)
+    return sums
 
 
 def exact(text: str, middle: str) -> bool:

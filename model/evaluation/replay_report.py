@@ -2,7 +2,8 @@
 
 Pure arithmetic on answers; it runs nothing. The first day is the same for every arm that learns, so figures are of the
 days after it; only the learning curve shows them all. An interval is the paired percentile bootstrap (Efron 1979) over
-files: a file is drawn with all requests in it, of all seeds and arms together.
+files: a file is drawn with all requests in it, of all seeds and arms together. Where arms are compared that serve what
+nights made, packages are drawn first and files within each, as a night is one for all files of a package.
 """
 
 import math
@@ -22,6 +23,7 @@ from model.evaluation.replay_user import Answer, best
 
 _RIVALS = {"frozen": "frozen", "deltas": "deltas", "placebo": "placebo", "wrong": "wrong_package"}
 _MORE_RIVALS = ("gate", "full")  # told of where they were replayed
+_OF_NIGHTS = frozenset(arm.name for arm in ARMS if arm.trained) | {"alone"}  # arms that serve what nights made
 _PROBLEM = "solution.py"  # the path of HumanEval's cursors
 _COLUMNS = (
     "requests", "kept", "offers", "accepted", "exact", "similarity", "nats", "tokens", "followed", "survived",
@@ -66,6 +68,11 @@ class _Table:
         chosen = [key for key in sorted(self.sums["frozen"]) if package in (None, key[0])]
         return [[files[key][name] if key in files else math.nan for key in chosen] for name in names]
 
+    @property
+    def owners(self) -> list[str]:
+        """The package of each file, in the order of the columns of all packages."""
+        return [package for package, _ in sorted(self.sums["frozen"])]
+
 
 def report(results: Results) -> dict[str, Any]:
     """`summary`, `arms`, `packages`, `curve`, `nights`, `forgetting`. May hold NaN where nothing was measured."""
@@ -83,13 +90,18 @@ def report(results: Results) -> dict[str, Any]:
         "summary": _summary(table, results, forgetting),
         "arms": _arm_figures(table, list(by_arm), None),
         "packages": {
-            package: {"arms": arms, "gains": _gains(table, package), "days": list(results.days[package, 0])}
+            package: {"arms": arms, "gains": _gains(table, package), "days": _days(results, package)}
             for package, arms in figures.items()
         },
         "curve": _curve(by_arm, results),
         "nights": [dict(night) for night in results.nights],
         "forgetting": forgetting,
     }
+
+
+def _days(results: Results, package: str) -> list[str]:
+    """The names of its days, which are the same for every seed."""
+    return next(list(days) for (name, _), days in results.days.items() if name == package)
 
 
 def _by_arm(results: Results) -> dict[str, dict[User, Days]]:
@@ -162,28 +174,39 @@ def _gains(table: _Table, package: str | None) -> dict[str, Any]:
     """Kept characters of `nightly` relative to each of the others, at equal show-rate: an arm that hides more than the
     frozen model, as `gate` may, is not counted less for it."""
     found: dict[str, Any] = {}
-    for arm, called in {**_RIVALS, **{arm: arm for arm in _MORE_RIVALS if arm in table.sums}}.items():
+    for arm, called in _called_rivals(table).items():
         gain = _compared(table, "nightly", arm, "kept", package)
         name = f"kept_chars_gain_over_{called}"
         found |= {name: gain.value, f"{name}_ci_low": gain.lower, f"{name}_ci_high": gain.upper}
     return found
 
 
+def _called_rivals(table: _Table) -> dict[str, str]:
+    """The arms that nightly is held against, and what figures call them."""
+    return {**_RIVALS, **{arm: arm for arm in _MORE_RIVALS if arm in table.sums}}
+
+
 def _compared(table: _Table, arm: str, other: str, column: str, package: str | None = None) -> Estimate:
     columns = [*table.columns(arm, [column], package), *table.columns(other, [column], package)]
-    return estimate(columns, lambda mine, others: _ratio(mine, others) - 1.0)
+    groups = table.owners if package is None and not _OF_NIGHTS.isdisjoint((arm, other)) else ()
+    return estimate(columns, lambda mine, others: _ratio(mine, others) - 1.0, groups=groups)
+
+
+def _better(table: _Table, arm: str, other: str) -> float:
+    """In how many packages the arm keeps more; NaN where one of the two was not replayed."""
+    if not {arm, other} <= table.sums.keys():
+        return math.nan
+    return sum(_compared(table, arm, other, "kept", package).value > 0 for package in set(table.owners))
 
 
 def _summary(table: _Table, results: Results, forgetting: Mapping[str, Any]) -> dict[str, Any]:
     """The figures that the project promises. Relative changes are shares: 0.15 is 15% more."""
-    losing = [
-        package
-        for package in dict.fromkeys(package for package, _ in results.days)
-        if _compared(table, "nightly", "frozen", "kept", package).value < 0
-    ]
+    packages = list(dict.fromkeys(package for package, _ in results.days))
+    losing = [package for package in packages if _compared(table, "nightly", "frozen", "kept", package).value < 0]
     loss = estimate(
         [*table.columns("nightly", ["nats", "tokens"]), *table.columns("frozen", ["nats", "tokens"])],
         lambda mine, count, others, other_count: _ratio(mine, count) - _ratio(others, other_count),
+        groups=table.owners,
     )
     accept = estimate(
         [
@@ -216,8 +239,16 @@ def _summary(table: _Table, results: Results, forgetting: Mapping[str, Any]) -> 
             for part in ("humaneval", "library")
         },
         "seconds_per_night": _mean([night["seconds"] for night in nightly]),
-        "packages": len({package for package, _ in results.days}),
+        "packages": len(packages),
         "packages_with_fewer_kept": losing,
+        **{
+            f"packages_better_than_{called}": _better(table, "nightly", arm)
+            for arm, called in _called_rivals(table).items()
+        },
+        "packages_better_by_training_alone": _better(table, "alone", "frozen"),
+        "intervals_of_nights": "packages, and files within each"
+        if len({*table.owners}) > 1
+        else "files of the one package",
         "files": len(table.sums["frozen"]),
         "requests": int(sum(table.columns("frozen", ["requests"])[0])),
         **_stage_figures(table, results),
@@ -236,6 +267,7 @@ def _stage_figures(table: _Table, results: Results) -> dict[str, Any]:
         ran = sum("skipped" not in night["figures"].get(arm.stages[-1], {"skipped": ""}) for night in nights)
         name = f"kept_chars_gain_of_{arm.name}"
         found |= {name: gain.value, f"{name}_95": [gain.lower, gain.upper]}
+        found |= {f"packages_better_with_{arm.name}": _better(table, arm.name, "nightly")}
         found |= {f"{arm.name}_nights": len(nights), f"{arm.name}_nights_with_stage": ran}
     return found
 

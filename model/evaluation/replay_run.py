@@ -15,7 +15,6 @@ from typing import Any
 
 from inkling.folders import cache_folder
 from model.adapters import check_folder
-from model.catalog import parse
 from model.evaluation.cache_evaluation import usable_cores
 from model.evaluation.cache_report import without_nan
 from model.evaluation.replay_arms import ARMS, arm_named
@@ -31,10 +30,12 @@ from model.shipped import METADATA_FILE, Shipped, read_shipped, shipped
 from model.weights import resolve
 
 _FORMAT = 3  # of the results on disk
+_MODEL = Path(__file__).resolve().parents[1]
 
 
 def evaluate(settings: ReplaySettings, tell: Tell, *, so_far: bool = False) -> dict[str, Any]:
-    """The report, ready for JSON. What an earlier run with the same settings had finished is taken from disk.
+    """The report, ready for JSON. What an earlier run of the same code with the same settings and texts had finished is
+    taken from disk.
 
     `so_far`: nothing is run; the report is of the users and arms that are finished.
     """
@@ -82,7 +83,7 @@ def _anchor(settings: ReplaySettings) -> Shipped | None:
     if settings.adapter == "none":
         return None
     if settings.adapter == "shipped":
-        return shipped(parse(settings.base).name)
+        return shipped(settings.base)
     folder = Path(settings.adapter).expanduser()
     if not (folder / METADATA_FILE).is_file():
         raise ArmsError(f"{folder} has no {METADATA_FILE}. Expected shipped, none, or what `inkling pretrain` made.")
@@ -99,8 +100,21 @@ def _described(settings: ReplaySettings, anchor: Shipped | None, sources: Sequen
         "format": _FORMAT,
         "anchor": check_folder(anchor.folder) if anchor is not None else None,
         "histories": {source.name: source.versions for source in sources},
+        "texts": {source.name: source.digest for source in sources},
         "inkling": _version("inkling"),
+        "code": code_digest(_MODEL, _MODEL.parent / "feedback"),
     }
+
+
+def code_digest(*folders: Path) -> str:
+    """sha256 of the modules in these folders by path, without those that only report on results."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for file in sorted(folder.rglob("*.py")):
+            if not file.name.endswith("_report.py"):
+                data = file.read_bytes()
+                digest.update(f"{file.relative_to(folder.parent).as_posix()} {len(data)}\n".encode() + data)
+    return digest.hexdigest()
 
 
 def _known(anchor: Shipped | None, sources: Sequence[Source]) -> list[str]:

@@ -4,6 +4,8 @@ It parses what a person names and reads files as data. What always holds: nothin
 replayed from the oldest to the newest, folders in the order in which they are named.
 """
 
+import hashlib
+import json
 import re
 import sysconfig
 from collections.abc import Sequence
@@ -35,6 +37,12 @@ class Source:
     def versions(self) -> list[str]:
         """By name."""
         return [snapshot.name for snapshot in self.snapshots]
+
+    @property
+    def digest(self) -> str:
+        """sha256 of every version's texts: folders of one name hold others tomorrow."""
+        texts = [sorted(snapshot.files.items()) for snapshot in self.snapshots]
+        return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
 def of_package(text: str) -> Source:

@@ -31,6 +31,7 @@ from model.training.verdict import Verdict
 _PASSES = 6
 _MEASURED_SHARE = 0.4  # of the budget, for measuring
 _OLD_SHARE = 0.25  # of that, for old tasks at most: they are read once by champion and candidate
+_TIMED, _TIMED_SHARE = 8, 0.02  # how often the speed is looked at, and the share of the budget for it
 
 Stage = Literal["gate", "sft", "preference", "section"]
 STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order in which they run
@@ -182,17 +183,26 @@ def lacking(data: Data, options: NightOptions) -> Verdict | None:
     return None
 
 
+def _pace(model: Any, sequence: TrainingSequence, device: str, seconds: float) -> float:
+    """Seconds that a token takes to be read: of several times the least, as one busy moment says nothing of a night."""
+    measure(model, [sequence], device)  # warms up
+    least, began = float("inf"), time.monotonic()
+    for _ in range(_TIMED):
+        started = time.monotonic()
+        measure(model, [sequence], device)
+        least = min(least, time.monotonic() - started)
+        if time.monotonic() - began > seconds:
+            break
+    return least / len(sequence.row)
+
+
 def affordable(model: Any, data: Data, device: str, options: NightOptions) -> Data:
     """Keep as many of the newest later examples as can be measured in their share of the budget.
 
     One is timed to know the machine. Each is read six times: with its own and a wrong target, by champion and
     candidate, and twice for the distance to the base. Old tasks are left out where they would take too much of it.
     """
-    timed = data.later[-1:]
-    measure(model, timed, device)  # the first pass also warms up
-    began = time.monotonic()
-    measure(model, timed, device)
-    pace = (time.monotonic() - began) / len(timed[0].row)
+    pace = _pace(model, data.later[-1], device, _TIMED_SHARE * options.budget_seconds)
     seconds = pace * sum(len(each.row) for each in data.later)
     share, old, figures = _MEASURED_SHARE * options.budget_seconds, data.old, dict(data.figures)
     remembering = 2 * pace * sum(len(each.row) for each in old)

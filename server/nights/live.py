@@ -99,7 +99,7 @@ def live_verdict(
     now = time.time()
     whole = trial.share == 1
     # A clock that was set back since must neither hide the requests nor keep a trial for ever.
-    since, age = min(trial.since, now - _DAY), abs(now - trial.since) / _DAY
+    since, age = trial.since if trial.since <= now else now - _DAY, abs(now - trial.since) / _DAY
     since -= _BEFORE if whole else 0.0
     engine = find_database(place)
     if engine is None:

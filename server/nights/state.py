@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from feedback.held import LONGEST
 from inkling.folders import data_folder
 from model.adapters import write_atomically
 
@@ -25,7 +26,6 @@ LIVE = ("running", "waiting")
 PAUSED = "paused"
 DISK_FULL, WORKER_FAILED = "disk_full", "worker_failed"  # codes of failures after which a night goes on
 _EVERY_SECONDS = 1.0
-_GONE_ON_WITH_SECONDS = 3 * 86_400.0  # an interrupted night that is older begins anew, with newer feedback
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class NightState:
 
     def resumable(self, base: str, now: float) -> bool:
         """Whether a night on `base` goes on where this one was interrupted."""
-        recent = 0 <= now - self.until < _GONE_ON_WITH_SECONDS
+        recent = 0 <= now - self.until < LONGEST  # one that is older begins anew, with newer feedback
         let_down = self.status == "failed" and self.verdict.get("code") in (DISK_FULL, WORKER_FAILED)
         interrupted = self.status in (PAUSED, "cancelled") or self.killed or let_down
         return base == self.base and recent and interrupted

@@ -7,6 +7,7 @@ dashboard; a body is bounded while it is read.
 
 import asyncio
 import contextlib
+import logging
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
@@ -16,6 +17,7 @@ from urllib.parse import parse_qs
 
 import psutil
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -24,6 +26,7 @@ from starlette.routing import Route
 from feedback.consent import Consents
 from feedback.database import Place, open_database
 from feedback.history import Selection, ids_of
+from feedback.retention import Keep, prune
 from inkling.errors import InklingError, UserError
 from inkling.folders import adapters_folder, data_folder
 from model.adapters import CONFIG_FILE, WEIGHTS_FILE, Registry
@@ -36,9 +39,12 @@ from server.team.dashboard import dashboard, login_page
 from server.team.ingest import facts_in, ingest
 from server.team.members import Member, Members
 
+log = logging.getLogger(__name__)
+
 LARGEST_BODY = 32_000_000  # bytes, unpacked
 COOKIE = "inkling-token"
 _LOOK_SECONDS = 20.0  # whether a night is due
+_PRUNE_SECONDS = 900.0  # whether texts have to go
 _WEEK = 7 * 86_400
 _TOLD = ("gain", "gain_lower", "gain_upper", "training", "later", "later_before", "later_after", "exact_before",
          "exact_after")  # fmt: skip
@@ -68,6 +74,7 @@ class Team:
             last = await asyncio.to_thread(read_state)
             if (last is not None and last.alive) or (self._last and runs(*self._last)):
                 return None
+            await asyncio.to_thread(self.let_go)
             options = night_options(self.settings)
             options[options.index("--canary-share") + 1] = "0"  # members have canaries of their own
             pid = await spawn(options)
@@ -83,6 +90,19 @@ class Team:
             if due(self._schedule, last, datetime.now(), self._since):
                 with contextlib.suppress(OSError):
                     await self.night()
+
+    async def keep_within_bounds(self) -> None:
+        """Let go of texts now and then, until cancelled: no editor's server runs here that would."""
+        while True:
+            await asyncio.to_thread(self.let_go)
+            await asyncio.sleep(_PRUNE_SECONDS)
+
+    def let_go(self) -> None:
+        """Take away the texts that are too old or too many."""
+        try:
+            prune(self.database, Keep(self.settings.feedback.texts_days, self.settings.feedback.most_megabytes))
+        except (SQLAlchemyError, OSError) as error:
+            log.info("old texts could not be removed now: %s", error)
 
     def champion(self, member: str) -> dict[str, Any]:
         """What members should serve, and which of this member's own suggestions its night had seen; no others'."""
@@ -192,11 +212,15 @@ def application(team: Team) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        schedule = asyncio.create_task(team.keep_schedule(), name="team nights")
+        tasks = [
+            asyncio.create_task(team.keep_schedule(), name="team nights"),
+            asyncio.create_task(team.keep_within_bounds(), name="team texts"),
+        ]
         try:
             yield
         finally:
-            schedule.cancel()
+            for task in tasks:
+                task.cancel()
             team.close()
 
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={InklingError: _told})

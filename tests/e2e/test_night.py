@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from feedback.consent import Consent, Consents, set_consent
+from feedback.database import open_database
 from feedback.examples import Example
 from feedback.recorder import Recorder
 from feedback.records import Decision, Outcome, Settled, Suggestion
+from feedback.retention import Keep, prune
 from inkling.folders import adapters_folder, data_folder, feedback_database
 from inkling.process import command, environment
 from model.adapters import RUNS_FOLDER, Registry
@@ -120,9 +122,14 @@ def test_nights_take_turns_and_one_that_was_cancelled_and_killed_is_gone_on_with
     assert killed.wait() == -signal.SIGKILL
     newer = [replace(one, at=time.time()) for one in written(OTHER_HABITS, 10, start=500)]
     remember(newer)  # the night goes on with what it began with
+    remember(written(OTHER_HABITS, 5, start=700))  # as a team's members tell late what settled before it began
+    database = open_database(feedback_database())
+    assert prune(database, Keep()) == 0
     code, third = ended(start(*options))
     assert code == 0
     assert third["figures"]["resumed_at"] > 0
+    assert prune(database, Keep()) > 0
+    database.dispose()
 
 
 def test_a_killed_night_blocks_no_later_one(base: str) -> None:

@@ -39,6 +39,17 @@ def test_an_estimate_is_the_formula_of_the_sums_and_its_interval_holds_it():
     assert estimate([[1.0, 2.0]], lambda total: total, seed=3) == estimate([[1.0, 2.0]], lambda total: total, seed=3)
 
 
+def test_cases_that_were_treated_together_are_drawn_together():
+    kept = [2.0] * 20 + [0.0] * 20  # one treatment helped, the other did harm
+    columns, groups = [kept, [1.0] * 40], ["helped"] * 20 + ["harmed"] * 20
+    alone = estimate(columns, lambda mine, others: mine / others)
+    grouped = estimate(columns, lambda mine, others: mine / others, groups=groups)
+    assert alone.value == grouped.value == 1.0
+    assert 0.5 < alone.lower < alone.upper < 1.5
+    assert (grouped.lower, grouped.upper) == (0.0, 2.0)
+    assert estimate(columns, lambda mine, others: mine / others, groups=["one"] * 40) == alone
+
+
 def test_one_case_has_no_interval_and_none_has_no_figure():
     alone = estimate([[1.0], [2.0]], lambda a, b: a / b)
     assert alone.value == 0.5

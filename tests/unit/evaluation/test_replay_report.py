@@ -161,6 +161,32 @@ def test_a_package_that_lost_is_named():
     assert summary["kept_chars_gain_over_frozen"] < 0
 
 
+def users(**gains: str) -> Results:
+    """Packages whose nightly answers are given, as those of seed 1; the frozen model's are alike in all."""
+    made = {}
+    for package, offers in gains.items():
+        made[package, 1, "frozen"] = [answers(day, "gbgbgb", files=6) for day in range(2)]
+        made[package, 1, "nightly"] = [answers(day, offers, files=6) for day in range(2)]
+    days = {(package, 1): ["1 to 2", "2 to 3"] for package in gains}
+    return Results(made, [], [], {}, days, gate=False)
+
+
+def test_a_night_is_one_for_all_files_of_a_package_so_packages_are_drawn():
+    found = report(users(shop="gggggg", mill="bbbbbb", yard="gggbgb"))
+    summary = found["summary"]
+    assert (summary["packages"], summary["packages_better_than_frozen"]) == (3, 2)
+    assert summary["packages_with_fewer_kept"] == ["mill"]
+    assert without_nan(summary)["packages_better_than_placebo"] is None  # it was not replayed
+    assert summary["intervals_of_nights"] == "packages, and files within each"
+    assert summary["kept_chars_gain_over_frozen_ci_low"] == -1.0  # the one that lost, drawn three times
+    alone = report(users(shop="gggbgb"))["summary"]
+    assert alone["intervals_of_nights"] == "files of the one package"
+
+
+def test_a_report_of_what_is_finished_needs_no_first_seed():
+    assert report(users(shop="gggggg"))["packages"]["shop"]["days"] == ["1 to 2", "2 to 3"]
+
+
 def test_arms_that_were_left_out_are_null_and_everything_is_json():
     found = without_nan(report(results()))
     assert found["summary"]["kept_chars_gain_over_frozen"] is None

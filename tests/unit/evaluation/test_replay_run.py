@@ -12,13 +12,13 @@ import typer
 from typer.testing import CliRunner
 
 from inkling.errors import UserError
-from model.evaluation import replay_nights
+from model.evaluation import replay_nights, replay_run
 from model.evaluation.completion_cases import Sizes
 from model.evaluation.replay_arms import NAMES
 from model.evaluation.replay_pace import Progress
 from model.evaluation.replay_run import evaluate
 from model.evaluation.replay_settings import ArmsError, ReplaySettings, quick_settings
-from model.evaluation.replay_store import RESULTS_FILE
+from model.evaluation.replay_store import RESULTS_FILE, ResultsError
 from model.training.sft import SftOptions
 from server.commands import evaluation
 from tests.unit.evaluation.replay_language import OWN_HABITS, write_versions
@@ -144,6 +144,33 @@ def test_a_run_that_was_killed_goes_on_to_the_same_end(
     assert colours[0]["nightly"] == colours[1]["nightly"]
     assert colours[0]["full"]["loss"] == pytest.approx(colours[1]["full"]["loss"], abs=0.1)
     assert nights(again, "placebo") == ["refused"]
+
+
+def test_results_of_other_texts_and_of_other_code_are_not_taken(
+    settings: ReplaySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folders = write_versions(tmp_path, "colours", OWN_HABITS)
+    alone = replace(settings, packages=(folders,), arms=("frozen",), requests=2, out=tmp_path / "out")
+    evaluate(alone, quiet)
+    with monkeypatch.context() as patched:
+        patched.setattr(replay_run, "code_digest", lambda *folders: "of other code")
+        with pytest.raises(ResultsError, match=r"other settings \(code\)"):
+            evaluate(alone, quiet)
+    file = next(Path(folders.split(",")[-1]).glob("*.py"))
+    file.write_text(file.read_text() + "\nlater = 1\n")
+    with pytest.raises(ResultsError, match=r"other settings \(texts\)"):
+        evaluate(alone, quiet)
+
+
+def test_code_that_only_reports_makes_no_other_results(tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    for name in ("arms.py", "some_report.py"):
+        (tmp_path / "model" / name).write_text("x = 1\n")
+    before = replay_run.code_digest(tmp_path / "model")
+    (tmp_path / "model" / "some_report.py").write_text("x = 2\n")
+    assert replay_run.code_digest(tmp_path / "model") == before
+    (tmp_path / "model" / "arms.py").write_text("x = 2\n")
+    assert replay_run.code_digest(tmp_path / "model") != before
 
 
 def test_progress_counts_up_to_the_end_with_an_estimate(settings: ReplaySettings, tmp_path: Path):

@@ -16,6 +16,19 @@ def test_folders_are_versions_in_the_order_in_which_they_are_named(tmp_path: Pat
     assert [snapshot.files["orders.py"] for snapshot in source.snapshots] == ["x = 'b'\n", "x = 'a'\n"]
 
 
+def test_folders_whose_texts_changed_are_another_history(tmp_path: Path):
+    for version in ("1", "2"):
+        (tmp_path / version / "shop").mkdir(parents=True)
+        (tmp_path / version / "shop" / "orders.py").write_text(f"x = '{version}'\n")
+    named = f"{tmp_path}/1/shop,{tmp_path}/2/shop"
+    before = of_package(named)
+    assert of_package(named).digest == before.digest
+    (tmp_path / "1" / "shop" / "orders.py").write_text("x = 'another'\n")
+    after = of_package(named)
+    assert after.versions == before.versions
+    assert after.digest != before.digest
+
+
 @pytest.mark.parametrize("text", ["shop", "shop==1.0", "shop==", "shop==1.0,", "==1.0,2.0", "shop>=1.0,2.0"])
 def test_one_version_is_no_history(text: str):
     with pytest.raises(SourceError, match="at least two versions"):

@@ -132,6 +132,14 @@ def candidate(registry: Registry) -> Callable[[str], str]:
     return make
 
 
+def introduced(registry: Registry, name: str, ago: float = 6000.0) -> None:
+    """A canary of some time ago."""
+    with pytest.MonkeyPatch.context() as earlier:
+        at = time.time() - ago
+        earlier.setattr(time, "time", lambda: at)
+        registry.introduce(name, 0.5)
+
+
 def test_requests_are_read_as_they_ended_and_open_ones_are_left_out(desk: Desk) -> None:
     now = time.time()
     old = [
@@ -159,7 +167,7 @@ async def test_a_bad_canary_is_taken_back_once_said_and_noted(
     desk: Desk, registry: Registry, candidate: Callable[[str], str]
 ) -> None:
     registry.promote(candidate("old"))
-    registry.introduce(candidate("new"), 0.5)
+    introduced(registry, candidate("new"))
     at = time.time() - 5000
     desk.record("old", requests(160, 0.6, seed=1), at)
     desk.record("new", requests(160, 0.05), at)
@@ -180,7 +188,7 @@ async def test_what_somebody_else_took_back_is_said_too(
     desk: Desk, registry: Registry, candidate: Callable[[str], str]
 ) -> None:
     registry.promote(candidate("old"))
-    registry.introduce(candidate("new"), 0.5)
+    introduced(registry, candidate("new"))
     told: list[str] = []
     watch = LiveWatch(registry, feedback_database(), BASE, told.append)
     await watch.look()
@@ -214,7 +222,7 @@ async def test_a_champion_that_is_worse_than_the_one_before_is_rolled_back(
 async def test_a_good_canary_is_promoted_and_nobody_is_disturbed(
     desk: Desk, registry: Registry, candidate: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.introduce(candidate("new"), 0.5)
+    introduced(registry, candidate("new"))
     at = time.time() - 5000
     desk.record(None, requests(160, 0.3, seed=1), at)
     desk.record("new", requests(160, 0.5), at)
@@ -268,6 +276,20 @@ def test_a_clock_that_was_set_back_hides_no_requests(
     judged = live_verdict(registry, feedback_database(), BASE)
     assert judged is not None
     assert judged[1].status == "worse"
+
+
+def test_a_canary_is_not_held_against_requests_from_before_it(
+    desk: Desk, registry: Registry, candidate: Callable[[str], str]
+) -> None:
+    registry.promote(candidate("old"))
+    introduced(registry, candidate("new"))
+    now = time.time()
+    desk.record("old", requests(160, 0.9, seed=1), now - 20_000)
+    desk.record("old", requests(40, 0.3, seed=2), now - 5000)
+    desk.record("new", requests(160, 0.3), now - 5000)
+    judged = live_verdict(registry, feedback_database(), BASE)
+    assert judged is not None
+    assert judged[1].requests == (160, 40)
 
 
 def test_what_was_served_years_ago_is_not_read(desk: Desk, registry: Registry, candidate: Callable[[str], str]) -> None:

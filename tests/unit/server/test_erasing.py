@@ -1,6 +1,7 @@
 """What is erased is gone from the database, from adapters' manifests, from traces and from what still waits."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -10,12 +11,13 @@ from sqlalchemy import event
 
 from feedback.consent import Consent, Consents, set_consent
 from feedback.database import open_database
-from feedback.history import Selection, listing
+from feedback.history import Selection, listing, show
 from feedback.journal import Journal
 from feedback.recorder import Recorder
 from feedback.records import ContextDocument, Suggestion
 from feedback.store import Prepared
 from inkling.errors import UserError
+from inkling.folders import data_folder
 from model.adapters import Registry
 from server.erasing import erase_everywhere, forget_erased, forget_examples, store_what_waits
 
@@ -113,6 +115,22 @@ def test_erasing_waits_for_who_writes_a_record(place: Path, tmp_path: Path) -> N
     assert (len(record["live"]), len(record["erased"]), record["training_examples"]) == (6, 2, [])
 
 
+def test_what_was_written_in_a_path_and_stood_elsewhere_among_the_newest_edits_goes(
+    place: Path, tmp_path: Path
+) -> None:
+    documents = (ContextDocument("recent_edits.py", "# secrets.py\nkey = 1\n"), ContextDocument("b.py", "b = 2\n"))
+    consents = Consents(place)
+    recorder = Recorder(place, consents, lambda path: False)
+    recorder.record(replace(suggestion("d"), documents=documents))
+    assert recorder.close(20)
+    consents.close()
+    engine = open_database(place)
+    selection = Selection(path="secrets.py", workspace=WORKSPACE)
+    erase_everywhere(engine, selection, False, Registry(tmp_path / "adapters"), tmp_path / "traces")
+    assert show(engine, "d").documents == documents[1:]
+    engine.dispose()
+
+
 def test_nothing_is_touched_unless_it_is_said_what_to_erase(place: Path, tmp_path: Path) -> None:
     registry = adapters(tmp_path / "adapters", {"one": ["a", "b"]})
     engine = open_database(place)
@@ -124,7 +142,8 @@ def test_nothing_is_touched_unless_it_is_said_what_to_erase(place: Path, tmp_pat
 
 
 def test_what_still_waits_is_found_as_well(place: Path, tmp_path: Path) -> None:
-    journal = Journal(place.parent / "waiting")
+    assert place.parent != data_folder()
+    journal = Journal(data_folder() / "waiting")  # where servers let facts wait, wherever the database is
     journal.append([Prepared(suggestion("waited"), False, 5)])
     journal.close()
     store_what_waits(place)
@@ -132,5 +151,5 @@ def test_what_still_waits_is_found_as_well(place: Path, tmp_path: Path) -> None:
     assert {entry.id for entry in listing(engine)} == {"a", "b", "c", "waited"}
     erase_everywhere(engine, Selection(), True, adapters(tmp_path / "adapters", {}), tmp_path / "traces")
     assert listing(engine) == []
-    assert list((place.parent / "waiting").glob("*.jsonl")) == []
+    assert list((data_folder() / "waiting").glob("*.jsonl")) == []
     engine.dispose()

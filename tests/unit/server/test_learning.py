@@ -1,6 +1,8 @@
 """From edits to rows: what a session records, what it never does, and a trace that comes to the same rows."""
 
 import json
+import sys
+import time
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from feedback.regions import Edit
 from feedback.traces import replay, row
 from inkling import folders
 from server.checking import Taken
-from server.learning import Learning
+from server.learning import Learning, SteadyClock
 from server.settings import FeedbackSettings, Settings
 
 WORKSPACE = "/home/me/project"
@@ -183,3 +185,13 @@ def test_a_trace_leaves_out_what_may_not_be_recorded():
     desk.close()
     (trace,) = (folders.data_folder() / "traces").glob("*.jsonl")
     assert "foo" not in trace.read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there the monotonic clock counts sleep by itself")
+def test_the_clock_counts_what_the_machine_slept_and_nothing_that_somebody_set(monkeypatch: pytest.MonkeyPatch):
+    clock = SteadyClock()
+    before, awake = clock.now(), time.clock_gettime
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert 0 <= clock.now() - before < 60
+    monkeypatch.setattr(time, "clock_gettime", lambda which: awake(which) + 3600)
+    assert 3600 <= clock.now() - before < 3660

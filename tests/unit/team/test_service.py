@@ -1,5 +1,6 @@
 """Who may do what at a team's service, its page, its nights, and the commands around it."""
 
+import asyncio
 import json
 import os
 import signal
@@ -13,10 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from feedback.consent import Consent, set_consent
+from feedback.history import show
 from inkling.process import command, environment
 from server.cli import app
 from server.nights.schedule import Schedule
-from server.settings import Settings
+from server.settings import FeedbackSettings, Settings
 from server.team import service as service_module
 from server.team.account import TeamClient, TeamError
 from server.team.service import Team
@@ -95,6 +97,36 @@ async def test_a_night_that_is_due_begins_by_itself(tmp_path: Path, monkeypatch:
     with pytest.raises(Enough):
         await team.keep_schedule()
     assert len(started) == 1
+    team.close()
+
+
+async def test_texts_go_from_a_service_after_their_days_and_before_a_night(
+    desk: Path, record: Record, monkeypatch: pytest.MonkeyPatch
+):
+    class Enough(BaseException):
+        pass
+
+    async def enough(seconds: float) -> None:
+        raise Enough
+
+    async def spawn(options: list[str]) -> int:
+        return 4711
+
+    monkeypatch.setattr(service_module, "spawn", spawn)
+    now = time.time()
+    desk.parent.mkdir(parents=True)
+    for id, days in (("old", 31), ("ageing", 29), ("new", 1)):
+        record(id, at=now - days * 86_400)
+    team = Team(desk, Service, Settings(feedback=FeedbackSettings(texts_days=30)), Schedule())  # type: ignore[arg-type]
+    with monkeypatch.context() as once:
+        once.setattr(asyncio, "sleep", enough)
+        with pytest.raises(Enough):
+            await team.keep_within_bounds()
+    assert [show(team.database, id).text for id in ("old", "ageing")] == [None, "foo()"]
+    with monkeypatch.context() as later:
+        later.setattr(time, "time", lambda: now + 2 * 86_400)
+        await team.night()
+    assert [show(team.database, id).text for id in ("ageing", "new")] == [None, "foo()"]
     team.close()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from inkling.errors import UserError
 from model.adapters import KEPT_CHAMPIONS, Registry, RegistryError
+from model.registry_file import read_contents, write_contents
 
 BASE = "tiny"
 
@@ -93,6 +94,40 @@ def test_a_retired_adapter_is_never_rolled_back_to(registry: Registry, finished:
         registry.promote(registry.add_candidate(finished(name), base=BASE, name=name).name)
     registry.retire("one")
     assert registry.rollback(BASE) is None
+
+
+def test_a_champion_of_two_times_whose_rival_was_retired_is_rolled_back_past_both(
+    registry: Registry, finished: Callable[[str], Path]
+) -> None:
+    for name in ("one", "two"):
+        registry.promote(registry.add_candidate(finished(name), base=BASE, name=name).name)
+    registry.promote("one")
+    registry.retire("two")
+    assert registry.history(BASE) == (None, "one")
+    assert registry.rollback(BASE) is None
+    assert (registry.champion(BASE), registry.get("one").state) == (None, "retired")
+
+
+def test_a_history_that_names_one_twice_in_a_row_can_be_rolled_back(
+    registry: Registry, finished: Callable[[str], Path]
+) -> None:
+    registry.promote(registry.add_candidate(finished("one"), base=BASE, name="one").name)
+    raw = json.loads(registry.path.read_text())
+    raw["champions"][BASE] = [None, "one", "one"]  # as earlier versions wrote it
+    registry.path.write_text(json.dumps(raw))
+    back = registry.rollback(BASE)
+    assert back is not None
+    assert (back.name, back.state, registry.history(BASE)) == ("one", "champion", (None, "one"))
+
+
+def test_what_contradicts_itself_is_not_written(registry: Registry, finished: Callable[[str], Path]) -> None:
+    registry.promote(registry.add_candidate(finished("one"), base=BASE, name="one").name)
+    before = registry.path.read_bytes()
+    contents = read_contents(registry.path)
+    contents.champions[BASE] = [None]
+    with pytest.raises(RegistryError, match="stays as it is"):
+        write_contents(registry.path, contents)
+    assert registry.path.read_bytes() == before
 
 
 def test_the_champion_cannot_be_retired(registry: Registry, finished: Callable[[str], Path]) -> None:

@@ -4,10 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from feedback.changes import Change
 from feedback.examples import Example
 from model.adapters import Registry
-from model.training.night_data import Data, NightOptions, how_preferred, prepare
+from model.training import night_data
+from model.training.night_data import Data, NightOptions, affordable, how_preferred, prepare
 from tests.unit.training.tiny_language import HABITS, OTHER_HABITS, written
 
 LINES = "def colour(letter):\n    return letter + 'a colour'\n"
@@ -73,3 +76,25 @@ def test_sections_are_older_than_what_is_measured_on_and_do_not_hold_it(tiny_bas
     data = prepared(tiny_base, [*examples[:-1], later], stages=("sft", "section"), changes=changes)
     assert [section.commit for section in data.sections.usable] == ["c"]
     assert data.sections.dropped == {"leaked": 1, "newer": 1}
+
+
+def test_one_busy_moment_does_not_decide_how_much_is_measured(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading takes a second, but for the first times, when something else runs beside it."""
+    data = prepared(tiny_base, written(HABITS, 80))
+    now, read = 0.0, 0
+
+    def clock() -> float:
+        return now
+
+    def measure(model: object, sequences: object, device: str) -> None:
+        nonlocal now, read
+        read += 1
+        now += 60.0 if read < 5 else 1.0
+
+    monkeypatch.setattr(night_data, "measure", measure)
+    monkeypatch.setattr(night_data.time, "monotonic", clock)
+    calm = affordable(None, data, "cpu", NightOptions(budget_seconds=20_000.0))
+    assert len(calm.later) == len(data.later)
+    read = 0
+    busy = affordable(None, data, "cpu", NightOptions(budget_seconds=1_000.0))  # one try takes its time for tries
+    assert len(busy.later) == busy.figures["later"] == NightOptions().least_later

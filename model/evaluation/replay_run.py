@@ -42,7 +42,7 @@ def evaluate(settings: ReplaySettings, tell: Tell, *, so_far: bool = False) -> d
     plan = _plan(settings)
     described = _described(settings, plan.anchor, plan.sources)
     out = settings.out or cache_folder() / "replay" / _key(described)
-    with Store(out, described) as store:
+    with Store(out, described, reading=so_far) as store:
         replay = Replay(plan, store, tell)
         if so_far:
             replay.leave_unfinished()

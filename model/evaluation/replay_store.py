@@ -35,15 +35,21 @@ class Unit:
 
 
 class Store:
-    """The results in one folder. Use as a context manager: it holds the folder's lock."""
+    """The results in one folder. Use as a context manager: it holds the folder's lock, unless it is only read, which
+    may be done beside the run that writes."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any], *, reading: bool = False) -> None:
         self.folder = folder
+        self._reading = reading
         self._settings = settings
         self._done: dict[Unit, dict[str, Any]] = {}
         self._lock = FileLock(folder / "results.lock", timeout=0)
 
     def __enter__(self) -> "Store":
+        if self._reading:
+            self._check_settings()
+            self._read()
+            return self
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
@@ -91,7 +97,8 @@ class Store:
         file = self.folder / SETTINGS_FILE
         plain = json.loads(json.dumps(self._settings))
         if not file.exists():
-            write_atomically(file, (json.dumps(plain, indent=2) + "\n").encode())
+            if not self._reading:
+                write_atomically(file, (json.dumps(plain, indent=2) + "\n").encode())
             return
         try:
             there = json.loads(file.read_text(encoding="utf-8"))
@@ -120,5 +127,5 @@ class Store:
                 raise ResultsError(
                     f"Line {number} of {file} is damaged ({error}). Remove it, or choose another --out."
                 ) from error
-        if len(whole) < len(data):
+        if len(whole) < len(data) and not self._reading:
             write_atomically(file, whole)

@@ -66,7 +66,7 @@ def replay(
         bool, typer.Option("--quick", help="One history, one seed, two days, tiny. Its figures mean little.")
     ] = False,
     so_far: Annotated[
-        bool, typer.Option("--so-far", help="Run nothing: tell what an interrupted run has finished.")
+        bool, typer.Option("--so-far", help="Run nothing: tell what a run has finished by now.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -63,3 +63,19 @@ def test_one_run_at_a_time(tmp_path: Path):
 def test_a_number_that_json_does_not_know_is_not_written(tmp_path: Path):
     with Store(tmp_path, {}) as store, pytest.raises(ValueError, match="JSON"):
         store.add(UNIT, {"value": float("nan")})
+
+
+def test_reading_waits_for_nobody_and_changes_nothing(tmp_path: Path):
+    with Store(tmp_path, {"days": 2}) as writing:
+        writing.add(UNIT, {"value": 1.5})
+        file = tmp_path / RESULTS_FILE
+        half = file.read_bytes() + b'{"kind": "ans'
+        file.write_bytes(half)
+        with Store(tmp_path, {"days": 2}, reading=True) as store:
+            assert store.done == {UNIT: {"value": 1.5}}
+        assert file.read_bytes() == half
+        with pytest.raises(ResultsError, match="other settings"), Store(tmp_path, {"days": 3}, reading=True):
+            pass
+    with Store(tmp_path / "none", {}, reading=True) as store:
+        assert len(store) == 0
+    assert not (tmp_path / "none").exists()

@@ -7,6 +7,8 @@ from agent.shadow import lines_shown
 from index.records import Hit
 
 _MOST_LINES = 400  # of a file at once
+_MOST_CHARACTERS = 40_000  # of these
+_LONGEST = 500  # characters of a line
 _MOST_HIT_LINES = 40
 _MOST_FINDINGS = 60
 
@@ -27,14 +29,26 @@ def findings_in_words(findings: Iterable[Finding]) -> str:
 
 
 def lines_in_words(text: str, first: int, last: int | None) -> str:
-    """Lines `first` to `last` (from 1, inclusive) with their numbers, at most 400 of them."""
+    """Lines `first` to `last` (from 1, inclusive) with their numbers: at most 400 of them and 40,000 characters. What a
+    line has beyond 500 is left out."""
     lines = lines_shown(text)
     first = max(first, 1)
     last = min(len(lines) if last is None else last, first + _MOST_LINES - 1, len(lines))
-    shown = [f"{number:>5}  {lines[number - 1]}" for number in range(first, last + 1)]
+    shown: list[str] = []
+    room = _MOST_CHARACTERS
+    for number in range(first, last + 1):
+        shown.append(f"{number:>5}  {_cut(lines[number - 1])}")
+        room -= len(shown[-1]) + 1
+        if room < _LONGEST:
+            last = number
+            break
     if last < len(lines):
         shown.append(f"... {len(lines)} lines in all")
     return "\n".join(shown) or "(no such lines)"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ... (cut, {len(line):,} characters)"
 
 
 def _finding(one: Finding) -> str:
@@ -45,6 +59,6 @@ def _finding(one: Finding) -> str:
 def _hit(hit: Hit) -> str:
     name = ".".join(part for part in (hit.scope, hit.name) if part)
     lines = lines_shown(hit.text)
-    body = [*lines[:_MOST_HIT_LINES], *(["..."] if len(lines) > _MOST_HIT_LINES else [])]
+    body = [*map(_cut, lines[:_MOST_HIT_LINES]), *(["..."] if len(lines) > _MOST_HIT_LINES else [])]
     head = f"{hit.path}:{hit.start_line + 1}-{hit.end_line + 1} {hit.kind} {name}".rstrip()
     return "\n".join([head, *body])

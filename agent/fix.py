@@ -122,7 +122,8 @@ async def _fix(
         attempts.append(attempt)
         if attempt.refused is None:
             message = f"{_name(known)} is mended and nothing new came: {title}"
-            return FixResult(path, known, shadow.text, edits, shadow.diff(), tuple(attempts), message)
+            diff = await asyncio.to_thread(shadow.diff)
+            return FixResult(path, known, shadow.text, edits, diff, tuple(attempts), message)
     reason = "No proposal passed" if attempts else "The linter offers no fix for it and nothing else was proposed"
     return _nothing(path, text, known, attempts, reason)
 
@@ -155,7 +156,7 @@ async def _attempt(
         return Attempt(title, origin, edits, "The finding is still there.", seen.new)
     if seen.new:
         return Attempt(title, origin, edits, f"It brings {_names(seen.new)}.", seen.new)
-    if shadow.path.endswith((".py", ".pyi")) and _is_python(shadow.original) and not _is_python(shadow.text):
+    if shadow.path.endswith((".py", ".pyi")) and not _is_python(shadow.text) and _is_python(shadow.original):
         return Attempt(title, origin, edits, "It breaks the syntax.")  # where no linter looks at the syntax
     return Attempt(title, origin, edits, None)
 

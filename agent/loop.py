@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agent.conversation import Chat, Message, ToolResult
-from agent.toolbox import TOOLS, Proposal, Toolbox
+from agent.conversation import Chat, ChatRefusedError, Message, ToolResult
+from agent.toolbox import Proposal, Toolbox
 
 MOST_TURNS = 16
 
@@ -32,21 +32,29 @@ class Step:
 
 @dataclass(frozen=True)
 class Episode:
-    """How a run ended. `text` is the model's last answer."""
+    """How a run ended. `text` is the model's last answer, `problem` why there was no other, "" unless it refused."""
 
     text: str
     proposals: tuple[Proposal, ...]
     turns: int
     model: str
     finished: bool
+    problem: str = ""
 
 
 async def run(task: str, toolbox: Toolbox, chat: Chat, told: Callable[[Step], None]) -> Episode:
-    """Let the model work on `task`. Raises ChatRefusedError if it cannot be asked."""
+    """Let the model work on `task`. Raises ChatRefusedError if it cannot be asked; what it did before it refused to go
+    on is not lost."""
     messages = [Message("user", task)]
     text = model = ""
     for turn in range(1, MOST_TURNS + 1):
-        reply = await chat(messages, TOOLS, lambda piece: told(Step("text", piece)))
+        try:
+            reply = await chat(messages, toolbox.tools, lambda piece: told(Step("text", piece)))
+        except ChatRefusedError as error:
+            if turn == 1:
+                raise
+            made = await asyncio.to_thread(toolbox.proposals)
+            return Episode(text, made, turn - 1, model, finished=False, problem=str(error))
         text, model = reply.text, reply.model
         if not reply.calls:
             return Episode(text, await asyncio.to_thread(toolbox.proposals), turn, model, finished=True)

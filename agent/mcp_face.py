@@ -54,7 +54,9 @@ def mcp_server(project: Project, name: str) -> MCPServer:
     async def read_file(
         path: Annotated[str, _PATH],
         first: Annotated[int, Field(ge=1, description="The first line, counted from 1.")] = 1,
-        last: Annotated[int | None, Field(ge=1, description="The last line; at most 400 lines are given.")] = None,
+        last: Annotated[
+            int | None, Field(ge=1, description="The last line; at most 400 lines and 40,000 characters are given.")
+        ] = None,
     ) -> str:
         """Read lines of a file of the project."""
         try:

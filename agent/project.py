@@ -16,6 +16,7 @@ from index.records import Hit
 from inkling.errors import InklingError
 
 _DRIVE = re.compile(r"[A-Za-z]:")
+_NO_NAME = re.compile("[\0\ud800-\udfff]")
 
 
 class ToolError(InklingError):
@@ -46,7 +47,7 @@ def unseen(path: PurePath) -> bool:
 def checked(path: str) -> str:
     """A path in its plain form. Raises ToolError for one outside of the project or of a file that may hold secrets."""
     plain = PurePosixPath(path.replace("\\", "/"))
-    if plain.is_absolute() or ".." in plain.parts or _DRIVE.match(path) or not plain.parts:
+    if plain.is_absolute() or ".." in plain.parts or not plain.parts or _DRIVE.match(path) or _NO_NAME.search(path):
         raise ToolError(f"{path!r} is no path inside the project: give one relative to its folder.")
     if unseen(plain):
         raise ToolError(f"{plain} may hold secrets and is never read.")

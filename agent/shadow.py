@@ -14,6 +14,7 @@ from agent.findings import Span, TextEdit
 from inkling.errors import InklingError
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
+_AROUND = 3  # lines that a diff shows around a change
 _MANY = 2000  # lines; among more, difflib may only start at lines that are not found everywhere, or it takes minutes
 
 
@@ -119,6 +120,33 @@ def changes(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, 
             yield head + first, head + last, head + start, head + end
 
 
+def _hunks(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
+    """The lines of a unified diff behind its head."""
+    groups: list[list[tuple[int, int, int, int]]] = []
+    for change in changes(old, new):
+        if groups and change[0] - groups[-1][-1][1] <= 2 * _AROUND:
+            groups[-1].append(change)
+        else:
+            groups.append([change])
+    for group in groups:
+        (first, _, start, _), (_, last, _, end) = group[0], group[-1]
+        above, below = min(first, _AROUND), min(len(old) - last, _AROUND)
+        yield f"@@ -{_stretch(first - above, last + below)} +{_stretch(start - above, end + below)} @@"
+        reached = first - above
+        for first, last, start, end in group:
+            yield from (f" {line}" for line in old[reached:first])
+            yield from (f"-{line}" for line in old[first:last])
+            yield from (f"+{line}" for line in new[start:end])
+            reached = last
+        yield from (f" {line}" for line in old[reached : reached + below])
+
+
+def _stretch(start: int, end: int) -> str:
+    """Lines as a diff names them: an empty stretch by the line before it."""
+    length = end - start
+    return str(start + 1) if length == 1 else f"{start + bool(length)},{length}"
+
+
 @dataclass(frozen=True)
 class Shadow:
     """One text as it is, and as it would be. `steps` are the groups of edits that were applied, each to its result."""
@@ -148,8 +176,5 @@ class Shadow:
 
     def diff(self) -> str:
         """A unified diff, empty if nothing changed."""
-        return "\n".join(
-            difflib.unified_diff(
-                lines_shown(self.original), lines_shown(self.text), f"a/{self.path}", f"b/{self.path}", lineterm=""
-            )
-        )
+        hunks = list(_hunks(lines_shown(self.original), lines_shown(self.text)))
+        return "\n".join([f"--- a/{self.path}", f"+++ b/{self.path}", *hunks] if hunks else [])

@@ -6,9 +6,11 @@ Pure. The selected code goes into the request with its place; everything else th
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from agent.conversation import Tool
 from agent.findings import Finding
 from agent.rewrite import Gap
 from agent.shadow import lines_shown
+from agent.toolbox import READING, TOOLS
 
 Kind = Literal["ask", "explain", "document", "test"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -42,6 +44,11 @@ class Selection:
     first: int
     last: int
     text: str
+
+
+def tools_of(kind: Kind) -> tuple[Tool, ...]:
+    """The tools that the model has for it."""
+    return READING if kind == "explain" else TOOLS
 
 
 def request(kind: Kind, selection: Selection | None, words: str) -> str:

@@ -6,7 +6,8 @@ edit that silences a linter or does not name its place exactly once is refused.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from agent.shadow import Shadow, edits_between, line_end_of
 from inkling.errors import InklingError
 
 _HITS, _MOST_HITS = 6, 20
+_MOST = 1_000_000_000  # that a number may be
+_HALF = re.compile("[\ud800-\udfff]")  # of a character
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "integer", "minimum": 1}
 
@@ -28,7 +31,7 @@ def _tool(name: str, description: str, required: tuple[str, ...], **properties: 
     return Tool(name, description, schema)
 
 
-TOOLS = (
+READING = (
     _tool(
         "semantic_search",
         "Find code and text of the project by meaning, words and names. `path` narrows it, such as 'src/**/*.py'.",
@@ -39,6 +42,9 @@ TOOLS = (
     ),
     _tool("read_file", "Read lines of a file, counted from 1.", ("path",), path=_TEXT, first=_NUMBER, last=_NUMBER),
     _tool("diagnostics", "What the project's linters find in a file.", ("path",), path=_TEXT),
+)
+TOOLS = (
+    *READING,
     _tool(
         "edit_file",
         "Replace `old`, which must occur exactly once in the file, by `new`; with an empty `old`, make a new file. The "
@@ -62,18 +68,20 @@ class Proposal:
 
 
 class Toolbox:
-    """The tools of one episode, with its shadow copies."""
+    """The tools of one episode, with its shadow copies. `tools` are those that the model has."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, tools: Sequence[Tool] = TOOLS) -> None:
+        self.tools = tools
         self._project = project
         self._shadows: dict[str, Shadow] = {}
         self._made: set[str] = set()
-        self._run: dict[str, Callable[[Mapping[str, Any]], Awaitable[str]]] = {
+        run: dict[str, Callable[[Mapping[str, Any]], Awaitable[str]]] = {
             "semantic_search": self._search,
             "read_file": self._read,
             "diagnostics": self._diagnostics,
             "edit_file": self._edit,
         }
+        self._run = {tool.name: run[tool.name] for tool in tools}
 
     async def call(self, call: ToolCall) -> str:
         """Run a tool. What goes wrong is an answer, too: the model is to read it and go on."""
@@ -138,15 +146,15 @@ class Toolbox:
 
 def _text(asked: Mapping[str, Any], name: str) -> str:
     value = asked.get(name)
-    if not isinstance(value, str):
-        raise ToolError(f"`{name}` has to be a text.")
+    if not isinstance(value, str) or _HALF.search(value):
+        raise ToolError(f"`{name}` has to be a text of whole characters.")
     return value
 
 
 def _number(asked: Mapping[str, Any], name: str) -> int | None:
     value = asked.get(name)
-    if value is not None and (not isinstance(value, int | float) or value < 1):
-        raise ToolError(f"`{name}` has to be a number from 1 up.")
+    if value is not None and (not isinstance(value, int | float) or not 1 <= value <= _MOST):
+        raise ToolError(f"`{name}` has to be a number from 1 to {_MOST:,}.")
     return None if value is None else int(value)
 
 

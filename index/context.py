@@ -17,7 +17,7 @@ from index.languages import family_of, language_of
 from index.records import Hit, Match
 from index.relevance import NAMES, WRITTEN, Cursor, Relevance, shared_folders
 from index.store import Store, load_candidates, load_hits
-from index.words import match_expression
+from index.words import indexed, match_expression
 
 MOST_WORDS = 12
 MOST_PLACES = 2000  # occurrences that are looked at for one keystroke
@@ -30,7 +30,11 @@ MOST_COUNTS = 20_000  # words whose counts are kept
 MOST_CHANGE = 0.1  # of the files, beyond which words are counted anew
 MOST_READ = 32  # candidates whose text is looked at
 
-_PYTHON_FROM = re.compile(r"^[ \t]*from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(?:\(([^)]*)\)|([^\n#]+))", re.MULTILINE)
+# No two parts that may follow each other match the same character, and what is in brackets is bounded: what somebody
+# else wrote is searched on a keystroke.
+_PYTHON_FROM = re.compile(
+    r"^[ \t]*from[ \t]+(?=[\w.])(\.*)((?:\w[\w.]*)?)[ \t]+import[ \t]+(?:\(([^)]{0,4000})\)|([^\n#]+))", re.MULTILINE
+)
 _PYTHON_IMPORT = re.compile(r"^[ \t]*import[ \t]+([^\n#]+)", re.MULTILINE)
 _SCRIPT = re.compile(
     r"""\b(?:import|export)\s{1,20}(?:type\s{1,20})?([^'"();]{0,400}?)\s{0,9}from\s*['"]([^'"\n]+)['"]|"""
@@ -74,15 +78,16 @@ class Catalog:
 
     def count(self, database: sqlite3.Connection, wanted: Collection[str]) -> dict[str, int]:
         """In how many chunks these words stand, those in none left out."""
-        unknown = [word for word in wanted if word not in self.counts]
+        terms = {word: indexed(word) for word in wanted}
+        unknown = [term for term in terms.values() if term not in self.counts]
         if len(self.counts) + len(unknown) > MOST_COUNTS:
             self.counts.clear()
-            unknown = list(wanted)
+            unknown = list(terms.values())
         rows = database.execute(
             "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?))", (json.dumps(unknown),)
         )
         self.counts |= dict(rows.fetchall())
-        return {word: self.counts[word] for word in wanted if word in self.counts}
+        return {word: self.counts[term] for word, term in terms.items() if term in self.counts}
 
     def ending_with(self, tail: str, near: str) -> str | None:
         """The path that is `tail` or ends with it; of several, the one that shares most folders with `near`."""
@@ -193,7 +198,7 @@ def _python_module(base: str, exact: bool, near: str, catalog: Catalog) -> str |
         elif found := catalog.ending_with(tail, near):
             return found
     package, _, rest = base.partition("/")
-    return _python_module(rest, True, near, catalog) if rest and package == catalog.package else None
+    return _python_module(rest, True, near, catalog) if rest and not exact and package == catalog.package else None
 
 
 def _script_imports(path: str, prefix: str, catalog: Catalog) -> list[tuple[str, set[str]]]:

@@ -20,6 +20,7 @@ from pathlib import Path, PurePath
 
 from pathspec import GitIgnoreSpec
 
+from index.globs import globs
 from inkling.process import environment
 
 MAX_BYTES = 1_000_000
@@ -203,7 +204,7 @@ def _listed(root: Path, wanted: list[str] | None, found: Walk, depth: int = 0) -
     """Relative names of candidates: from git where it works, else from the folder itself."""
     asked = None if wanted is None else sorted({_outermost(root, path) for path in wanted})
     names = _from_git(root, asked)
-    if names is None or (not names and not _there(root / ".git")):
+    if names is None or (not names and not _there(root / ".git") and (wanted is None or not _from_git(root, None))):
         # Not a repository, or a folder that an outer repository ignores as a whole but that was opened on purpose.
         yield from (name for name in _from_folder(root, wanted) if wanted is None or _below(name, wanted))
         return
@@ -325,11 +326,11 @@ def _ignore_file(folder: Path, here: str) -> Iterator[tuple[str, GitIgnoreSpec]]
     patterns = []
     for line in lines:
         try:
-            GitIgnoreSpec.from_lines([line])
+            globs([line])
         except ValueError:  # git, too, passes over a pattern that makes no sense
             continue
         patterns.append(line)
-    yield here, GitIgnoreSpec.from_lines(patterns)
+    yield here, globs(patterns)
 
 
 def _ignored(name: str, ignores: tuple[tuple[str, GitIgnoreSpec], ...]) -> bool:

@@ -14,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pathspec import GitIgnoreSpec
 
+from index.globs import globs
 from index.names import names_in
 from index.records import Kind
 from index.store import Store
 from index.vectors import Vectors
-from index.words import match_expression, query_words
+from index.words import indexed, match_expression, query_words
 from inkling.errors import UserError
 
 MAX_WORDS = 64  # of a query
+MAX_PATTERN = 1000  # characters
 MOST_PLACES = 15_000  # chunks that are scored for one query: what is everywhere costs much and says little
 WEIGHTS = "1.0, 4.0, 2.0"  # of text, names and path in BM25
 
@@ -65,21 +67,23 @@ class Filter:
         return where, values
 
     def _paths(self) -> GitIgnoreSpec | None:
+        if self.path and len(self.path) > MAX_PATTERN:
+            raise BadFilterError(f"Expected a path pattern of at most {MAX_PATTERN:,} characters.")
         try:
-            return GitIgnoreSpec.from_lines([self.path.removeprefix("./")]) if self.path else None
+            return globs([self.path.removeprefix("./")]) if self.path else None
         except ValueError as error:
             raise BadFilterError(f"Expected a path pattern such as 'src/**/*.py', found {self.path!r}.") from error
 
 
 def weights_of(database: sqlite3.Connection, query: str) -> dict[str, float]:
     """The query's words that the index knows, each with its inverse document frequency; the rarest first."""
-    wanted = query_words(query)[:MAX_WORDS]
+    wanted = {indexed(word): word for word in query_words(query)[:MAX_WORDS]}
     known = database.execute(
         "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?)) ORDER BY doc, term",
-        (json.dumps(wanted),),
+        (json.dumps(list(wanted)),),
     ).fetchall()
     held = database.execute("SELECT max(id) FROM chunks").fetchone()[0] or 1
-    return {term: math.log(1.0 + held / (1.0 + count)) for term, count in known}
+    return {wanted[term]: math.log(1.0 + held / (1.0 + count)) for term, count in known}
 
 
 def by_words(
@@ -132,12 +136,16 @@ def by_meaning(
             (vectors.model, *values),
         )
         allowed = [row[0] for row in rows]
-    # Chunks that are gone keep their vectors for a while: ask for more than are needed.
-    near = dict(vectors.nearest(query, 2 * depth, allowed))
-    found = store.database.execute(
-        "SELECT c.id, e.id FROM embedded e JOIN chunks c ON c.hash = e.hash JOIN files f ON f.id = c.file "
-        f"WHERE e.id IN (SELECT value FROM json_each(?)) {where}",
-        (json.dumps(list(near)), *values),
-    )
+    asked = 2 * depth
+    while True:  # chunks that are gone keep their vectors for a while: ask for more until enough are there
+        near = dict(vectors.nearest(query, asked, allowed))
+        found = store.database.execute(
+            "SELECT c.id, e.id FROM embedded e JOIN chunks c ON c.hash = e.hash JOIN files f ON f.id = c.file "
+            f"WHERE e.id IN (SELECT value FROM json_each(?)) {where}",
+            (json.dumps(list(near)), *values),
+        ).fetchall()
+        if len(found) >= depth or len(near) < asked:
+            break
+        asked *= 4
     ranked = [Ranked(chunk, near[number]) for chunk, number in found]
     return sorted(ranked, key=lambda each: (-each.score, each.chunk))[:depth]

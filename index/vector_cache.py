@@ -3,8 +3,8 @@
 All workspaces share it, so that what one branch, worktree or clone has embedded is never embedded again. It knows no
 chunks and no files, and finds nothing near: that is `index.vectors`. Several processes write at once and take turns.
 
-Always: it may lose vectors (the least recently used beyond `MOST_VECTORS`, or all of them if its file is damaged, which
-is put aside then), and whoever asks for them embeds again.
+Always: it may lose vectors (the least recently used beyond `MOST_VECTORS`, but none that was used today, or all of them
+if its file is damaged, which is put aside then), and whoever asks for them embeds again.
 """
 
 import contextlib
@@ -108,7 +108,7 @@ class VectorCache:
             raise broken(self.path, sqlite3.DatabaseError("it is damaged"))
 
     def prune(self, most: int = MOST_VECTORS) -> int:
-        """Remove the least recently used vectors beyond `most`; how many."""
+        """Remove the least recently used vectors beyond `most`, but none that was used today; how many."""
 
         def remove(database: sqlite3.Connection) -> int:
             held = int(database.execute("SELECT count(*) FROM vectors").fetchone()[0])
@@ -116,10 +116,12 @@ class VectorCache:
                 return 0
             with database:
                 database.execute("BEGIN IMMEDIATE")
-                database.execute(f"PRAGMA application_id = {_fresh()}")
-                oldest = "SELECT model, hash FROM vectors ORDER BY day LIMIT ?"
-                gone = database.execute(f"DELETE FROM vectors WHERE (model, hash) IN ({oldest})", (held - most,))
-                return gone.rowcount
+                oldest = "SELECT model, hash FROM vectors WHERE day < ? ORDER BY day LIMIT ?"
+                delete = f"DELETE FROM vectors WHERE (model, hash) IN ({oldest})"
+                gone = database.execute(delete, (_today(), held - most)).rowcount
+                if gone:
+                    database.execute(f"PRAGMA application_id = {_fresh()}")
+                return gone
 
         return self._tried(remove, 0)
 

@@ -175,7 +175,9 @@ def _nearest(
             return [(int(part.ids[positions[place]]), float(scores[place])) for place in best]
         mask = np.zeros((len(part.ids) + 7) // 8 * 8, dtype=np.uint8)
         mask[positions] = 1
-        parameters.sel = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+        bitmap = np.packbits(mask, bitorder="little")
+        chosen = faiss.IDSelectorBitmap(bitmap)  # faiss keeps neither alive, so both have names until it has searched
+        parameters.sel = chosen
     scores, places = part.index.search(row, min(limit, len(part.ids)), params=parameters)
     pairs = zip(places[0], scores[0], strict=True)
     return [(int(part.ids[place]), float(score)) for place, score in pairs if place >= 0]

@@ -6,6 +6,7 @@ stem only lets "caches", "cached" and "caching" meet.
 
 import re
 from functools import lru_cache
+from unicodedata import combining, normalize
 
 _WORD = re.compile(r"\w+")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
@@ -30,6 +31,12 @@ def stem(word: str) -> str:
     return word
 
 
+def indexed(word: str) -> str:
+    """The word as the word index keeps it: FTS5 takes marks off Latin letters (`remove_diacritics 2`), and so do its
+    queries, but not whoever reads its vocabulary."""
+    return word if word.isascii() else "".join(map(_unmarked, word))
+
+
 def words(text: str) -> list[str]:
     """The words of a text in order: each identifier's parts, and the whole identifier if it has several."""
     return spelled(text).split()
@@ -38,6 +45,13 @@ def words(text: str) -> list[str]:
 def spelled(text: str) -> str:
     """The same with spaces between them."""
     return " ".join(filter(None, map(_spelled, _WORD.findall(text))))
+
+
+def _unmarked(letter: str) -> str:
+    if combining(letter):  # left by `casefold`
+        return ""
+    base = normalize("NFD", letter)[0]
+    return base if base.isascii() else letter
 
 
 @lru_cache(maxsize=1 << 16)

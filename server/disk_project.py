@@ -10,7 +10,10 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from agent.findings import Finding
 from agent.project import ToolError, unseen
@@ -25,6 +28,8 @@ from inkling.errors import UserError
 from server.linters.hub import Linters
 from server.linters.settings import LinterSettings
 from server.settings import user_settings
+
+T = TypeVar("T")
 
 _MOST_BYTES = 2_000_000
 _PATIENCE = 10.0  # seconds that a search waits for embeddings
@@ -49,6 +54,7 @@ class DiskProject:
         self._linters = Linters(self._root, linters, report)
         self._report = report
         self._turn = asyncio.Lock()
+        self._building = ThreadPoolExecutor(1, thread_name_prefix="index")
         self._embedding: asyncio.Task[None] | None = None
         self._urgent = threading.Event()  # somebody waits for the builder
 
@@ -57,7 +63,7 @@ class DiskProject:
         async with self._turn:
             await self._interrupt()
             with contextlib.suppress(IndexBusyError):  # an editor has the folder open, and keeps the index up to date
-                await asyncio.to_thread(self._builder.build_words)
+                await self._built(self._builder.build_words)
                 self._embedding = asyncio.create_task(self._embed(), name="embedding")
         if self._embedding is not None:
             await asyncio.wait({self._embedding}, timeout=_PATIENCE)
@@ -76,16 +82,22 @@ class DiskProject:
         await self._linters.close()
         async with self._turn:
             await self._interrupt()
+        await asyncio.to_thread(self._building.shutdown)
         self._search.close()
 
     async def _embed(self) -> None:
         """Embed what has no vector yet, until somebody waits for the builder."""
         try:
-            await asyncio.to_thread(self._builder.build_meaning, interrupted=self._urgent.is_set)
+            await self._built(partial(self._builder.build_meaning, interrupted=self._urgent.is_set))
         except IndexBusyError:
             return  # an editor opened the folder just now
         except UserError as error:
             self._report(str(error))
+
+    async def _built(self, work: Callable[[], T]) -> T:
+        """What `work` with the builder gives, always in one thread: a cancelled search leaves its build running, and
+        the next one waits for its end."""
+        return await asyncio.get_running_loop().run_in_executor(self._building, work)
 
     async def _interrupt(self) -> None:
         """End the embedding after its batch; what is embedded stays."""
@@ -98,7 +110,10 @@ class DiskProject:
 
 def read_inside(root: Path, path: str) -> str | None:
     """The text of a file below `root`, a real path; None if there is none. Raises ToolError for what is no text."""
-    file = (root / path).resolve()
+    try:
+        file = (root / path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, or what no file can be called
+        raise ToolError(f"{path!r} leads nowhere: {error}.") from error
     if not file.is_relative_to(root):
         raise ToolError(f"{path} leads out of the project.")
     if unseen(file.relative_to(root)):

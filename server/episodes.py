@@ -16,7 +16,7 @@ from agent.conversation import Chat
 from agent.loop import Step, run
 from agent.project import checked
 from agent.shadow import edits_between
-from agent.tasks import Kind, Selection, request
+from agent.tasks import Kind, Selection, request, tools_of
 from agent.toolbox import Proposal, Toolbox
 from agent.undo import undo
 from inkling.errors import InklingError, UserError
@@ -71,7 +71,7 @@ class Episodes:
         told: Callable[[Step], None],
     ) -> dict[str, Any]:
         """Let the model work. Raises ChatRefusedError if it cannot be asked."""
-        toolbox, root = Toolbox(project), str(project.folder.root)
+        toolbox, root = Toolbox(project, tools_of(kind)), str(project.folder.root)
 
         def tell(step: Step) -> None:
             if step.kind == "call":
@@ -82,6 +82,7 @@ class Episodes:
         self.keep(id, project, kind, {proposal.path: proposal for proposal in episode.proposals})
         return {
             "finished": episode.finished,
+            "message": episode.problem,
             "text": episode.text,
             "model": episode.model,
             "turns": episode.turns,

@@ -224,7 +224,8 @@ class Offers:
         if time.time() < self._snoozed_until:
             return Refusal("snoozed", "Completions are snoozed; the command inkling.snooze with 0 ends that.")
         if snapshot.path is not None and is_secret(snapshot.path):
-            return Refusal("secret_file", f"{snapshot.path.name} looks like a file with secrets: nothing is completed in it.")
+            told = f"{snapshot.path.name} looks like a file with secrets: nothing is completed in it."
+            return Refusal("secret_file", told)
         return None
 
     def _continued(self, uri: str, offset: int, prefix: str, suffix: str) -> Offered | None:

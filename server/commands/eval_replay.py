@@ -65,9 +65,7 @@ def replay(
     quick: Annotated[
         bool, typer.Option("--quick", help="One history, one seed, two days, tiny. Its figures mean little.")
     ] = False,
-    so_far: Annotated[
-        bool, typer.Option("--so-far", help="Run nothing: tell what a run has finished by now.")
-    ] = False,
+    so_far: Annotated[bool, typer.Option("--so-far", help="Run nothing: tell what a run has finished by now.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Replay real history as the user: do nights help, more than memory alone, a placebo, or somebody else's nights?

@@ -16,6 +16,7 @@ from typing import Any, cast
 from agent.findings import Finding, Severity, Span
 from agent.shadow import lines_of
 from inkling.errors import UserError
+from server.documents import path_of
 from server.linters import programs
 from server.linters.linter import LintedText, LinterError
 
@@ -195,9 +196,10 @@ class CommandRunner:
         """Nothing runs between two lints."""
 
     async def _run(self, text: LintedText) -> list[Finding]:
-        name = re.split(r"[/\\:]", text.path)[-1] or "untitled"
+        place = str(path_of(text.uri) or text.path)  # editors call documents by their URI
+        name = re.split(r"[/\\:]", place)[-1] or "untitled"
         if self._linter.stdin:
-            output = await self._output(text.path, text.text)
+            output = await self._output(place, text.text)
         else:
             with tempfile.TemporaryDirectory(prefix="inkling-lint-", ignore_cleanup_errors=True) as folder:
                 file = Path(folder) / name

@@ -118,7 +118,7 @@ async def test_code_is_explained_with_what_the_model_looks_up(connect: Connect, 
     first, second = model.asked
     assert first["model"] == "clever"
     assert "shapes.py, lines 8 to 9" in first["messages"][0]["text"]
-    assert {tool["name"] for tool in first["tools"]} == {"semantic_search", "read_file", "diagnostics", "edit_file"}
+    assert {tool["name"] for tool in first["tools"]} == {"semantic_search", "read_file", "diagnostics"}
     assert [message["role"] for message in second["messages"]] == ["user", "assistant", "user"]
     assert "def describe" in second["messages"][2]["results"][0]["text"]
     assert [step["kind"] for step in steps] == ["call", "result", "text", "text"]

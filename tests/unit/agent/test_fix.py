@@ -2,12 +2,13 @@
 
 import asyncio
 import re
+import threading
 
 import pytest
 
 from agent.findings import Finding, Fix, Span, TextEdit
 from agent.fix import LintIncompleteError, fix
-from agent.shadow import lines_of
+from agent.shadow import Shadow, lines_of
 
 NAMES = re.compile(r"\b(bad|worse)\b")
 
@@ -85,6 +86,19 @@ async def test_a_proposal_is_turned_down_with_its_reason(edit: TextEdit, reason:
     assert reason in (result.tried[0].refused or "")
     assert (result.fixed, result.text, result.edits) == (False, TEXT, ())
     assert result.tried[0].refused in result.message
+
+
+async def test_the_difference_is_worked_out_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch):
+    threads, diff = list[int](), Shadow.diff
+
+    def told(shadow: Shadow) -> str:
+        threads.append(threading.get_ident())
+        return diff(shadow)
+
+    monkeypatch.setattr(Shadow, "diff", told)
+    await fix("a.py", TEXT, toy(TEXT), lint=linter_with(), proposers=[proposing((write(0, 4, 7, "good"),))])
+    assert len(threads) == 1
+    assert threads != [threading.get_ident()]
 
 
 async def test_overlapping_edits_are_one_refusal_among_others():

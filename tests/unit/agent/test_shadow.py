@@ -101,6 +101,13 @@ def test_a_line_that_is_found_everywhere_starts_no_comparison_of_large_texts():
     assert ours < (time.thread_time() - began - ours) / 4
 
 
+@given(st.lists(st.sampled_from(["old", "new", *["both"] * 8]), max_size=60))
+def test_a_diff_is_a_unified_one(kinds: list[str]):
+    old, new = ("\n".join(f"{n}" for n, kind in enumerate(kinds) if kind in (side, "both")) for side in ("old", "new"))
+    plain = difflib.unified_diff(lines_shown(old), lines_shown(new), "a/x", "b/x", lineterm="")
+    assert Shadow("x", old, new).diff() == "\n".join(plain)
+
+
 @given(texts)
 def test_lines_with_their_ends_are_the_text_and_print_as_its_lines(text: str):
     assert "".join(lines_with_ends(text)) == text

@@ -1,5 +1,6 @@
 """What is offered to a completion: imported definitions first, then similar code, never the file itself."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,17 @@ def test_limits_hold(search: Search) -> None:
 def test_what_is_no_file_of_the_workspace_is_not_imported(prefix: str) -> None:
     catalog = Catalog(files={"app/engine.py": 1}, by_name={"engine.py": ["app/engine.py"]})
     assert imported_files("app/main.py", prefix, catalog) == {}
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["from " + "." * 39_000, "from" + " " * 39_000, "from a import (\n" * 2500, "import " + "a." * 19_000 + "b"],
+)
+def test_no_text_takes_long_to_be_read_for_imports(prefix: str) -> None:
+    catalog = Catalog(package="a", files={"app/engine.py": 1}, by_name={"engine.py": ["app/engine.py"]})
+    began = time.thread_time()
+    assert imported_files("app/main.py", prefix, catalog) == {}
+    assert time.thread_time() - began < 0.15
 
 
 def test_what_is_named_twice_leaves_room_for_others(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:

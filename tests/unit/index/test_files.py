@@ -140,6 +140,23 @@ def test_a_folder_that_an_outer_repository_ignores_can_still_be_opened(tmp_path:
     assert names(tmp_path / "scratch") == ["a.py"]
 
 
+def test_what_an_outer_repository_ignores_is_no_part_of_an_opened_folder(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    write(tmp_path, ".gitignore", "scratch/\ndist/\n")
+    for name in ("sub/a.py", "sub/dist/b.js", "scratch/c.py"):
+        write(tmp_path, name)
+    assert walk(tmp_path / "sub", ["dist/b.js"]).files == []
+    assert [file.path for file in walk(tmp_path / "sub", ["a.py", "dist/b.js"]).files] == ["a.py"]
+    assert [file.path for file in walk(tmp_path / "scratch", ["c.py"]).files] == ["c.py"]
+
+
+def test_a_pattern_of_many_stars_or_of_none_that_can_be_stops_no_walk(root: Path) -> None:
+    write(root, ".gitignore", f"{'*a' * 30}*b\n[z-a]\n*.log\n")
+    for name in ("a" * 200, "a.log"):
+        write(root, name)
+    assert names(root) == [".gitignore", "a" * 200]
+
+
 def test_a_folder_inside_a_repository_is_walked_relative_to_itself(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     write(tmp_path, "a.py")

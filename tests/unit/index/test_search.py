@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from index.builder import Builder
 from index.context import Ask
 from index.embedding import Embedder
-from index.rankings import BadFilterError
+from index.rankings import BadFilterError, weights_of
 from index.search import Search
+from index.store import Store
 from inkling.folders import models_folder
 from tests.unit.index.workspace import CountingEncoder, repository, write
 
@@ -101,6 +102,22 @@ def test_a_filter_that_cannot_be_says_what_can(search: Search) -> None:
         search.search("x", kind="functoin")
     with pytest.raises(BadFilterError, match="src"):
         search.search("x", path="!")
+
+
+def test_a_filter_of_many_stars_takes_no_time_and_one_without_end_is_refused(search: Search) -> None:
+    assert search.search("socket", path="*" * 900 + "x") == []
+    with pytest.raises(BadFilterError, match="at most 1,000 characters"):
+        search.search("socket", path="*" * 1001)
+
+
+def test_words_with_marks_count_as_a_whole(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"a.py": "# gesch ä tzt\n", "b.py": "# geschätzt\n"}
+    root = repository(tmp_path, files)
+    Builder(root, None).build()
+    store = Store.reader(root)
+    assert store is not None
+    assert "geschätzt" in weights_of(store.database, "GESCHÄTZT")
+    assert Search(root, None).search("geschätzt")[0].path == "b.py"
 
 
 def test_the_limit_holds(search: Search) -> None:

@@ -183,6 +183,20 @@ def test_the_vector_of_a_file_that_is_gone_finds_nothing(
     assert len(search._vectors) == 40, "the vector itself is still there"
 
 
+def test_vectors_of_files_that_are_gone_hide_none_of_those_that_are_there(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("index.search.DEPTH", 5)
+    write(root, {"other.py": "class Volcano:\n    lava = None\n"})
+    encoder = CountingEncoder()
+    Builder(root, lambda: encoder).build()
+    for name in FILES:
+        (root / name).unlink()
+    Builder(root, None).build()
+    hits = Search(root, encoder).search("function_7", limit=1, by=frozenset({"meaning"}))
+    assert [hit.path for hit in hits] == ["other.py"]
+
+
 def test_vectors_that_the_cache_lost_are_embedded_again(root: Path) -> None:
     encoder = CountingEncoder()
     Builder(root, lambda: encoder).build()
@@ -289,6 +303,14 @@ def test_the_least_recently_used_vectors_go_first(tmp_path: Path, monkeypatch: p
     assert cache.prune(most=1) == 1
     assert set(cache.get("m", [b"a", b"b"])) == {b"a"}
     assert cache.among("other", [b"a"]) == set()
+
+
+def test_what_was_used_today_stays_however_much_it_is(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path / "vectors.sqlite")
+    cache.put("m", [b"a", b"b"], np.eye(2, dtype=np.float32))
+    before = cache.identity
+    assert cache.prune(most=1) == 0
+    assert (set(cache.get("m", [b"a", b"b"])), cache.identity) == ({b"a", b"b"}, before)
 
 
 def test_nearest_agrees_with_numpy(root: Path, small_files: None) -> None:

@@ -54,6 +54,13 @@ async def test_a_tool_that_reads_no_stdin_gets_a_file_of_the_same_name_that_is_g
     assert not os.path.exists(path)  # noqa: ASYNC240, PTH110
 
 
+async def test_a_tool_is_told_the_path_of_a_document_that_the_editor_calls_by_its_uri(tmp_path: Path):
+    file = tmp_path / "sp ace.toy"
+    code = "import sys; print('sp ace.toy:1:1: X ' + sys.argv[1])"
+    (finding,) = await runner(code).lint(LintedText(file.as_uri(), file.as_uri(), "toy", "x"))
+    assert finding.message == str(file)
+
+
 async def test_lines_about_other_files_are_left_out():
     code = "print('b.toy:1:1: X other'); print('/elsewhere/a.toy:1:1: X mine'); print('no match')"
     assert [finding.message for finding in await runner(code).lint(text("x"))] == ["mine"]

@@ -6,12 +6,14 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from agent.project import ToolError, checked
+from index import files
 from index.builder import Builder
 from index.database import lock
 from server.disk_project import DiskProject, read_inside
@@ -42,6 +44,13 @@ def test_a_file_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
         read_inside(tmp_path.resolve(), "a.py")
 
 
+@pytest.mark.parametrize("path", ["loop", "a\0b", "\ud800"])
+def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path, path: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(ToolError):
+        read_inside(tmp_path.resolve(), path)
+
+
 async def test_search_answers_while_an_editor_builds_the_index(tmp_path: Path) -> None:
     (tmp_path / "volcano.py").write_text("def erupt():\n    return 'lava'\n")
     Builder(tmp_path, None).build()
@@ -51,6 +60,33 @@ async def test_search_answers_while_an_editor_builds_the_index(tmp_path: Path) -
     taken.release()
     await project.close()
     assert [hit.path for hit in found] == ["volcano.py"]
+
+
+async def test_a_search_that_is_cancelled_builds_on_and_the_next_one_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "volcano.py").write_text("def erupt():\n    return 'lava'\n")
+    began, let, threads, real = threading.Event(), threading.Event(), list[int](), files.walk
+
+    def walk(*given: Any, **named: Any) -> files.Walk:
+        threads.append(threading.get_ident())
+        began.set()
+        let.wait()
+        return real(*given, **named)
+
+    monkeypatch.setattr(files, "walk", walk)
+    project = DiskProject(tmp_path, None, LinterSettings(), lambda text: None)
+    first = asyncio.create_task(project.find("erupt", 3, None))
+    await asyncio.to_thread(began.wait)
+    first.cancel()
+    second = asyncio.create_task(project.find("erupt", 3, None))
+    await asyncio.wait({first})
+    await asyncio.sleep(0)  # the second has asked for its build
+    let.set()
+    assert [hit.path for hit in await second] == ["volcano.py"]
+    await project.close()
+    assert (len(threads), len(set(threads))) == (2, 1)
+    lock(tmp_path).release()
 
 
 class HeldEncoder(CountingEncoder):

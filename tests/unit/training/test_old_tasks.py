@@ -2,18 +2,22 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from model.adapters import Registry
 from model.evaluation.comparison import Measured, measure
 from model.shipped import shipped
+from model.training import old_tasks
 from model.training.dataset import TrainingSequence
 from model.training.network import load_network
 from model.training.night import run_night
 from model.training.night_data import NightOptions
-from model.training.old_tasks import COUNT, old_examples, old_tasks_guard, still_known
+from model.training.old_tasks import COUNT, old_examples, old_tasks_guard, settled_strength, still_known
 from model.training.serving import serving_format
 from model.training.sft import SftOptions
 from model.weights import resolve
@@ -68,6 +72,39 @@ def test_a_budget_without_room_leaves_them_out_and_says_so(tiny_base: Path, tmp_
         written(HABITS, 30), base="tiny", base_folder=tiny_base, registry=Registry(tmp_path), options=roomy
     )
     assert verdict.figures["old_tasks"]["cases"] == len(old_examples())
+
+
+@pytest.mark.parametrize(
+    ("forgotten", "strength", "passed"),
+    [(0.008, 1.0, True), (0.018, 0.5, True), (0.024, 0.5, False), (0.03, 1.0, False)],
+)
+def test_who_forgot_a_little_too_much_is_taken_back_to_half(
+    forgotten: float,
+    strength: float,
+    passed: bool,
+    rows: list[TrainingSequence],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The loss on old tasks rises with the LoRA's strength."""
+
+    class Tuned(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.config = SimpleNamespace(vocab_size=1000)
+            self.lora_A, self.lora_B = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+
+    def measured(model: Tuned, rows: Any, device: str, tick: Any = None) -> Measured:
+        product = float((model.lora_A * model.lora_B).mean())
+        return replace(before, losses=np.full(len(rows), 1.0 + forgotten * product))
+
+    before = Measured(np.ones(len(rows)), np.zeros(len(rows), dtype=bool), np.ones(len(rows)))
+    monkeypatch.setattr(old_tasks, "measure", measured)
+    tuned = Tuned()
+    (guard,), figures = settled_strength(tuned, rows, before, "cpu", 0.01)
+    assert (guard.passed, figures["strength"]) == (passed, strength)
+    assert tuned.lora_B.sum() == 2 * strength
+    assert tuned.lora_A.sum() == 2
+    assert ("whole" in figures) == (strength < 1)
 
 
 @pytest.mark.weights

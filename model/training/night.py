@@ -35,7 +35,7 @@ from model.training.network import load_for_training
 from model.training.night_data import Data, NightOptions, affordable, lacking, prepare
 from model.training.night_record import Run, figures_of, keep, name_of, run_folder, run_key, same_night, write_adapter
 from model.training.night_stages import Machine, outlook, train_stages
-from model.training.old_tasks import settled_strength
+from model.training.old_tasks import settled_strength, still_known
 from model.training.progress import Progress, Report
 from model.training.relevance import night_relevance
 from model.training.runners import Cluster
@@ -120,17 +120,20 @@ def run_night(
     machine = Machine(base_folder, anchor, device, run.folder, progress, cancelled, clock, base, cluster)
     tuned, trained, stages = train_stages(model, data, options, machine, left, checks)
     remembered, old_tasks = settled_strength(
-        tuned, data.old, before_old, device, options.old_bound, watch("the candidate on old tasks", len(data.old))
+        tuned,
+        lambda: still_known(
+            tuned, data.old, before_old, device, options.old_bound, watch("the candidate on old tasks", len(data.old))
+        ),
     )
+    halved = "whole" in old_tasks
     after = measure(tuned, data.later, device, watch("the candidate", len(data.later)))
     after_wrong = measure(tuned, data.wrong, device, watch("the candidate on wrong targets", len(data.wrong)))
     gain = improvement(before.losses, after.losses, seed=options.sft.seed)
     margins = _margins(data, (before, before_wrong), (after, after_wrong))
     # Half of what was learned from noise forgets little, too; but only the user's own text makes right tokens likelier.
-    less_certain = options.certainty_loss if old_tasks.get("strength", 1.0) == 1.0 else 0.0
     guards = [
         exact_guard(before, after),
-        certainty_guard(before, after, less_certain),
+        certainty_guard(before, after, 0.0 if halved else options.certainty_loss),
         *_context_guards(margins, gain.mean, options),
         distance_guard(distance(tuned, data.later[-_DISTANCE_EXAMPLES:], device), options.distance_bound),
         *remembered,
@@ -149,7 +152,7 @@ def run_night(
         raise TrainingCancelledError("Cancelled before the verdict.")
     progress(Progress("judge", 0, 1, "Comparing with what is served"))
     status, code, reason = judged(gain, guards, least_later=options.least_later, against=_called(champion))
-    if "whole" in old_tasks:
+    if halved:
         rise = old_tasks["whole"] / old_tasks["before"] - 1
         reason += f" It has half of its strength: whole, the loss on the standard library rose by {rise:.1%}."
     served = registry.champion(base)

@@ -22,7 +22,7 @@ from model.training.dataset import TrainingSequence
 
 COUNT = 24
 _SMALLEST = 600  # characters of a file
-HALF = 0.5
+Look = Callable[[], tuple[list[Guard], dict[str, Any]]]
 _HALVED_UP_TO = 2.5  # times the bound: who forgot more than that learned something else than what the user wrote
 
 
@@ -48,24 +48,17 @@ def old_examples(count: int = COUNT) -> tuple[Example, ...]:
     return tuple(found)
 
 
-def settled_strength(
-    model: Any,
-    rows: Sequence[TrainingSequence],
-    before: Measured,
-    device: str,
-    bound: float,
-    tick: Callable[[int], None] = lambda done: None,
-) -> tuple[list[Guard], dict[str, Any]]:
-    """As `still_known`; but a LoRA that forgot a little too much is taken back to half of its strength for good, and
-    measured so. The figures hold `strength`, and `whole`: the loss at full strength, where it was halved."""
-    guards, figures = still_known(model, rows, before, device, bound, tick)
-    if not guards or guards[0].passed or guards[0].value > _HALVED_UP_TO * bound:
-        return guards, {**figures, "strength": 1.0} if guards else figures
+def settled_strength(model: Any, look: Look) -> tuple[list[Guard], dict[str, Any]]:
+    """What `look` tells of the LoRA in `model` (see `still_known`); but one that forgot a little too much is taken back
+    to half of its strength for good, and looked at so. Then the figures hold `whole`, the loss at full strength."""
+    guards, figures = look()
+    if not guards or guards[0].passed or guards[0].value > _HALVED_UP_TO * guards[0].bound:
+        return guards, figures
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
-            parameter.data.mul_(HALF)
-    again, after = still_known(model, rows, before, device, bound, tick)
-    return again, {**after, "strength": HALF, "whole": figures["after"]}
+            parameter.data.mul_(0.5)
+    again, halved = look()
+    return again, {**halved, "whole": figures["after"]}
 
 
 def still_known(

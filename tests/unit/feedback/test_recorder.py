@@ -30,7 +30,6 @@ from feedback.records import (
     Suggestion,
     Survival,
 )
-from feedback.sending import parcels
 from tests.unit.feedback.postgres_server import BOTH_STORES
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -64,31 +63,6 @@ def test_facts_come_back_as_they_were(place: Path, recorder: Recorder, suggestio
     assert (entry.documents, entry.logprobs) == (offered.documents, offered.logprobs)
     assert (entry.decision, entry.outcome, entry.settled, entry.survival) == (decision, outcome, settled, survival)
     assert (entry.report, entry.committed, entry.checks) == (report, committed, checks)
-
-
-@BOTH_STORES
-def test_what_is_recorded_while_telemetry_is_off_never_goes_to_a_team(
-    place: Path, consents: Consents, recorder: Recorder, suggestion: Make
-) -> None:
-    def shared() -> set[str]:
-        engine = open_database(place)
-        try:
-            return {id for parcel in parcels(engine, {WORKSPACE: 0.0}, {}, 101.0) for id in parcel.sent}
-        finally:
-            engine.dispose()
-
-    recorder.record(suggestion("before"))
-    recorder.record(suggestion("begun before"))
-    assert recorder.flush(20)
-    consents.at_most = Consent.LOCAL  # the editor's switch, with inkling.feedback.withoutTelemetry at local
-    recorder.record(suggestion("meanwhile"))
-    recorder.record(Settled("begun before", 112, "f()"))
-    assert recorder.flush(20)
-    consents.at_most = Consent.TEAM
-    recorder.record(suggestion("after"))
-    recorder.record(Outcome("meanwhile", 113, "accepted", 3, "client", 1.0))
-    assert recorder.flush(20)
-    assert shared() == {"before", "after"}
 
 
 @BOTH_STORES

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from model.training.batches import target_logits
+from model.training.batches import in_packs
 from model.training.dataset import TrainingSequence
 
 RESAMPLES = 10_000
@@ -71,15 +71,34 @@ def measure(
     exact = np.zeros(len(sequences), dtype=bool)
     certainty = np.zeros(len(sequences))
     model.eval()
+    done = 0
     with torch.inference_mode():
-        for index, sequence in enumerate(sequences):
-            logits, wanted, _ = target_logits(model, sequence.row, device)
-            nats = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
-            losses[index] = float(nats.mean())
-            certainty[index] = float((-nats).exp().mean())
-            exact[index] = bool((logits.argmax(-1) == wanted).all())
-            tick(index + 1)
+        for pack in in_packs(model, [sequence.row for sequence in sequences], device):
+            for logits, wanted, _ in pack:
+                nats = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
+                losses[done] = float(nats.mean())
+                certainty[done] = float((-nats).exp().mean())
+                exact[done] = bool((logits.argmax(-1) == wanted).all())
+                done += 1
+                tick(done)
     return Measured(losses, exact, certainty)
+
+
+def measure_beside(
+    model: Any,
+    sequences: Sequence[TrainingSequence],
+    others: Sequence[TrainingSequence],
+    device: str = "cpu",
+    tick: Callable[[int], None] = lambda done: None,
+) -> tuple[Measured, Measured]:
+    """`measure` for as many pairs of two sequences; of those that begin alike, the beginning is computed once."""
+    pairs = [each for pair in zip(sequences, others, strict=True) for each in pair]
+    found = measure(model, pairs, device, lambda done: tick(done // 2))
+
+    def every_second(first: int) -> Measured:
+        return Measured(found.losses[first::2], found.exact[first::2], found.certainty[first::2])
+
+    return every_second(0), every_second(1)
 
 
 def distance(model: Any, sequences: Sequence[TrainingSequence], device: str = "cpu") -> float:
@@ -87,14 +106,17 @@ def distance(model: Any, sequences: Sequence[TrainingSequence], device: str = "c
     import torch
 
     total, tokens = 0.0, 0
+    rows = [sequence.row for sequence in sequences]
     model.eval()
     with torch.inference_mode():
-        for sequence in sequences:
-            tuned = torch.log_softmax(target_logits(model, sequence.row, device)[0], -1)
+        for pack in in_packs(model, rows, device):
+            tuned = [torch.log_softmax(logits, -1) for logits, _, _ in pack]
             with model.disable_adapter():
-                plain = torch.log_softmax(target_logits(model, sequence.row, device)[0], -1)
-            total += float((tuned.exp() * (tuned - plain)).sum())
-            tokens += len(tuned)
+                plain = next(in_packs(model, rows[: len(pack)], device))
+            rows = rows[len(pack) :]
+            for mine, (logits, _, _) in zip(tuned, plain, strict=True):
+                total += float((mine.exp() * (mine - torch.log_softmax(logits, -1))).sum())
+                tokens += len(mine)
     return total / tokens
 
 

@@ -101,28 +101,34 @@ class Replay:
         self._pace = Pace(self._units(), store.__contains__, tell)
 
     def phases(self) -> list[list[Task]]:
-        """All tasks. Those of a phase do not need each other, only what earlier phases have made."""
-        names = list(self._sources)
-        live, wrong = [], []
+        """All tasks, seed by seed. Those of a phase do not need each other, only what earlier phases have made."""
+        found: list[list[Task]] = [[]]
         for seed in range(self._settings.seeds):
-            live += [Task("live", name, seed) for name in names]
-            wrong += [Task("wrong", name, seed, names[(place + 1) % len(names)]) for place, name in enumerate(names)]
-        old = [Task("old"), *(Task("old", *user) for user in self._days)] if self._asks_old else []
-        return [live, [*(wrong if "wrong" in self._settings.arms else []), *old]]
+            found[-1] += [Task("live", name, seed) for name in self._sources]
+            found.append(self._behind(seed))
+        return found
 
     def in_order(self) -> list[Task]:
         """The same for one process: each user as early as can be, so that what is finished tells as much as can be."""
-        live, after = self.phases()
+        tasks = [task for phase in self.phases() for task in phase]
+        after = [task for task in tasks if task.kind == "wrong"]
         found = []
-        for task in live:
+        for task in (task for task in tasks if task.kind == "live"):
             found.append(task)
             done = {(each.package, each.seed) for each in found}
             found += [
-                one
-                for one in after
-                if one.kind == "wrong" and one not in found and {(one.package, one.seed), (one.other, one.seed)} <= done
+                one for one in after if one not in found and {(one.package, one.seed), (one.other, one.seed)} <= done
             ]
-        return [*found, *(task for task in after if task.kind == "old")]
+        return [*found, *(task for task in tasks if task.kind == "old")]
+
+    def _behind(self, seed: int) -> list[Task]:
+        """What is asked once all users of a seed have had their nights."""
+        names = list(self._sources)
+        wrong = [Task("wrong", name, seed, names[(place + 1) % len(names)]) for place, name in enumerate(names)]
+        found = wrong if "wrong" in self._settings.arms else []
+        if self._asks_old:
+            found += [*([Task("old")] if seed == 0 else []), *(Task("old", name, seed) for name in names)]
+        return found
 
     def do(self, task: Task) -> None:
         """Do what of it is not done yet."""

@@ -1,17 +1,43 @@
-"""One row through the network, and the loss of its tokens. The one place where training and measuring meet.
+"""Rows through the network, and the loss of their tokens. The one place where training and measuring meet.
 
-What always holds: a row is computed under the mask and at the positions that serving uses; logits are computed only
-where a token with loss is predicted, so memory goes with the length of the targets and not with that of the context.
+One row goes through transformers' own layers, which is the reference; many go side by side through
+`model.training.lean` where the network is of a shape that this computes. What always holds: a row is computed under the
+mask and at the positions that serving uses; logits are computed only where a token with loss is predicted, so memory
+goes with the length of the targets and not with that of the context.
 `model` is any transformers causal LM after `use_block_attention`, with or without a PEFT adapter.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from model.training.attention import blocks_of
+from model.training.bundles import bundles, packs
 from model.training.rows import Row
 
 if TYPE_CHECKING:
     import torch
+
+PACK_TOKENS = 2048  # that go through a CPU at once: matrices of so many rows are multiplied as fast as any
+Told = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]  # what `target_logits` says of a row
+
+
+def in_packs(model: Any, rows: Sequence[Row], device: str = "cpu") -> Iterator[list[Told]]:
+    """What `target_logits` says of each row, in order, for as many rows at a time as are computed at once. Rows that
+    follow each other and begin alike are computed together, so that what they share costs once."""
+    import torch
+
+    from model.training.lean import lean
+
+    network = lean(model.get_base_model() if _adapted(model) else model) if device.startswith("cpu") else None
+    if network is None:
+        yield from ([target_logits(model, row, device)] for row in rows)
+        return
+    for pack in packs(list(bundles(rows)), PACK_TOKENS):
+        asked = [row for each in pack for row in each.rows]
+        yield [
+            (logits, torch.from_numpy(row.wanted), torch.from_numpy(row.weights))
+            for logits, row in zip(network.logits(pack), asked, strict=True)
+        ]
 
 
 def target_logits(model: Any, row: Row, device: str = "cpu") -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:

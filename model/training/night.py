@@ -28,11 +28,12 @@ from model.evaluation.comparison import (
     improvement,
     knowledge_guard,
     measure,
+    measure_beside,
 )
 from model.shipped import Shipped, shipped
 from model.threads import set_threads
 from model.training.network import load_for_training
-from model.training.night_data import Data, NightOptions, affordable, lacking, prepare
+from model.training.night_data import DISTANCE_EXAMPLES, Data, NightOptions, affordable, lacking, prepare
 from model.training.night_record import Run, figures_of, keep, name_of, run_folder, run_key, same_night, write_adapter
 from model.training.night_stages import Machine, outlook, train_stages
 from model.training.old_tasks import settled_strength, still_known
@@ -45,7 +46,6 @@ from model.training.serving import NIGHT_BUDGET
 from model.training.sft import TrainingCancelledError
 from model.training.verdict import Verdict, guard_figures, judged
 
-_DISTANCE_EXAMPLES = 32  # enough for a mean over some hundred tokens; each costs two passes
 _RELEVANCE_SHARE = 0.05  # of the budget, for reading the context that was offered
 _WATCHED_SHARE = 0.04  # of the budget, for the sentinel to let either adapter write
 
@@ -114,8 +114,12 @@ def run_night(
     data = affordable(model, data, device, options)
     before, before_wrong, before_old = _before(model, champion, data, device, partial(watch, _called(champion)))
     measuring = clock() - began
-    # The candidate is measured as the champion was, and once more for its distance to the base.
-    left = max(1.0, (1 - 2 * _WATCHED_SHARE - _RELEVANCE_SHARE) * options.budget_seconds - measuring - 1.5 * measuring)
+    # The candidate is measured as the champion was, and some examples twice more for its distance to the base.
+    read, again = (
+        sum(len(each.row) for each in rows) for rows in (data.later + data.old, data.later[-DISTANCE_EXAMPLES:])
+    )
+    for_measuring = measuring * (2 + 2 * again / read)
+    left = max(1.0, (1 - 2 * _WATCHED_SHARE - _RELEVANCE_SHARE) * options.budget_seconds - for_measuring)
     run = Run(base, key, run_folder(registry, key), champion, anchor, options, started)
     machine = Machine(base_folder, anchor, device, run.folder, progress, cancelled, clock, base, cluster)
     tuned, trained, stages = train_stages(model, data, options, machine, left, checks)
@@ -126,8 +130,7 @@ def run_night(
         ),
     )
     halved = "whole" in old_tasks
-    after = measure(tuned, data.later, device, watch("the candidate", len(data.later)))
-    after_wrong = measure(tuned, data.wrong, device, watch("the candidate on wrong targets", len(data.wrong)))
+    after, after_wrong = measure_beside(tuned, data.later, data.wrong, device, watch("the candidate", len(data.later)))
     gain = improvement(before.losses, after.losses, seed=options.sft.seed)
     margins = _margins(data, (before, before_wrong), (after, after_wrong))
     # Half of what was learned from noise forgets little, too; but only the user's own text makes right tokens likelier.
@@ -135,7 +138,7 @@ def run_night(
         exact_guard(before, after),
         certainty_guard(before, after, 0.0 if halved else options.certainty_loss),
         *_context_guards(margins, gain.mean, options),
-        distance_guard(distance(tuned, data.later[-_DISTANCE_EXAMPLES:], device), options.distance_bound),
+        distance_guard(distance(tuned, data.later[-DISTANCE_EXAMPLES:], device), options.distance_bound),
         *remembered,
     ]
     write_adapter(tuned, run)
@@ -191,13 +194,17 @@ def _before(
     model: Any, champion: Adapter | None, data: Data, device: str, watch: Callable[[int], Callable[[int], None]]
 ) -> list[Measured]:
     """What is served now: on later examples, on the same with wrong targets, on old tasks. `model` is left bare."""
-    asked = (data.later, data.wrong, data.old)
+
+    def look(served: Any) -> list[Measured]:
+        later = measure_beside(served, data.later, data.wrong, device, watch(len(data.later)))
+        return [*later, measure(served, data.old, device, watch(len(data.old)))]
+
     if champion is None:
-        return [measure(model, rows, device, watch(len(rows))) for rows in asked]
+        return look(model)
     from peft import PeftModel
 
     adapted = PeftModel.from_pretrained(model, champion.folder, local_files_only=True)
-    figures = [measure(adapted, rows, device, watch(len(rows))) for rows in asked]
+    figures = look(adapted)
     adapted.unload()
     return figures
 

@@ -28,10 +28,12 @@ from model.training.serving import serving_format
 from model.training.sft import SftOptions
 from model.training.verdict import Verdict
 
-_PASSES = 6
+DISTANCE_EXAMPLES = 32  # enough for a mean over some hundred tokens; each costs two passes
+_PASSES = 2.2  # over each later example: by champion and candidate, with a wrong target behind the same context
 _MEASURED_SHARE = 0.4  # of the budget, for measuring
 _OLD_SHARE = 0.25  # of that, for old tasks at most: they are read once by champion and candidate
 _TIMED, _TIMED_SHARE = 8, 0.02  # how often the speed is looked at, and the share of the budget for it
+_TIMED_TOGETHER = 4
 
 Stage = Literal["gate", "sft", "preference", "section"]
 STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order in which they run
@@ -183,33 +185,36 @@ def lacking(data: Data, options: NightOptions) -> Verdict | None:
     return None
 
 
-def _pace(model: Any, sequence: TrainingSequence, device: str, seconds: float) -> float:
-    """Seconds that a token takes to be read: of several times the least, as one busy moment says nothing of a night."""
-    measure(model, [sequence], device)  # warms up
+def _pace(model: Any, sequences: Sequence[TrainingSequence], device: str, seconds: float) -> float:
+    """Seconds that a token takes to be read beside others: of several times the least, as one busy moment says nothing
+    of a night."""
+    measure(model, sequences, device)  # warms up
     least, began = float("inf"), time.monotonic()
     for _ in range(_TIMED):
         started = time.monotonic()
-        measure(model, [sequence], device)
+        measure(model, sequences, device)
         least = min(least, time.monotonic() - started)
         if time.monotonic() - began > seconds:
             break
-    return least / len(sequence.row)
+    return least / sum(len(each.row) for each in sequences)
 
 
 def affordable(model: Any, data: Data, device: str, options: NightOptions) -> Data:
     """Keep as many of the newest later examples as can be measured in their share of the budget.
 
-    One is timed to know the machine. Each is read six times: with its own and a wrong target, by champion and
-    candidate, and twice for the distance to the base. Old tasks are left out where they would take too much of it.
+    Some are timed to know the machine. Each is read by champion and candidate, with its own target and a wrong one
+    behind what both begin with; some twice more for the distance to the base. Old tasks are left out where they would
+    take too much of it.
     """
-    pace = _pace(model, data.later[-1], device, _TIMED_SHARE * options.budget_seconds)
+    pace = _pace(model, data.later[-_TIMED_TOGETHER:], device, _TIMED_SHARE * options.budget_seconds)
     seconds = pace * sum(len(each.row) for each in data.later)
     share, old, figures = _MEASURED_SHARE * options.budget_seconds, data.old, dict(data.figures)
     remembering = 2 * pace * sum(len(each.row) for each in old)
     if remembering > _OLD_SHARE * share:
         told = f"reading them takes {remembering:.0f} s, there is room for {_OLD_SHARE * share:.0f} s (--budget)"
         old, remembering, figures["old_tasks"] = [], 0.0, {"skipped": told}
-    fitting = int((share - remembering) / (_PASSES * seconds / len(data.later)))
+    apart = 2 * pace * sum(len(each.row) for each in data.later[-DISTANCE_EXAMPLES:])
+    fitting = int((share - remembering - apart) / (_PASSES * seconds / len(data.later)))
     most = max(options.least_later, min(fitting, len(data.later)))
     figures |= {"later": min(most, len(data.later)), "later_unmeasured": max(0, len(data.later) - most)}
     return replace(

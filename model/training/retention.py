@@ -7,11 +7,11 @@ it says is held by the divergence from it. What surprised it is left free: it ma
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from model.training.batches import target_logits
+from model.training.batches import in_packs
 from model.training.dataset import TrainingSequence
 from model.training.rows import Row
 
@@ -59,48 +59,65 @@ class Retention:
         self._clock = clock
         self._held: dict[str, Held] = {}
 
-    def losses(self, sequence: TrainingSequence) -> "tuple[torch.Tensor, torch.Tensor]":
-        """The cross-entropy of each of its targets, (targets,), and the weighted mean divergence at what is held, of no
-        dimension; nats, both with gradients."""
+    def losses(self, sequences: Sequence[TrainingSequence]) -> "Iterator[list[tuple[torch.Tensor, torch.Tensor]]]":
+        """Of each sequence, as many at a time as are computed at once: the cross-entropy of each of its targets,
+        (targets,), and the weighted mean divergence at what is held, of no dimension; nats, both with gradients."""
         import torch
 
-        held = self._of(sequence)
-        logits, wanted, weights = target_logits(self._model, held.row, self._device)
-        targets = weights == 1
-        own = torch.nn.functional.cross_entropy(logits[targets], wanted[targets], reduction="none")
-        if not len(held.ids):
-            return own, own.new_zeros(())
-        moved = divergence_from(held.ids.long(), held.logprobs.float(), logits[~targets])
-        return own, self._weight * moved.mean()
+        held = self._of(sequences)
+        done = 0
+        for pack in in_packs(self._model, [each.row for each in held], self._device):
+            found = []
+            for logits, wanted, weights in pack:
+                each = held[done]
+                targets = weights == 1
+                own = torch.nn.functional.cross_entropy(logits[targets], wanted[targets], reduction="none")
+                moved = own.new_zeros(())
+                if len(each.ids):
+                    moved = divergence_from(each.ids.long(), each.logprobs.float(), logits[~targets]).mean()
+                found.append((own, self._weight * moved))
+                done += 1
+            yield found
 
-    def _of(self, sequence: TrainingSequence) -> Held:
-        """What is held of it, said once by the model without the adapter."""
+    def _of(self, sequences: Sequence[TrainingSequence]) -> list[Held]:
+        """What is held of them, said once by the model without the adapter."""
         import torch
 
-        if not self._weight or random.Random(f"held {sequence.example}").random() >= self._share:
-            return Held(sequence.row, torch.empty(0), torch.empty(0))
-        if sequence.example not in self._held:
+        new = [each for each in sequences if self._holds(each) and each.example not in self._held]
+        if new:
             began = self._clock()
-            self._held[sequence.example] = self._say(sequence)
+            self._held |= {each.example: said for each, said in zip(new, self._said(new), strict=True)}
             self.seconds += self._clock() - began
-        return self._held[sequence.example]
+        nothing = torch.empty(0)
+        return [self._held.get(each.example, Held(each.row, nothing, nothing)) for each in sequences]
 
-    def _say(self, sequence: TrainingSequence) -> Held:
+    def _holds(self, sequence: TrainingSequence) -> bool:
+        return bool(self._weight) and random.Random(f"held {sequence.example}").random() < self._share
+
+    def _said(self, sequences: Sequence[TrainingSequence]) -> list[Held]:
         import torch
 
-        row = sequence.row
-        places = around(row)
-        marked = _marked(row, places)
+        places = [around(each.row) for each in sequences]
+        marked = [_marked(each.row, where) for each, where in zip(sequences, places, strict=True)]
+        found: list[Held] = []
         with torch.no_grad(), self._model.disable_adapter():
-            logits, wanted, weights = target_logits(self._model, marked, self._device)
-            said = torch.log_softmax(logits[weights < 1], -1)
-            sure = said.gather(1, wanted[weights < 1, None])[:, 0].exp() > SURE
+            for pack in in_packs(self._model, marked, self._device):
+                for logits, wanted, weights in pack:
+                    number = len(found)
+                    said = torch.log_softmax(logits[weights < 1], -1)
+                    sure = said.gather(1, wanted[weights < 1, None])[:, 0].exp() > SURE
+                    found.append(self._chosen(sequences[number], places[number], said, sure))
+        return found
+
+    def _chosen(
+        self, sequence: TrainingSequence, places: Sequence[int], said: "torch.Tensor", sure: "torch.Tensor"
+    ) -> Held:
         known = [number for number, each in enumerate(sure.tolist()) if each]
         draw = random.Random(sequence.example)
         chosen = sorted(draw.sample(known, min(self._tokens, len(known))))
         best = said[chosen].topk(min(_LIKELIEST, said.shape[-1]), dim=-1)
         held = [places[number] for number in chosen]
-        return Held(_marked(row, held), best.indices.int(), best.values.half())
+        return Held(_marked(sequence.row, held), best.indices.int(), best.values.half())
 
 
 def around(row: Row) -> list[int]:

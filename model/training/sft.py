@@ -35,7 +35,7 @@ class TrainingDivergedError(UserError):
 
 @dataclass(frozen=True)
 class SftOptions:
-    """How an adapter is trained. `batch` sequences make one step; they go through the network one by one.
+    """How an adapter is trained. `batch` sequences make one step; they go through the network side by side.
 
     `robustness` is the exponent of the loss (`robust`). `learning_rate` is that of all `epochs`; with time for fewer it
     is higher, as `peak_rate` says. `retention` is the weight of the divergence from the model without the adapter at up
@@ -200,12 +200,12 @@ def _step(
     import torch
 
     targets = sum(sequence.targets for sequence in sequences)
-    total, computed = 0.0, 0
-    for index in workers.mine(range(len(sequences))):
-        nats, moved = held.losses(sequences[index])
-        (robust(nats, options.robustness).sum() / targets + moved / len(sequences)).backward()
-        total += float(nats.detach().sum()) / targets
-        computed += len(sequences[index].row)
+    mine = [sequences[index] for index in workers.mine(range(len(sequences)))]
+    total, computed = 0.0, sum(len(sequence.row) for sequence in mine)
+    for pack in held.losses(mine):
+        loss = sum(robust(nats, options.robustness).sum() / targets + moved / len(sequences) for nats, moved in pack)
+        loss.backward()
+        total += sum(float(nats.detach().sum()) for nats, _ in pack) / targets
     workers.add_gradients(parameters)
     torch.nn.utils.clip_grad_norm_(parameters, options.clip)
     optimiser.step()

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 
 from tests.benchmarks import (
+    beside,
     embedding,
     endings,
     feedback,
@@ -22,6 +23,7 @@ from tests.benchmarks import (
 )
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
+    "beside": beside.run,
     "embedding": embedding.run,
     "endings": endings.run,
     "feedback": feedback.run,

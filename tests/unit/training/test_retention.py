@@ -52,7 +52,7 @@ def test_an_adapter_that_changes_nothing_yet_diverges_nowhere(tiny_base: Path, s
     held = Retention(model, 1.0, 40, 1.0, "cpu")
     for sequence in sequences[:6]:
         with torch.no_grad():
-            own, moved = held.losses(sequence)
+            ((own, moved),) = next(held.losses([sequence]))
             logits, wanted, _ = target_logits(model, sequence.row)
         assert torch.allclose(own, torch.nn.functional.cross_entropy(logits, wanted, reduction="none"), atol=1e-4)
         assert float(moved) == pytest.approx(0.0, abs=1e-3)
@@ -64,7 +64,7 @@ def test_what_is_held_moves_less_and_what_is_to_be_learned_is_learned(
     def moved(model: Any) -> float:
         held = Retention(model, 1.0, 40, 1.0, "cpu")
         with torch.no_grad():
-            return sum(float(held.losses(sequence)[1]) for sequence in sequences) / len(sequences)
+            return sum(float(one) for pack in held.losses(sequences) for _, one in pack) / len(sequences)
 
     def trained(weight: float) -> tuple[float, float]:
         options = replace(FAST, retention=weight)
@@ -90,7 +90,7 @@ def test_holding_some_of_the_sequences_weighs_as_much_as_holding_all(
     def moved(share: float) -> list[float]:
         held = Retention(model, 1.0, 40, share, "cpu")
         with torch.no_grad():
-            return [float(held.losses(sequence)[1]) for sequence in sequences]
+            return [float(one) for pack in held.losses(sequences) for _, one in pack]
 
     everything, half = moved(1.0), moved(0.5)
     assert all(each == pytest.approx(2 * one) or each == 0 for one, each in zip(everything, half, strict=True))

@@ -170,11 +170,10 @@ def stages_of(text: str) -> "tuple[Stage, ...]":
 
 def _run(database: Place, plan: Plan, until: float, report: "Callable[[Progress], None]", pauses: Pauses) -> "Verdict":
     """Train and judge on what had settled by `until`."""
-    if plan.stages != ("gate",):
-        packages.require()
     gate = _renew_gate(database, plan, report) if "gate" in plan.stages else None
     if plan.stages == ("gate",) and gate is not None:
         return _verdict_on(gate)
+    packages.require(f" (gate {gate.status} all the same: {gate.reason})" if gate is not None else "")
     examples, now, registry = allowed_examples(database), time.time(), Registry(adapters_folder())
     back = None if plan.dry_run else _tried(database, plan, registry, examples, pauses)
     if (trial := undecided(registry, database, plan.base)) is not None:

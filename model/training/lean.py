@@ -57,13 +57,15 @@ class LeanNetwork:
         assert decoder is not None
         for layer in decoder.layers:
             hidden = self._layer(layer, hidden, placed)
-        found = []
-        for start, each in zip(placed.starts, pack, strict=False):
-            for row in each.rows:
-                behind = torch.from_numpy(row.behind).to(hidden.device) + start
-                states = _Norm.apply(hidden[behind], decoder.norm.weight, self._shape.epsilon, self.dtype)
-                found.append(functional.linear(states, self._head).float())
-        return found
+        asked = [
+            torch.from_numpy(row.behind) + start
+            for start, each in zip(placed.starts, pack, strict=False)
+            for row in each.rows
+        ]
+        states = hidden[torch.cat(asked).to(hidden.device)]
+        states = _Norm.apply(states, decoder.norm.weight, self._shape.epsilon, self.dtype)
+        logits = functional.linear(states, self._head).float()  # all at once: the head is most of what is read for them
+        return list(logits.split([len(each) for each in asked]))
 
     def _layer(self, layer: Any, hidden: torch.Tensor, placed: "_Placed") -> torch.Tensor:
         attention, mlp = layer.self_attn, layer.mlp

@@ -112,14 +112,16 @@ def run_night(
 
     model, device = _load(base_folder, anchor, options)
     data = affordable(model, data, device, options)
+    reading = clock()
     before, before_wrong, before_old = _before(model, champion, data, device, partial(watch, _called(champion)))
-    measuring = clock() - began
+    reading = clock() - reading
     # The candidate is measured as the champion was, and some examples twice more for its distance to the base.
     read, again = (
         sum(len(each.row) for each in rows) for rows in (data.later + data.old, data.later[-DISTANCE_EXAMPLES:])
     )
-    for_measuring = measuring * (2 + 2 * again / read)
-    left = max(1.0, (1 - 2 * _WATCHED_SHARE - _RELEVANCE_SHARE) * options.budget_seconds - for_measuring)
+    spent = clock() - began + reading * (1 + 2 * again / read)
+    share = 1 - 2 * _WATCHED_SHARE - (_RELEVANCE_SHARE if relevance is not None else 0.0)
+    left = max(1.0, share * options.budget_seconds - spent)
     run = Run(base, key, run_folder(registry, key), champion, anchor, options, started)
     machine = Machine(base_folder, anchor, device, run.folder, progress, cancelled, clock, base, cluster)
     tuned, trained, stages = train_stages(model, data, options, machine, left, checks)

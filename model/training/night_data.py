@@ -28,7 +28,7 @@ from model.training.serving import serving_format
 from model.training.sft import SftOptions
 from model.training.verdict import Verdict
 
-DISTANCE_EXAMPLES = 32  # enough for a mean over some hundred tokens; each costs two passes
+DISTANCE_EXAMPLES = 16  # enough for a mean over some hundred tokens; each costs two passes
 _PASSES = 2.2  # over each later example: by champion and candidate, with a wrong target behind the same context
 _MEASURED_SHARE = 0.4  # of the budget, for measuring
 _OLD_SHARE = 0.25  # of that, for old tasks at most: they are read once by champion and candidate

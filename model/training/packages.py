@@ -22,7 +22,7 @@ def command() -> str:
     return f"{sys.executable} -m pip install {' '.join(NEEDED)}"
 
 
-def require() -> None:
-    """Raise NoTrainingError, which names the command, where one is missing."""
+def require(besides: str = "") -> None:
+    """Raise NoTrainingError, which names the command, where one is missing; `besides` is said behind it."""
     if lacking := missing():
-        raise NoTrainingError(f"Training needs {' and '.join(lacking)}, not installed here: {command()}")
+        raise NoTrainingError(f"Training needs {' and '.join(lacking)}, not installed here: {command()}{besides}")

@@ -4,6 +4,7 @@ import json
 import math
 import random
 import subprocess
+import sys
 from pathlib import Path
 
 from feedback.consent import Consent, Consents, set_consent
@@ -85,6 +86,21 @@ def test_a_night_of_the_gate_alone_says_what_it_came_to_and_keeps_it():
     )
     assert again.returncode == 3
     assert "newer than the gate that serves" in again.stdout
+
+
+def test_without_what_trains_a_night_fits_the_gate_all_the_same():
+    place = use(640)
+    code = (
+        "import sys; from model.training import packages; packages.NEEDED = ('inkling_has_no_such_package',); "
+        f"from server.night import Plan, night; sys.exit(night({str(place)!r}, Plan('any', 20.0, 40), json=True))"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment(), capture_output=True, text=True)
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, last["status"]) == (2, "failed"), done.stderr
+    assert "pip install" in last["reason"]
+    assert "gate installed all the same" in last["reason"]
+    assert FittedGate.load(gate_file()) is not None
 
 
 def test_too_little_is_refused_and_the_written_rule_stays():

@@ -40,7 +40,7 @@ def in_packs(model: Any, rows: Sequence[Row], device: str = "cpu") -> Iterator[l
         ]
 
 
-def target_logits(model: Any, row: Row, device: str = "cpu") -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
+def target_logits(model: Any, row: Row, device: str = "cpu") -> Told:
     """Logits (targets, vocabulary) in float32, the ids (targets,) int64 and the weights (targets,) float32.
 
     The first token of each tail is predicted by nothing, so no weight may lie on it.

@@ -79,10 +79,10 @@ def bundle(rows: Sequence[Row]) -> Bundle:
     tokens, positions, moved = (
         list(part) for part in (first.tokens, first.positions, first.moved or (0,) * len(first))
     )
-    shared = [_alike(first, row) for row in rows]
     runs = _runs(first)
     asked = [_asked(first, np.arange(len(first)))]
-    for row, same in zip(rows[1:], shared[1:], strict=True):
+    for row in rows[1:]:
+        same = _alike(first, row)
         at, more = len(tokens), len(row) - same
         tokens += row.tokens[same:]
         positions += row.positions[same:]

@@ -23,7 +23,7 @@ from model.shipped import shipped
 from model.threads import set_threads
 from model.tokens import Tokens
 from model.training.batches import in_packs, target_logits
-from model.training.dataset import TrainingSequence, encoded, shuffled_targets
+from model.training.dataset import encoded, shuffled_targets
 from model.training.network import load_for_training
 from model.training.serving import serving_format
 from model.training.sft import SftOptions, with_fresh_adapter
@@ -69,7 +69,7 @@ def run() -> None:
         f"training, {_STEP} rows of {whole / _STEP:.0f} tokens, {torch.get_num_threads()} threads: row by row "
         f"{whole / slow:.0f} tokens/s, side by side {whole / fast:.0f}: {slow / fast:.1f} times as fast"
     )
-    slow, fast = _least(measured_alone, lambda: _beside(model, rows, wrong))
+    slow, fast = _least(measured_alone, lambda: measure_beside(model, rows, wrong))
     print(
         f"measuring {len(rows)} examples with their own target and a wrong one: row by row {slow:.1f} s, side by side "
         f"{fast:.1f} s: {slow / fast:.1f} times as fast"
@@ -80,11 +80,7 @@ def _learn(told: list[Any]) -> None:
     torch.stack([functional.cross_entropy(logits, wanted) for logits, wanted, _ in told]).sum().backward()
 
 
-def _beside(model: Any, rows: list[TrainingSequence], wrong: list[TrainingSequence]) -> None:
-    measure_beside(model, rows, wrong)
-
-
-def _least(*ways: Callable[[], None]) -> list[float]:
+def _least(*ways: Callable[[], object]) -> list[float]:
     """Seconds, of each way the least of several turns."""
     found = [float("inf")] * len(ways)
     for _ in range(_TIMES):

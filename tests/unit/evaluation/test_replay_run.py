@@ -88,8 +88,9 @@ def test_a_user_with_habits_of_their_own_keeps_more_after_a_night(finished: tupl
 
 
 def test_the_placebo_knows_less_of_the_context(finished: tuple[ReplaySettings, Any]):
-    """Its targets are whole lines of this user, so that it learns some habits from them all the same. Whether one night
-    of it passes on 14 later examples, rounding decides; `test_placebo` has verdicts that it does not."""
+    """Its targets are whole lines of this user, so that it learns some habits from them all the same, and on 14 later
+    examples one processor refuses a night of it and another promotes it. `test_placebo` has shuffled targets that tell
+    nothing, and verdicts that they do not pass."""
     _, report = finished
     made = {night["arm"]: night for night in report["nights"] if night["package"] == "colours"}
     known = {

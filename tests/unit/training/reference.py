@@ -5,7 +5,13 @@ from typing import Any
 
 import torch
 
-from model.training.rows import Row
+from model.completion import CompletionRequest
+from model.document import Document
+from model.positions import Parallel, PositionScheme
+from model.prompt import Layout, training_prompt
+from model.training.rows import Row, row
+
+DOCUMENTS = (Document("b.py", "k=red\nm=blue\n"), Document("c.py", "t=white"), Document("d.py", "w=black\n" * 5))
 
 
 def plain_model(folder: Path) -> Any:
@@ -72,3 +78,15 @@ def assembled_logits(model: Any, row: Row) -> torch.Tensor:
             for (old, kept), (key, value) in zip(whole, keys, strict=True)
         ]
     return read(-1, whole)[0]
+
+
+def served(
+    layout: Layout,
+    prefix: str = "x=1\nk=",
+    target: str = "red",
+    suffix: str = "\nm=blue",
+    scheme: PositionScheme = Parallel(128),  # noqa: B008  (frozen)
+) -> Row:
+    """A row with three documents, as it is served."""
+    request = CompletionRequest("a.py", "python", prefix, suffix, DOCUMENTS, "project")
+    return row(training_prompt(layout, request, target, scheme))

@@ -16,13 +16,12 @@ from model.training.lean import lean
 from model.training.network import load_network, to_bfloat16
 from model.training.rows import Row, joined, plain
 from model.training.sft import SftOptions, with_fresh_adapter
-from tests.unit.training.reference import plain_model
-from tests.unit.training.test_rows import layout, served  # noqa: F401  (a fixture)
+from tests.unit.training.reference import plain_model, served
 
 SCHEMES = [Parallel(128), Sequential()]
 
 
-def rows_of(layout: Layout, scheme: PositionScheme) -> list[Row]:  # noqa: F811
+def rows_of(layout: Layout, scheme: PositionScheme) -> list[Row]:
     """Rows alone, rows that begin alike, one with several tails, one without documents of their own."""
     one = served(layout, scheme=scheme)
     return [
@@ -49,7 +48,7 @@ def adapted(folder: Path, narrow: bool = False) -> Any:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_logits_are_those_of_each_row_alone(tiny_base: Path, layout: Layout, scheme: PositionScheme) -> None:  # noqa: F811
+def test_logits_are_those_of_each_row_alone(tiny_base: Path, layout: Layout, scheme: PositionScheme) -> None:
     model, rows = adapted(tiny_base), rows_of(layout, scheme)
     with torch.inference_mode():
         found = [each for pack in in_packs(model, rows) for each in pack]
@@ -65,7 +64,7 @@ def test_logits_are_those_of_each_row_alone(tiny_base: Path, layout: Layout, sch
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_gradients_are_those_of_each_row_alone(tiny_base: Path, layout: Layout, scheme: PositionScheme) -> None:  # noqa: F811
+def test_gradients_are_those_of_each_row_alone(tiny_base: Path, layout: Layout, scheme: PositionScheme) -> None:
     model, rows = adapted(tiny_base), rows_of(layout, scheme)
 
     def gradients(losses: list[torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -82,7 +81,7 @@ def test_gradients_are_those_of_each_row_alone(tiny_base: Path, layout: Layout, 
         torch.testing.assert_close(gradient, alone[name], atol=1e-5, rtol=1e-3)
 
 
-def test_layers_in_bfloat16_are_near_those_in_float32(tiny_base: Path, layout: Layout) -> None:  # noqa: F811
+def test_layers_in_bfloat16_are_near_those_in_float32(tiny_base: Path, layout: Layout) -> None:
     rows = rows_of(layout, SCHEMES[0])
     with torch.inference_mode():
         wide, narrow = (
@@ -92,7 +91,7 @@ def test_layers_in_bfloat16_are_near_those_in_float32(tiny_base: Path, layout: L
         assert float((torch.log_softmax(one, -1) - torch.log_softmax(other, -1)).abs().max()) < 0.3
 
 
-def test_what_rows_begin_with_is_laid_down_once(layout: Layout) -> None:  # noqa: F811
+def test_what_rows_begin_with_is_laid_down_once(layout: Layout) -> None:
     rows = rows_of(layout, SCHEMES[0])
     found = list(bundles(rows))
     assert [len(each.rows) for each in found] == [5, 1, 1]
@@ -102,14 +101,14 @@ def test_what_rows_begin_with_is_laid_down_once(layout: Layout) -> None:  # noqa
         assert each.wanted.tolist() == [token for token, weight in zip(row.tokens, row.weights, strict=True) if weight]
 
 
-def test_packs_hold_so_many_tokens_and_never_nothing(layout: Layout) -> None:  # noqa: F811
+def test_packs_hold_so_many_tokens_and_never_nothing(layout: Layout) -> None:
     found = list(bundles(rows_of(layout, SCHEMES[0])))
     assert [len(pack) for pack in packs(found, 1)] == [1, 1, 1]
     assert list(packs(found, 10**9)) == [found]
     assert list(packs([], 5)) == []
 
 
-def test_a_network_of_another_shape_goes_row_by_row(tiny_base: Path, layout: Layout, monkeypatch: Any) -> None:  # noqa: F811
+def test_a_network_of_another_shape_goes_row_by_row(tiny_base: Path, layout: Layout, monkeypatch: Any) -> None:
     model = plain_model(tiny_base)
     use_block_attention(model)
     monkeypatch.setattr(model.config, "hidden_act", "gelu")

@@ -9,20 +9,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.completion import CompletionRequest
-from model.document import Document
 from model.positions import Parallel, PositionScheme, Sequential
-from model.prompt import Budget, Format, Layout, training_prompt
-from model.tokens import Tokens
+from model.prompt import Layout
 from model.training import network
 from model.training.attention import use_block_attention
 from model.training.batches import target_logits, token_losses
 from model.training.network import load_for_training, load_network, to_bfloat16
-from model.training.rows import Row, Segment, joined, plain, row, segments
+from model.training.rows import Row, Segment, joined, plain, segments
 from model.training.sft import SftOptions, with_fresh_adapter
-from tests.unit.training.reference import assembled_logits, masked_logits, plain_model
-
-DOCUMENTS = (Document("b.py", "k=red\nm=blue\n"), Document("c.py", "t=white"), Document("d.py", "w=black\n" * 5))
+from tests.unit.training.reference import assembled_logits, masked_logits, plain_model, served
 
 
 @pytest.fixture(scope="module")
@@ -35,25 +30,6 @@ def blockwise(tiny_base: Path) -> Any:
     model = plain_model(tiny_base)
     use_block_attention(model)
     return model
-
-
-@pytest.fixture(scope="module")
-def layout(tiny_base: Path) -> Layout:
-    tokens = Tokens(tiny_base)
-    return Layout(
-        tokens, Budget(documents=200, document=80, tail=60, grid=4, suffix=20), Format.of(tokens, fills_middle=True)
-    )
-
-
-def served(
-    layout: Layout,
-    prefix: str = "x=1\nk=",
-    target: str = "red",
-    suffix: str = "\nm=blue",
-    scheme: PositionScheme = Parallel(128),  # noqa: B008  (frozen)
-) -> Row:
-    request = CompletionRequest("a.py", "python", prefix, suffix, DOCUMENTS, "project")
-    return row(training_prompt(layout, request, target, scheme))
 
 
 def test_every_token_with_loss_is_predicted_as_by_one_masked_pass(
@@ -160,6 +136,10 @@ def test_narrow_matrices_learn_nearly_what_wide_ones_do(tiny_base: Path, layout:
 
 
 def test_a_night_computes_in_what_the_processor_can(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "computes_bfloat16", lambda: True)
+    small = load_for_training(tiny_base)
+    assert small.get_decoder().layers[0].mlp.up_proj.weight.dtype == torch.float32
+    monkeypatch.setattr(network, "LEAST_WIDTH", small.config.hidden_size)
     for can in (False, True):
         monkeypatch.setattr(network, "computes_bfloat16", lambda can=can: can)
         model = load_for_training(tiny_base)

@@ -11,7 +11,7 @@ import torch
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.training.dataset import TrainingSequence
 from model.training.jobs import JOB_FILE, Job, JobError, taken_job, work
-from model.training.network import computes_bfloat16, load_for_training
+from model.training.network import load_for_training
 from model.training.runners import Cluster, RunnerError
 from model.training.serving import serving_format
 from model.training.sft import SftOptions, Step, Trained, train
@@ -40,15 +40,13 @@ def trained(tiny_base: Path, job: Job, folder: Path) -> tuple[dict[str, Any], Tr
 
 
 def assert_same(tiny_base: Path, job: Job, folder: Path, steps: list[Step]) -> None:
-    """The workers' adapter in `folder` is the one that one process makes, up to rounding: two rows in bfloat16 are not
-    rounded as four are."""
-    near = 0.05 if computes_bfloat16() else 1e-4
+    """The workers' adapter in `folder` is the one that one process makes."""
     found, done = trained(tiny_base, job, folder)
     wanted, alone = trained(tiny_base, job, folder / "alone")
     assert steps[-1].done == done.steps == alone.steps == 18
-    assert done.losses == pytest.approx(alone.losses, abs=near)
+    assert done.losses == pytest.approx(alone.losses, abs=1e-4)
     for name, value in wanted.items():
-        torch.testing.assert_close(found[name], value, atol=near, rtol=0)
+        torch.testing.assert_close(found[name], value, atol=1e-4, rtol=0)
 
 
 def test_two_workers_under_accelerate_are_stopped_go_on_and_train_what_one_does(

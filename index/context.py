@@ -33,7 +33,8 @@ MOST_READ = 32  # candidates whose text is looked at
 # No two parts that may follow each other match the same character, and what is in brackets is bounded: what somebody
 # else wrote is searched on a keystroke.
 _PYTHON_FROM = re.compile(
-    r"^[ \t]*from[ \t]+(?=[\w.])(\.*)((?:\w[\w.]*)?)[ \t]+import[ \t]+(?:\(([^)]{0,4000})\)|([^\n#]+))", re.MULTILINE
+    r"^[ \t]*from[ \t]+(?=[\w.])(\.*)((?:\w[\w.]*)?)[ \t]+import[ \t]+(?:\(((?:[^()#]|#[^\n]*+){0,4000}+)\)|([^\n#]+))",
+    re.MULTILINE,
 )
 _PYTHON_IMPORT = re.compile(r"^[ \t]*import[ \t]+([^\n#]+)", re.MULTILINE)
 _SCRIPT = re.compile(

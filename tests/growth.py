@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 def growth(work: Callable[[int], object], small: int, large: int) -> float:
-    """How many times as long `work(large)` takes as `work(small)`: the least of three timings of each, of this thread."""
+    """How many times as long `work(large)` takes as `work(small)`: the least of three timings of each."""
     return _least(work, large) / max(_least(work, small), 1e-4)
 
 

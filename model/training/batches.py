@@ -32,7 +32,7 @@ def in_packs(model: Any, rows: Sequence[Row], device: str = "cpu") -> Iterator[l
     if network is None:
         yield from ([target_logits(model, row, device)] for row in rows)
         return
-    for pack in packs(list(bundles(rows)), PACK_TOKENS):
+    for pack in packs(list(bundles(rows, PACK_TOKENS)), PACK_TOKENS):
         asked = [row for each in pack for row in each.rows]
         yield [
             (logits, torch.from_numpy(row.wanted), torch.from_numpy(row.weights))

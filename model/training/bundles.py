@@ -52,13 +52,21 @@ class Bundle:
         return len(self.tokens)
 
 
-def bundles(rows: Sequence[Row]) -> Iterator[Bundle]:
-    """All rows in order: those of one run that share more than their context are one bundle."""
-    start = 0
-    for stop in range(1, len(rows) + 1):
-        if stop == len(rows) or not _shares(rows[start], rows[stop]):
-            yield bundle(rows[start:stop])
-            start = stop
+def bundles(rows: Sequence[Row], size: int) -> Iterator[Bundle]:
+    """All rows in order: those of one run that share more than their context are one bundle, of at most `size` tokens
+    or one row. Rows without documents all begin alike, and memory goes with what is computed together."""
+    start, tokens = 0, 0
+    for at, row in enumerate(rows):
+        more = len(row)
+        if at > start:
+            shared = _alike(rows[start], row) if _one_tail(rows[start], row) else 0
+            more -= shared
+            if shared <= _tail(rows[start]) or tokens + more > size:
+                yield bundle(rows[start:at])
+                start, tokens, more = at, 0, len(row)
+        tokens += more
+    if rows:
+        yield bundle(rows[start:])
 
 
 def packs(found: Sequence[Bundle], size: int) -> Iterator[list[Bundle]]:
@@ -101,9 +109,8 @@ def _asked(row: Row, places: Integers) -> Asked:
     return Asked(places[here - 1], np.asarray(row.tokens, dtype=np.int64)[here], weights[here])
 
 
-def _shares(first: Row, other: Row) -> bool:
-    """Whether both have one tail, and begin it alike behind the same context."""
-    return min(first.blocks) == min(other.blocks) == -1 and _alike(first, other) > _tail(first)
+def _one_tail(first: Row, other: Row) -> bool:
+    return min(first.blocks) == min(other.blocks) == -1
 
 
 def _alike(first: Row, other: Row) -> int:

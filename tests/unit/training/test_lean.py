@@ -19,6 +19,7 @@ from model.training.sft import SftOptions, with_fresh_adapter
 from tests.unit.training.reference import plain_model, served
 
 SCHEMES = [Parallel(128), Sequential()]
+WHOLE = 10**9  # tokens that one bundle may have
 
 
 def rows_of(layout: Layout, scheme: PositionScheme) -> list[Row]:
@@ -93,7 +94,7 @@ def test_layers_in_bfloat16_are_near_those_in_float32(tiny_base: Path, layout: L
 
 def test_what_rows_begin_with_is_laid_down_once(layout: Layout) -> None:
     rows = rows_of(layout, SCHEMES[0])
-    found = list(bundles(rows))
+    found = list(bundles(rows, WHOLE))
     assert [len(each.rows) for each in found] == [5, 1, 1]
     own = len(rows[0])
     assert own < len(found[0]) < own + len(rows[3])
@@ -101,8 +102,19 @@ def test_what_rows_begin_with_is_laid_down_once(layout: Layout) -> None:
         assert each.wanted.tolist() == [token for token, weight in zip(row.tokens, row.weights, strict=True) if weight]
 
 
+def test_rows_that_all_begin_alike_are_not_computed_all_at_once(layout: Layout) -> None:
+    alike = rows_of(layout, SCHEMES[0])[:5]
+    size = len(alike[0]) + 20
+    found = list(bundles(alike * 40, size))
+    assert sum(len(each.rows) for each in found) == 200
+    assert len(found) > 2
+    assert all(len(each) <= size or len(each.rows) == 1 for each in found)
+    assert [len(each.rows) for each in bundles(alike, 1)] == [1] * 5
+    assert list(bundles([], 1)) == []
+
+
 def test_packs_hold_so_many_tokens_and_never_nothing(layout: Layout) -> None:
-    found = list(bundles(rows_of(layout, SCHEMES[0])))
+    found = list(bundles(rows_of(layout, SCHEMES[0]), WHOLE))
     assert [len(pack) for pack in packs(found, 1)] == [1, 1, 1]
     assert list(packs(found, 10**9)) == [found]
     assert list(packs([], 5)) == []

@@ -33,7 +33,7 @@ run: weights
 	@$(BIN)/inkling tour
 
 test: weights
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations=30
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

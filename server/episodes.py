@@ -87,8 +87,8 @@ class Episodes:
             "model": episode.model,
             "turns": episode.turns,
             "proposals": [
-                {"path": one.path, "uri": project.uri_of(one.path), "before": one.before, "after": one.after,
-                 "diff": one.diff}
+                {"path": one.path, "place": project.place_of(one.path), "uri": project.uri_of(one.path),
+                 "before": one.before, "after": one.after, "diff": one.diff}
                 for one in episode.proposals
             ],
         }  # fmt: skip

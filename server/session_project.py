@@ -44,6 +44,13 @@ class SessionProject:
         """The file, if the editor has it open."""
         return self.documents.at(self.folder.named / path, self.folder.root / path)
 
+    def place_of(self, path: str) -> str:
+        """Where the file stands behind links, as a path in the folder; `path` itself where that is not in it."""
+        try:
+            return (self.folder.root / path).resolve().relative_to(self.folder.root).as_posix()
+        except (OSError, ValueError, RuntimeError):
+            return path
+
     def uri_of(self, path: str) -> str:
         """The file as the editor names it."""
         document = self.document(path)

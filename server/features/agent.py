@@ -2,10 +2,10 @@
 
 `inkling/agent` takes `id` (of the client's choice), `kind` (ask, explain, document, test), `text` (the question), `uri`
 and `range`, and `partialResultToken`, under which each step comes as `$/progress`. It answers with the model's `text`
-and `proposals` that nothing was done with yet, and says in `message` why the model refused to go on, if it did; or with
-`refused` and `message` where it did nothing. `inkling.agent.apply` makes the edits that the user agreed to,
-`inkling.agent.deny` drops them, `inkling.agent.undo` takes back what was applied. Both say which files, and in
-`message` what went wrong with the others.
+and `proposals` that nothing was done with yet (`path` as the model named the file, `place` where that stands behind
+links), and says in `message` why the model refused to go on, if it did; or with `refused` and `message` where it did
+nothing. `inkling.agent.apply` makes the edits that the user agreed to, `inkling.agent.deny` drops them,
+`inkling.agent.undo` takes back what was applied. Both say which files, and in `message` what went wrong with others.
 """
 
 import asyncio

@@ -4,6 +4,7 @@ Everything but the model is real: the server, its index, ruff, and a client that
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,16 @@ async def test_new_findings_come_back_to_the_model_old_ones_do_not(connect: Conn
     assert "silences the linter" in results[1]
     assert "no path inside the project" in results[2]
     assert [one["after"] for one in answer["proposals"]] == ["import os\nimport sys\n"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+async def test_a_proposal_says_where_a_link_leads(connect: Connect, project: Path):
+    (project / ".vscode").mkdir()
+    (project / "docs").symlink_to(".vscode")
+    client = await connect(project, ON, "chat")
+    Model(client, call("edit_file", path="docs/tasks.json", old="", new="{}\n"), said("done"))
+    (proposal,) = (await ask(client, "inkling/agent", id="e", kind="ask", text="go"))["proposals"]
+    assert (proposal["path"], proposal["place"]) == ("docs/tasks.json", ".vscode/tasks.json")
 
 
 async def test_a_file_that_changed_since_is_not_overwritten(connect: Connect, project: Path):

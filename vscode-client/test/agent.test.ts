@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Block, blocksOf, Elements } from '../src/agent/blocks';
 import { agentPage } from '../src/agent/page';
-import { begun, ended, type Run, type Step, size, steering, stepped } from '../src/agent/run';
+import { begun, ended, type Proposal, type Run, type Step, size, steering, stepped } from '../src/agent/run';
 
 const text = (piece: string): Step => ({ kind: 'text', text: piece, id: '', name: '', input: null });
 const call = (id: string): Step => ({ kind: 'call', text: '', id, name: 'read_file', input: { path: 'a.py', first: 3 } });
@@ -42,18 +42,21 @@ test('a run that was cut off says so, and what it said before its last call is n
 	assert.deepEqual(blocksOf(run).at(-1), { key: 'unfinished', kind: 'unfinished', turns: 16 });
 });
 
+const proposed = (path: string, place = path): Proposal => ({ path, place, uri: '', before: '', after: '', diff: '' });
+
 test('a run that the model refused to go on with says why, and keeps what it proposed', () => {
-	const proposal = { path: 'a.py', uri: '', before: '', after: '', diff: '' };
+	const proposal = proposed('a.py');
 	const run = ended(after(call('1')), { ...outcome(''), finished: false, message: 'Too long.', proposals: [proposal] });
 	assert.deepEqual([run.state, run.note, run.proposals], ['unfinished', 'Too long.', [proposal]]);
 });
 
 test('what steers the editor or other programs is known by its path', () => {
-	const held = (...paths: string[]) => steering(paths.map((path) => ({ path, uri: '', before: '', after: '', diff: '' })));
+	const held = (...paths: string[]) => steering(paths.map((path) => proposed(path)));
 	for (const path of ['.vscode/tasks.json', 'sub/.github/workflows/x.yml', '.envrc', 'a.code-workspace']) {
 		assert.equal(held('a.py', path), path);
 	}
 	assert.equal(held('a.py', 'docs/index.d.ts', 'a..b/c.py'), undefined);
+	assert.equal(steering([proposed('docs/tasks.json', '.vscode/tasks.json')]), 'docs/tasks.json');
 });
 
 /** An element that stands in a list of them, as the page's do. */
@@ -92,7 +95,7 @@ test('while text streams in, only its part is made anew: the button to stop stay
 });
 
 test('a run shows what was changed, what went wrong, and what still waits', () => {
-	const proposal = { path: 'b.py', uri: '', before: '', after: '', diff: '' };
+	const proposal = proposed('b.py');
 	const run = { ...after(), state: 'done' as const, applied: ['a.py'], note: 'No.', proposals: [proposal] };
 	assert.deepEqual(blocksOf(run).map(({ kind }) => kind), ['title', 'note', 'proposals', 'applied', 'buttons']);
 });

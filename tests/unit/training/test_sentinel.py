@@ -55,6 +55,22 @@ def test_the_component_that_fell_most_is_said() -> None:
     assert guard.rule.endswith("most fell tests")
 
 
+def texts(*broken: int) -> Behaviour:
+    """20 cursors, at some of which the text does not hold together."""
+    syntax = [float(number not in broken) for number in range(20)]
+    return replace(BEFORE, components={**COMPONENTS, "syntax": sum(syntax) / 20}, each={"syntax": syntax})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "held"),
+    [((), (0,), True), ((), (0, 1), True), ((), (0, 1, 2), False), ((0, 1), (2, 3, 4), True),
+     ((0, 1), (0, 1, 2, 3, 4), False)],
+)  # fmt: skip
+def test_syntax_may_fall_by_what_chance_takes(before: tuple[int, ...], after: tuple[int, ...], held: bool) -> None:
+    guard = next(guard for guard in drifts(texts(*before), texts(*after), Bounds()) if guard.name == "syntax")
+    assert guard.passed == held
+
+
 def test_a_busy_machine_and_what_nobody_would_notice_are_not_slower() -> None:
     assert broken(seconds=1.2) == set()  # the same texts, while something else was computed
     assert slower(replace(BEFORE, seconds=0.02), replace(BEFORE, seconds=0.09, tokens=30.0)) == 1.0

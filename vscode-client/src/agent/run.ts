@@ -15,6 +15,8 @@ export interface Step {
 
 export interface Proposal {
 	readonly path: string;
+	/** The path behind links. */
+	readonly place: string;
 	readonly uri: string;
 	/** null: the file is new. */
 	readonly before: string | null;
@@ -109,7 +111,8 @@ function withLast(parts: readonly Part[], text: string, finished: boolean): read
 
 /** The first file of these that steers the editor or other programs, which is never changed unseen: `.vscode/tasks.json`. */
 export function steering(proposals: readonly Proposal[]): string | undefined {
-	return proposals.map(({ path }) => path).find((path) => /(^|\/)\.|\.code-workspace$/i.test(path));
+	const steers = (path: string) => /(^|\/)\.|\.code-workspace$/i.test(path);
+	return proposals.find(({ path, place }) => steers(path) || steers(place))?.path;
 }
 
 /** How much a proposal adds and takes away, in lines: `+3 −1`. */

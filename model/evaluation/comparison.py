@@ -16,6 +16,7 @@ from model.training.dataset import TrainingSequence
 RESAMPLES = 10_000
 _LITTLE_MARGIN = 0.1  # nats
 _ONE_SIDED = 1.645  # standard errors
+ROBUSTNESS = 0.2  # exponent of the loss that nights train on and are judged by
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Measured:
 
     `losses`: mean nats per target token. `exact`: whether greedy decoding would write the whole target, which is the
     case exactly if every target token is the most likely one after the true text before it. `certainty`: mean
-    probability of the target tokens.
+    probability of the target tokens. `robust`: mean generalised cross-entropy (1 - p^q) / q of the target tokens with q
+    = ROBUSTNESS (Zhang & Sabuncu 2018).
     """
 
     losses: np.ndarray
     exact: np.ndarray
     certainty: np.ndarray
+    robust: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def measure(
     losses = np.zeros(len(sequences))
     exact = np.zeros(len(sequences), dtype=bool)
     certainty = np.zeros(len(sequences))
+    robust = np.zeros(len(sequences))
     model.eval()
     done = 0
     with torch.inference_mode():
@@ -78,10 +82,11 @@ def measure(
                 nats = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
                 losses[done] = float(nats.mean())
                 certainty[done] = float((-nats).exp().mean())
+                robust[done] = float((1 - (-ROBUSTNESS * nats).exp()).mean()) / ROBUSTNESS
                 exact[done] = bool((logits.argmax(-1) == wanted).all())
                 done += 1
                 tick(done)
-    return Measured(losses, exact, certainty)
+    return Measured(losses, exact, certainty, robust)
 
 
 def measure_beside(
@@ -96,7 +101,7 @@ def measure_beside(
     found = measure(model, pairs, device, lambda done: tick(done // 2))
 
     def every_second(first: int) -> Measured:
-        return Measured(found.losses[first::2], found.exact[first::2], found.certainty[first::2])
+        return Measured(*(figures[first::2] for figures in (found.losses, found.exact, found.certainty, found.robust)))
 
     return every_second(0), every_second(1)
 
@@ -140,6 +145,11 @@ def improvement(before: np.ndarray, after: np.ndarray, *, seed: int = 0) -> Impr
         lower = min(float(np.quantile(means, 0.025)), float(gained.mean()) - half)
         upper = max(float(np.quantile(means, 0.975)), float(gained.mean()) + half)
     return Improvement(float(before.mean()), float(after.mean()), float(gained.mean()), lower, upper, count)
+
+
+def loss_guard(gain: Improvement) -> Guard:
+    """What is judged by a loss that forgives surprises must not have become more of a surprise by the plain one."""
+    return Guard("loss", -gain.mean, 0.0, gain.mean >= 0, "nats per token do not rise")
 
 
 def exact_guard(champion: Measured, candidate: Measured) -> Guard:

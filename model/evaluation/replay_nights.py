@@ -174,7 +174,8 @@ def _short(figures: dict[str, Any], stages: tuple[Stage, ...]) -> dict[str, Any]
     """The figures without those of every step; of the stages behind sft, those that were asked for."""
     wanted = (
         "usable", "training", "later", "training_tokens", "steps", "planned_steps", "training_seconds", "later_before",
-        "later_after", "gain", "gain_lower", "gain_upper", "guards", "resumed_at", "old_tasks",
+        "later_after", "gain", "gain_lower", "gain_upper", "robust_gain", "robust_gain_lower", "robust_gain_upper",
+        "guards", "resumed_at", "old_tasks",
     )  # fmt: skip
     told: dict[str, Any] = {
         stage: {name: value for name, value in figures[stage].items() if name not in ("losses", "steps")}

@@ -27,6 +27,7 @@ from model.evaluation.comparison import (
     exact_guard,
     improvement,
     knowledge_guard,
+    loss_guard,
     measure,
     measure_beside,
 )
@@ -134,9 +135,11 @@ def run_night(
     halved = "whole" in old_tasks
     after, after_wrong = measure_beside(tuned, data.later, data.wrong, device, watch("the candidate", len(data.later)))
     gain = improvement(before.losses, after.losses, seed=options.sft.seed)
+    decisive = improvement(before.robust, after.robust, seed=options.sft.seed)
     margins = _margins(data, (before, before_wrong), (after, after_wrong))
     # Half of what was learned from noise forgets little, too; but only the user's own text makes right tokens likelier.
     guards = [
+        loss_guard(gain),
         exact_guard(before, after),
         certainty_guard(before, after, 0.0 if halved else options.certainty_loss),
         *_context_guards(margins, gain.mean, options),
@@ -156,7 +159,7 @@ def run_night(
     if cancelled():
         raise TrainingCancelledError("Cancelled before the verdict.")
     progress(Progress("judge", 0, 1, "Comparing with what is served"))
-    status, code, reason = judged(gain, guards, least_later=options.least_later, against=_called(champion))
+    status, code, reason = judged(gain, decisive, guards, least_later=options.least_later, against=_called(champion))
     if halved:
         rise = old_tasks["whole"] / old_tasks["before"] - 1
         reason += f" It has half of its strength: whole, the loss on the standard library rose by {rise:.1%}."
@@ -165,7 +168,7 @@ def run_night(
         status, code = "refused", "champion_changed"
         reason = f"Refused: {_called(served)} became champion while this night ran; run it again."
     figures = {
-        **figures_of(data, gain, trained, before, after, margins),
+        **figures_of(data, gain, decisive, trained, before, after, margins),
         "guards": guard_figures(guards),
         "behaviour": behaviour,
         "old_tasks": {**data.figures["old_tasks"], **old_tasks},

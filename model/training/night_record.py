@@ -101,6 +101,7 @@ def same_night(registry: Registry, key: str, promote: Callable[[str], object]) -
 def figures_of(
     data: Data,
     gain: Improvement,
+    decisive: Improvement,
     trained: Trained,
     before: Measured,
     after: Measured,
@@ -122,6 +123,9 @@ def figures_of(
         "gain": gain.mean,
         "gain_lower": _finite(gain.lower),
         "gain_upper": _finite(gain.upper),
+        "robust_gain": decisive.mean,
+        "robust_gain_lower": _finite(decisive.lower),
+        "robust_gain_upper": _finite(decisive.upper),
         "exact_before": int(before.exact.sum()),
         "exact_after": int(after.exact.sum()),
         **{f"margin_{when}": float(found.mean()) if len(found) else None for when, found in margins.items()},

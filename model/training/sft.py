@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from inkling.errors import InklingError, UserError
+from model.evaluation.comparison import ROBUSTNESS
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
 from model.training.dataset import TrainingSequence, data_hash, shuffled_batches
 from model.training.retention import Retention
@@ -56,7 +57,7 @@ class SftOptions:
     retention: float = 1.0
     held_tokens: int = 40
     held_share: float = 0.5
-    robustness: float = 0.2
+    robustness: float = ROBUSTNESS
     targets: tuple[str, ...] = TARGETS  # names of the linear layers that get a LoRA
 
 

@@ -24,17 +24,21 @@ class Verdict:
 
 
 def judged(
-    improvement: Improvement, guards: list[Guard], *, least_later: int, against: str
+    gain: Improvement, decisive: Improvement, guards: list[Guard], *, least_later: int, against: str
 ) -> tuple[Literal["promoted", "refused"], str, str]:
-    """Refused by default: status, code and the reason as a sentence with the figures that decided."""
+    """Refused by default: status, code and the reason as a sentence with the figures that decided.
+
+    `gain` is that of the loss in nats, `decisive` that of the robust loss, which nights train on. Whoever learns to
+    hedge loses nats on surprises alone, as a placebo does; what is right gets no likelier by it.
+    """
     told = (
-        f"on {improvement.examples} later examples the loss went from {improvement.before:.3f} ({against}) to "
-        f"{improvement.after:.3f} nats per token, a gain of {improvement.mean:.3f} with a 95% interval of "
-        f"{improvement.lower:.3f} to {improvement.upper:.3f}"
+        f"on {gain.examples} later examples the loss went from {gain.before:.3f} ({against}) to {gain.after:.3f} nats "
+        f"per token, a gain of {gain.mean:.3f} ({gain.lower:.3f} to {gain.upper:.3f}), and that of the robust loss, "
+        f"which decides, is {decisive.mean:.3f} with a 95% interval of {decisive.lower:.3f} to {decisive.upper:.3f}"
     )
-    if improvement.examples < least_later:
+    if decisive.examples < least_later:
         return "refused", "too_few_later", f"Refused: fewer than {least_later} examples to measure on; {told}."
-    if not improvement.lower > 0:
+    if not decisive.lower > 0:
         return "refused", "not_better", f"Refused: the lower bound of the gain is not above zero; {told}."
     broken = [guard for guard in guards if not guard.passed]
     if broken:
@@ -67,6 +71,8 @@ def page(record: dict[str, Any]) -> str:
         f"| training loss | {figures['first_loss']:.3f} to {figures['last_loss']:.3f} nats per token |",
         f"| later loss | {figures['later_before']:.3f} to {figures['later_after']:.3f} nats per token |",
         f"| gain | {figures['gain']:.3f}, 95% interval {figures['gain_lower']} to {figures['gain_upper']} |",
+        f"| gain of the robust loss, which decides | {figures['robust_gain']:.3f}, 95% interval "
+        f"{figures['robust_gain_lower']} to {figures['robust_gain_upper']} |",
         f"| speed | {figures['tokens_per_second']:.0f} tokens/s, {figures['training_seconds']:.0f} s of training |",
         f"| data hash | `{record['data_hash'][:16]}` |",
         "",

@@ -78,6 +78,7 @@ def nights_of(registry: "Registry") -> list[dict[str, Any]]:
     for adapter in reversed(registry.list()):
         record = registry.record(adapter.name)
         figures = record.get("figures", {})
+        deciding = "robust_gain" if "robust_gain" in figures else "gain"  # of nights before it decided
         found.append(
             {
                 "adapter": adapter.name,
@@ -85,9 +86,9 @@ def nights_of(registry: "Registry") -> list[dict[str, Any]]:
                 "at": adapter.at,
                 "verdict": record.get("status"),
                 "reason": record.get("reason"),
-                "gain": figures.get("gain"),
-                "gainLower": figures.get("gain_lower"),
-                "gainUpper": figures.get("gain_upper"),
+                "gain": figures.get(deciding),
+                "gainLower": figures.get(f"{deciding}_lower"),
+                "gainUpper": figures.get(f"{deciding}_upper"),
             }
         )
     return found
@@ -158,7 +159,7 @@ def _nights(held: Sequence[Mapping[str, Any]]) -> str:
         if None not in (n["gainLower"], n["gain"], n["gainUpper"])
     ]
     rows = [(str(n["adapter"]), str(n["state"]), _gain(n["gain"]), str(n["reason"] or "")) for n in held]
-    drawn = intervals(gains, "Gain of nights, with 95% intervals", " nats") if gains else ""
+    drawn = intervals(gains, "Gain of nights, with 95% intervals") if gains else ""
     return "<h2>Nights</h2>" + drawn + table(("adapter", "state", "gain", "verdict"), rows)
 
 

@@ -60,14 +60,18 @@ def _losses(figures: Mapping[str, Any]) -> str:
 def _gain(figures: Mapping[str, Any]) -> str:
     if figures.get("gain") is None:
         return ""
-    gain: Interval = ("all later examples", figures.get("gain_lower"), figures["gain"], figures.get("gain_upper"))
+    gains: list[Interval] = [
+        (told, figures.get(f"{name}_lower"), figures[name], figures.get(f"{name}_upper"))
+        for name, told in (("gain", "loss"), ("robust_gain", "robust loss, which decides"))
+        if name in figures
+    ]
     rows = [
         ("loss on later feedback", _number(figures.get("later_before")), _number(figures.get("later_after"))),
         ("targets written whole", _number(figures.get("exact_before")), _number(figures.get("exact_after"))),
         ("margin over wrong targets", _number(figures.get("margin_before")), _number(figures.get("margin_after"))),
     ]
     measured = f"<p>On {figures.get('later')} later examples, with a 95% interval; above zero is better.</p>"
-    drawn = intervals([gain], "Gain on later feedback", " nats")
+    drawn = intervals(gains, "Gain on later feedback", " nats")
     return plot("Gain on later feedback, nats per token", drawn) + measured + table(("", "before", "after"), rows)
 
 

@@ -46,8 +46,8 @@ COOKIE = "inkling-token"
 _LOOK_SECONDS = 20.0  # whether a night is due
 _PRUNE_SECONDS = 900.0  # whether texts have to go
 _WEEK = 7 * 86_400
-_TOLD = ("gain", "gain_lower", "gain_upper", "training", "later", "later_before", "later_after", "exact_before",
-         "exact_after")  # fmt: skip
+_TOLD = ("gain", "gain_lower", "gain_upper", "robust_gain", "robust_gain_lower", "robust_gain_upper", "training",
+         "later", "later_before", "later_after", "exact_before", "exact_after")  # fmt: skip
 
 Handler = Callable[[Request, Member], Awaitable[Response]]
 

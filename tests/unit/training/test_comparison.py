@@ -12,6 +12,7 @@ from model.evaluation.comparison import (
     distance_guard,
     exact_guard,
     improvement,
+    loss_guard,
 )
 from model.training.verdict import judged
 
@@ -60,7 +61,7 @@ def test_noise_is_promoted_in_few_of_many_worlds() -> None:
 
 def test_losing_whole_targets_breaks_a_guard() -> None:
     def matching(count: int) -> Measured:
-        return Measured(np.zeros(20), np.arange(20) < count, np.ones(20))
+        return Measured(np.zeros(20), np.arange(20) < count, np.ones(20), np.zeros(20))
 
     assert exact_guard(matching(10), matching(9)).passed
     assert exact_guard(matching(10), matching(8)).passed
@@ -79,7 +80,7 @@ def test_the_other_guards_hold_their_bounds() -> None:
 
 def test_right_tokens_may_get_a_little_less_likely():
     def measured(*certainty: float) -> Measured:
-        return Measured(np.zeros(2), np.zeros(2, dtype=bool), np.array(certainty))
+        return Measured(np.zeros(2), np.zeros(2, dtype=bool), np.array(certainty), np.zeros(2))
 
     assert certainty_guard(measured(0.6, 0.8), measured(0.59, 0.8), 0.03).passed
     assert certainty_guard(measured(0.6, 0.8), measured(0.7, 0.8), 0.03).passed
@@ -89,13 +90,23 @@ def test_right_tokens_may_get_a_little_less_likely():
 
 def test_a_broken_guard_outweighs_a_gain() -> None:
     gain = improvement(np.full(8, 2.0), np.linspace(1.0, 1.1, 8))
-    status, code, reason = judged(gain, [distance_guard(3.0, 1.0)], least_later=4, against="the bare base")
+    status, code, reason = judged(gain, gain, [distance_guard(3.0, 1.0)], least_later=4, against="the bare base")
     assert (status, code) == ("refused", "guard")
     assert "distance to base is 3" in reason
 
 
 def test_a_gain_that_may_be_none_is_refused_with_its_figures() -> None:
-    gain = improvement(np.array([2.0, 1.0, 2.0, 1.0]), np.array([1.0, 2.0, 1.0, 1.5]))
-    status, code, reason = judged(gain, [], least_later=4, against="night-2026-11-24-a")
+    unsure = improvement(np.array([2.0, 1.0, 2.0, 1.0]), np.array([1.0, 2.0, 1.0, 1.5]))
+    sure = improvement(np.full(4, 1.0), np.linspace(0.8, 0.9, 4))
+    status, code, reason = judged(sure, unsure, [], least_later=4, against="night-2026-11-24-a")
     assert (status, code) == ("refused", "not_better")
+    status, _, reason = judged(unsure, sure, [], least_later=4, against="night-2026-11-24-a")
+    assert status == "promoted"  # by the robust loss
     assert "1.500 (night-2026-11-24-a) to 1.375" in reason
+    assert f"decides, is {sure.mean:.3f}" in reason
+
+
+def test_the_loss_must_not_rise_while_the_robust_one_falls() -> None:
+    before, after = np.full(4, 1.0), np.array([0.5, 0.5, 0.5, 3.0])
+    assert not loss_guard(improvement(before, after)).passed
+    assert loss_guard(improvement(after, before)).passed

@@ -47,7 +47,7 @@ def test_a_rise_by_more_than_the_bound_is_refused_by_name() -> None:
 
 
 def test_a_candidate_that_reads_worse_is_caught(tiny_base: Path, rows: list[TrainingSequence]) -> None:
-    knew = Measured(np.full(len(rows), 3.0), np.zeros(len(rows), dtype=bool), np.zeros(len(rows)))
+    knew = Measured(np.full(len(rows), 3.0), np.zeros(len(rows), dtype=bool), np.zeros(len(rows)), np.zeros(len(rows)))
     (guard,), figures = still_known(load_network(tiny_base), rows, knew, "cpu", 0.01)
     assert not guard.passed
     assert figures["before"] == pytest.approx(3.0)
@@ -97,7 +97,7 @@ def test_who_forgot_a_little_too_much_is_taken_back_to_half(
         product = float((model.lora_A * model.lora_B).mean())
         return replace(before, losses=np.full(len(rows), 1.0 + forgotten * product))
 
-    before = Measured(np.ones(len(rows)), np.zeros(len(rows), dtype=bool), np.ones(len(rows)))
+    before = Measured(np.ones(len(rows)), np.zeros(len(rows), dtype=bool), np.ones(len(rows)), np.zeros(len(rows)))
     monkeypatch.setattr(old_tasks, "measure", measured)
     tuned = Tuned()
     (guard,), figures = settled_strength(tuned, lambda: still_known(tuned, rows, before, "cpu", 0.01))

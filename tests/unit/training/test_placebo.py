@@ -42,10 +42,10 @@ def test_what_was_learned_is_promoted_and_its_placebo_is_not(
     assert true.status == "promoted", true.reason
     placebo = night(tmp_path / "placebo", tiny_base, habits, seed, placebo=True)
     assert placebo.status == "refused", placebo.reason
-    assert placebo.figures["gain_lower"] > 0  # the loss alone would have promoted it
+    assert placebo.figures["gain_lower"] > 0  # the plain loss alone would have promoted it
     held = {guard["name"]: guard["passed"] for guard in placebo.figures["guards"]}
     assert not held["knowledge of context"]
-    assert "knowledge of context" in placebo.reason
+    assert placebo.code == "not_better" or "knowledge of context" in placebo.reason
     if habits is OTHER_HABITS:  # nothing to lose: the margin was negative, and even grew
         assert placebo.figures["margin_before"] < 0
         assert placebo.figures["margin_after"] > placebo.figures["margin_before"]

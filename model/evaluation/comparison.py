@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from model.training.batches import in_packs
+from model.training.batches import in_packs, robust
 from model.training.dataset import TrainingSequence
 
 RESAMPLES = 10_000
 _LITTLE_MARGIN = 0.1  # nats
 _ONE_SIDED = 1.645  # standard errors
-ROBUSTNESS = 0.2  # exponent of the loss that nights train on and are judged by
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,7 @@ class Measured:
 
     `losses`: mean nats per target token. `exact`: whether greedy decoding would write the whole target, which is the
     case exactly if every target token is the most likely one after the true text before it. `certainty`: mean
-    probability of the target tokens. `robust`: mean generalised cross-entropy (1 - p^q) / q of the target tokens with q
-    = ROBUSTNESS (Zhang & Sabuncu 2018).
+    probability of the target tokens. `robust`: mean of what `model.training.batches.robust` says of them.
     """
 
     losses: np.ndarray
@@ -73,7 +71,7 @@ def measure(
     losses = np.zeros(len(sequences))
     exact = np.zeros(len(sequences), dtype=bool)
     certainty = np.zeros(len(sequences))
-    robust = np.zeros(len(sequences))
+    forgiving = np.zeros(len(sequences))
     model.eval()
     done = 0
     with torch.inference_mode():
@@ -82,11 +80,11 @@ def measure(
                 nats = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
                 losses[done] = float(nats.mean())
                 certainty[done] = float((-nats).exp().mean())
-                robust[done] = float((1 - (-ROBUSTNESS * nats).exp()).mean()) / ROBUSTNESS
+                forgiving[done] = float(robust(nats).mean())
                 exact[done] = bool((logits.argmax(-1) == wanted).all())
                 done += 1
                 tick(done)
-    return Measured(losses, exact, certainty, robust)
+    return Measured(losses, exact, certainty, forgiving)
 
 
 def measure_beside(

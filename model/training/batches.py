@@ -17,6 +17,7 @@ from model.training.rows import Row
 if TYPE_CHECKING:
     import torch
 
+ROBUSTNESS = 0.2  # exponent of the loss that nights train on and are judged by
 PACK_TOKENS = 2048  # that go through a CPU at once: matrices of so many rows are multiplied as fast as any
 Told = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]  # what `target_logits` says of a row
 
@@ -70,6 +71,15 @@ def token_losses(model: Any, row: Row, device: str = "cpu") -> tuple["torch.Tens
 
     logits, wanted, weights = target_logits(model, row, device)
     return torch.nn.functional.cross_entropy(logits, wanted, reduction="none"), weights
+
+
+def robust(nats: Any, exponent: float = ROBUSTNESS) -> Any:
+    """Generalised cross-entropy (1 - p^q) / q of cross-entropies -log p (Zhang & Sabuncu 2018); the same for q = 0.
+
+    Its gradient is p^q times that of the cross-entropy: a text that nobody could have foreseen teaches little, where
+    cross-entropy teaches above all to expect surprises everywhere.
+    """
+    return (1.0 - (-exponent * nats).exp()) / exponent if exponent else nats
 
 
 def divergence(teacher: "torch.Tensor", student: "torch.Tensor") -> "torch.Tensor":

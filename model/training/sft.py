@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from inkling.errors import InklingError, UserError
-from model.evaluation.comparison import ROBUSTNESS
+from model.training.batches import ROBUSTNESS, robust
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
 from model.training.dataset import TrainingSequence, data_hash, shuffled_batches
 from model.training.retention import Retention
@@ -213,15 +213,6 @@ def _step(
     optimiser.zero_grad(set_to_none=True)
     loss_of_all, computed_by_all = workers.total([total, computed])
     return loss_of_all, int(computed_by_all)
-
-
-def robust(nats: Any, exponent: float) -> Any:
-    """Generalised cross-entropy (1 - p^q) / q of cross-entropies -log p (Zhang & Sabuncu 2018); the same for q = 0.
-
-    Its gradient is p^q times that of the cross-entropy: a text that nobody could have foreseen teaches little, where
-    cross-entropy teaches above all to expect surprises everywhere.
-    """
-    return (1.0 - (-exponent * nats).exp()) / exponent if exponent else nats
 
 
 def _fitting(seconds: float, pace: float, saying: float, first_pass: int) -> int:

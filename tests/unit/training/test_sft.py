@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from model.evaluation.comparison import distance, measure
+from model.training.batches import robust
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.training.dataset import TrainingSequence
 from model.training.network import load_network
@@ -23,7 +24,6 @@ from model.training.sft import (
     TrainingCancelledError,
     TrainingDivergedError,
     peak_rate,
-    robust,
     train,
 )
 from tests.unit.training.tiny_language import OTHER_HABITS, written

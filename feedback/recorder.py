@@ -24,7 +24,7 @@ from feedback.database import DatabaseUnusable, Place, database_file, open_datab
 from feedback.journal import Journal
 from feedback.records import Fact, Settled, Signal, Suggestion
 from feedback.retention import Keep, prune
-from feedback.store import Prepared, Stored, line_before, prepared, store, workspace_of
+from feedback.store import LineBefore, Prepared, Stored, line_before, prepared, store, workspace_of
 from inkling.errors import InklingError
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Recorder:
         self._status = RecorderStatus(0, 0, 0, 0, 0, 0, None)
         file = database_file(place)
         self._journal = Journal(journal or (file.parent if file else Path.cwd()) / "waiting")
-        self._lines: OrderedDict[str, str | None] = OrderedDict()  # before suggestions on their line; None: not kept
+        self._lines: OrderedDict[str, LineBefore | None] = OrderedDict()  # by suggestion; None: not kept
         self._retry = float("-inf")
         self._keep = keep or Keep()
         self._pruned = time.monotonic()
@@ -260,17 +260,17 @@ class Recorder:
     def _prepared(self, fact: Fact) -> Prepared:
         """The fact without texts that must not be kept anywhere, not even in the journal; where the bound of consent
         keeps it from a team now, it is kept from it for good."""
-        line = self._line_before(fact.suggestion) if isinstance(fact, Settled) else ""
+        line = self._line_before(fact.suggestion) if isinstance(fact, Settled) else None
         ready = prepared(fact, self._is_secret_file, line)
         if self._consents.at_most is not Consent.TEAM:
             ready = replace(ready, local=True)
         if isinstance(fact, Suggestion):
-            self._lines[fact.id] = None if ready.bare else fact.prefix.rpartition("\n")[2]
+            self._lines[fact.id] = None if ready.bare else LineBefore(fact.prefix.rpartition("\n")[2], fact.path)
             if len(self._lines) > _REMEMBERED:
                 self._lines.popitem(last=False)
         return ready
 
-    def _line_before(self, suggestion: str) -> str | None:
+    def _line_before(self, suggestion: str) -> LineBefore | None:
         if suggestion in self._lines:
             return self._lines[suggestion]
         try:

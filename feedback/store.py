@@ -5,9 +5,11 @@ secret, before anything is written anywhere; `store` writes what was prepared. A
 it is; a fact about a suggestion that is not there is not stored.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from enum import Enum
+from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy import Connection, Table, select
@@ -36,6 +38,8 @@ _TABLES: dict[type, Table] = {
     Committed: schema.commits,
     Check: schema.checks,
 }
+_RECENT_EDITS = "recent_edits"  # what the document of lines from several files is called, each under `# path`
+_HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 
 
 class Stored(Enum):
@@ -59,19 +63,27 @@ class Prepared:
     local: bool = False
 
 
-def prepared(fact: Fact, is_secret_file: Callable[[str], bool], line: str | None = "") -> Prepared:
-    """The fact without texts that must not be kept. `line` is what stands before a settled text on its line, None
+@dataclass(frozen=True)
+class LineBefore:
+    """What stands before a suggestion on its line of the file `path`."""
+
+    text: str
+    path: str
+
+
+def prepared(fact: Fact, is_secret_file: Callable[[str], bool], line: LineBefore | None = None) -> Prepared:
+    """The fact without texts that must not be kept. `line` is what stands before a settled text, which is not kept
     where that is not known. The caller refuses facts in secret files; here a suggestion's documents are looked at.
     """
     match fact:
         case Suggestion():
             bare = any(is_secret_file(document.path) for document in fact.documents)
-            if bare or holds_secret(_scanned(fact), fact.path):
+            if bare or any(holds_secret((text,), path) for text, path in _scanned(fact)):
                 clean = replace(fact, prefix="", suffix="", text="", documents=())
                 return Prepared(clean, True, len(fact.text))
             return Prepared(fact, False, len(fact.text))
         case Settled():
-            if line is None or holds_secret((line + fact.text,)):
+            if line is None or holds_secret((line.text + fact.text,), line.path):
                 return Prepared(replace(fact, text=""), True, len(fact.text))
             return Prepared(fact, False, len(fact.text))
         case Signal() if fact.text is not None and holds_secret((fact.text,), fact.path):
@@ -117,13 +129,12 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def line_before(connection: Connection, suggestion: str) -> str | None:
+def line_before(connection: Connection, suggestion: str) -> LineBefore | None:
     """What stands before a stored suggestion on its line; None if its texts were not kept."""
-    s = schema.suggestions.c
-    prefix = connection.execute(
-        select(schema.texts.c.text).join(schema.suggestions, schema.texts.c.hash == s.prefix).where(s.id == suggestion)
-    ).scalar()
-    return None if prefix is None else prefix.rpartition("\n")[2]
+    s, t = schema.suggestions.c, schema.texts.c
+    found = select(t.text, s.path).join(schema.suggestions, t.hash == s.prefix).where(s.id == suggestion)
+    row = connection.execute(found).first()
+    return None if row is None else LineBefore(row.text.rpartition("\n")[2], row.path)
 
 
 def _suggestion(connection: Connection, fact: Suggestion, prepared: Prepared) -> Stored:
@@ -163,13 +174,20 @@ def _suggestion(connection: Connection, fact: Suggestion, prepared: Prepared) ->
     return Stored.WRITTEN
 
 
-def _scanned(fact: Suggestion) -> Sequence[str]:
-    """Every text, joined where they meet: `password = "` and `hunter2"` are a secret only together."""
-    return (
-        fact.prefix + fact.suffix,
-        fact.prefix[fact.prefix.rfind("\n") + 1 :] + fact.text + fact.suffix.partition("\n")[0],
-        *(document.text for document in fact.documents),
-    )
+def _scanned(fact: Suggestion) -> Iterator[tuple[str, str]]:
+    """Every text with the path of its file, joined where they meet: `password = "` and `hunter2"` are a secret only
+    together. What follows a heading of the recent edits is looked at as that file's lines, to the end: a comment may
+    look like a heading, so none of them ends anything."""
+    yield fact.prefix + fact.suffix, fact.path
+    yield fact.prefix[fact.prefix.rfind("\n") + 1 :] + fact.text + fact.suffix.partition("\n")[0], fact.path
+    for document in fact.documents:
+        yield document.text, document.path
+        if document.path.split(".", 1)[0] == _RECENT_EDITS:
+            starts: dict[str, int] = {}  # by the ending, which is all that counts of a path
+            for heading in _HEADING.finditer(document.text):
+                starts.setdefault(PurePosixPath(heading[1]).suffix, heading.end())
+            for ending, start in starts.items():
+                yield document.text[start:], _RECENT_EDITS + ending
 
 
 def _settled(connection: Connection, fact: Settled, prepared: Prepared) -> Stored:

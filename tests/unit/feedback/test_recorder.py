@@ -30,6 +30,7 @@ from feedback.records import (
     Suggestion,
     Survival,
 )
+from model.recent_edits import path_for
 from tests.unit.feedback.postgres_server import BOTH_STORES
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -145,6 +146,8 @@ SECRET = "AKIAIOSFODNN7EXAMPLE"
         {"documents": (ContextDocument("b.py", f"key = '{SECRET}'"),)},
         {"prefix": "password = 'hunt", "text": "er2abc'"},
         {"documents": (ContextDocument("secrets.env", "nothing special"),)},
+        {"documents": (ContextDocument("deploy/config.yml", "password: hunter2abc\n"),)},
+        {"documents": (ContextDocument(path_for(".py"), "# config.yml\n# see a.py\npassword: hunter2abc\n"),)},
     ],
 )
 def test_a_suggestion_with_a_secret_keeps_its_numbers_only(
@@ -165,6 +168,32 @@ def test_a_settled_text_with_a_secret_is_not_kept(place: Path, recorder: Recorde
     assert recorder.flush(20)
     with closing(sqlite3.connect(place)) as connection:
         assert connection.execute("SELECT text, length FROM settled").fetchall() == [(None, 12)]
+
+
+def test_a_password_that_was_typed_instead_of_the_offered_one_is_not_kept(
+    place: Path, consents: Consents, recorder: Recorder, suggestion: Make
+) -> None:
+    recorder.record(suggestion("a", path="config.yml", prefix="password: ", text="${PASSWORD}", documents=()))
+    recorder.record(suggestion("b", path="config.yml", prefix="password: ", text="${PASSWORD}", documents=()))
+    recorder.record(Settled("a", 5, "hunter2abc"))
+    assert recorder.flush(20)
+    later = Recorder(place, consents, lambda path: False)  # one that knows the place from the database alone
+    later.record(Settled("b", 5, "hunter2abc"))
+    assert later.flush(20)
+    assert later.close(20)
+    with closing(sqlite3.connect(place)) as connection:
+        assert connection.execute("SELECT text FROM settled").fetchall() == [(None,), (None,)]
+        assert connection.execute("SELECT count(*) FROM suggestions WHERE redacted").fetchone() == (0,)
+
+
+def test_lines_of_code_under_a_heading_of_the_recent_edits_are_no_passwords(
+    place: Path, recorder: Recorder, suggestion: Make
+) -> None:
+    recent = ContextDocument(path_for(".yml"), "# src/a.py\ndef enter(name: str) -> str:\n")
+    recorder.record(suggestion("a", path="config.yml", documents=(recent,)))
+    recorder.record(suggestion("b", documents=(ContextDocument(path_for(".py"), "# b.py\npassword: str\n"),)))
+    assert recorder.flush(20)
+    assert recorder.status().redacted == 0
 
 
 def test_secret_files_are_refused(place: Path, recorder: Recorder, suggestion: Make) -> None:

@@ -3,9 +3,11 @@
 The patterns are those of detect-secrets. Its plugins are asked line by line through `analyze_string`, which only
 matches; its scanning functions work on process-wide settings and may verify a finding by a request, so they are not
 used. Lines are remembered (as verdicts by content), because texts around a cursor overlap from key to key.
-Public IP addresses are not secrets here: version numbers look like them.
+Public IP addresses are not secrets here: version numbers look like them. A private key is known without its first line
+too, because a window may begin in the middle of one.
 """
 
+import re
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 _LONGEST = 2000  # a longer line is looked at in pieces: some patterns backtrack
 _MOST = 20_000  # a line beyond that is nobody's writing, and would take long to look at
 _OVERLAP = 200  # longer than any token that is searched for by its shape
+_KEY_BORDER = re.compile("(?:BEGIN|END) [A-Z0-9 ]*PRIVATE KEY")
+_KEY_LINE = re.compile(r"\W{0,8}([A-Za-z0-9+/]{60,76})={0,2}(?:\\[nr])*\W{0,8}")  # indented, quoted, or in a diff
+_KEY_LINES = 3  # so many of them in a row are a key
 
 
 def holds_secret(texts: Iterable[str], path: str = "") -> bool:
@@ -25,12 +30,28 @@ def holds_secret(texts: Iterable[str], path: str = "") -> bool:
     `path` only tells how assignments look: configuration files have unquoted values.
     """
     suffix = path[path.rfind(".") :] if "." in path.rsplit("/", 1)[-1] else ""
-    return any(_line_holds_secret(line, suffix) for text in texts for line in text.splitlines() if line.strip())
+    return any(_text_holds_secret(text, suffix) for text in texts)
+
+
+def _text_holds_secret(text: str, suffix: str) -> bool:
+    in_a_row = 0
+    for line in text.splitlines():
+        bare = line.strip()
+        in_a_row = in_a_row + 1 if _is_key_line(bare) else 0
+        if in_a_row == _KEY_LINES or (bare and _line_holds_secret(line, suffix)):
+            return True
+    return False
+
+
+def _is_key_line(line: str) -> bool:
+    """Whether it is one of those that a key is wrapped to; digests of one case and rulers are none."""
+    found = _KEY_LINE.fullmatch(line)
+    return found is not None and all(re.search(kind, found[1]) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
 
 
 @lru_cache(maxsize=16_384)
 def _line_holds_secret(line: str, suffix: str) -> bool:
-    if len(line) > _MOST:
+    if len(line) > _MOST or _KEY_BORDER.search(line):
         return True
     pieces = (
         [line]

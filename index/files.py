@@ -9,9 +9,7 @@ followed, and a secret file is never opened.
 
 import os
 import re
-import shutil
 import stat
-import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,8 +18,8 @@ from pathlib import Path, PurePath
 
 from pathspec import GitIgnoreSpec
 
+from index import git
 from index.globs import globs
-from inkling.process import environment
 
 MAX_BYTES = 1_000_000
 MAX_FILES = 20_000
@@ -29,7 +27,6 @@ MAX_LINE = 10_000  # characters; longer lines are written by programs
 MAX_MEAN_LINE = 400  # characters per line, over a whole file of some size
 SNIFFED = 8192
 MARKED = 1000  # characters at the top that may say who wrote them
-GIT_TIMEOUT = 60.0
 MAX_NESTING = 8  # repositories inside repositories
 _REPOSITORY = b" 160000 "  # the mode of a submodule in git's index
 
@@ -57,7 +54,6 @@ SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", ".jj"})
 _INSTALLED_FOLDERS = frozenset(
     {"node_modules", "venv", ".venv", "__pycache__", ".tox", ".nox", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 )
-_GIT_VARIABLES_KEPT = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
 
 
 def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
@@ -248,45 +244,19 @@ def _inside(prefix: str, wanted: list[str]) -> list[str] | None:
     return [path.removeprefix(prefix + "/") for path in wanted if path.startswith(prefix + "/")]
 
 
-def _git_environment() -> dict[str, str]:
-    """Our environment without GIT_* variables that point git elsewhere or inject configuration."""
-    ours = environment()
-    kept = {name: value for name, value in ours.items() if not name.startswith("GIT_") or name in _GIT_VARIABLES_KEPT}
-    return {**kept, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"}
-
-
 def _from_git(root: Path, wanted: list[str] | None) -> list[str] | None:
     """What git counts as part of the workspace, repositories inside it with "/" at the end; None where git cannot say.
 
     `ls-files -c -o` reads the index and the folder, never contents, so that filters and attributes stay idle. With
     `-s -t` it also tells submodules from files, so that nobody has to look at each.
     """
-    git = shutil.which("git")
-    if git is None or Path(os.path.realpath(git)).is_relative_to(root):
-        return None
-    arguments = [
-        git, "--literal-pathspecs", "--no-pager", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}",
-        "-c", "core.untrackedCache=false", "-c", "protocol.allow=never",
-        "ls-files", "-c", "-o", "-s", "-t", "--exclude-standard", "-z", "--",
-    ]  # fmt: skip
     names: list[str] = []
     batches = [[]] if wanted is None else [wanted[at : at + 100] for at in range(0, len(wanted), 100)]
     for batch in batches:
-        try:
-            done = subprocess.run(
-                [*arguments, *batch],
-                cwd=root,
-                env=_git_environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=GIT_TIMEOUT,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired, ValueError):
+        answer = git.ask(root, "ls-files", "-c", "-o", "-s", "-t", "--exclude-standard", "-z", "--", *batch)
+        if answer is None:
             return None
-        if done.returncode != 0:
-            return None
-        names += [_name(entry) for entry in done.stdout.split(b"\0") if entry]
+        names += [_name(entry) for entry in answer.split(b"\0") if entry]
     return names
 
 

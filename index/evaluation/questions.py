@@ -7,13 +7,12 @@ nowhere in the text that is searched.
 
 import ast
 import re
-import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from inkling.process import environment
+from index import git
 
 LEAST_WORDS = 4
 MOST_CHARACTERS = 300
@@ -76,15 +75,11 @@ def docstring_questions(files: Mapping[str, str]) -> tuple[dict[str, str], list[
 
 def commit_questions(folder: Path, files: Mapping[str, str], most: int) -> list[Question]:
     """Subjects of the newest commits that changed a few of these files; [] where there is no history."""
-    arguments = ["git", "--no-pager", "log", "--no-merges", "--name-only", "--format=%x00%s", "-n", "2000", "--", "."]
-    try:
-        done = subprocess.run(
-            arguments, cwd=folder, env=environment(), capture_output=True, text=True, timeout=60, check=True
-        )
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+    answer = git.ask(folder, "log", "--no-merges", "--name-only", "--format=%x00%s", "-n", "2000", "--", ".")
+    if answer is None:
         return []
     found: list[Question] = []
-    for entry in done.stdout.split("\0")[1:]:
+    for entry in answer.decode("utf-8", "replace").split("\0")[1:]:
         subject, *names = [line for line in entry.split("\n") if line]
         changed = [path for path in files if any(name == path or name.endswith("/" + path) for name in names)]
         telling = len(_WORD.findall(subject)) >= LEAST_WORDS and not _NOISE.search(subject)

@@ -1,6 +1,7 @@
 """Questions with known answers, and the arms that are compared."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,21 +59,45 @@ def test_a_docstring_of_two_functions_asks_for_neither() -> None:
     assert docstring_questions(twice)[1] == []
 
 
-def test_a_commit_asks_for_the_files_that_it_changed(tmp_path: Path) -> None:
-    def git(*arguments: str) -> None:
-        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main")
-        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True)
+def git(root: Path, *arguments: str, given: str = "") -> str:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main")
+    command = ["git", *identity, *arguments]
+    return subprocess.run(command, cwd=root, input=given, check=True, capture_output=True, text=True).stdout.strip()
 
-    git("init", "-q")
+
+def test_a_commit_asks_for_the_files_that_it_changed(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
     for number, subject in enumerate(("Retry requests that time out", "Bump version to the next one", "Typo")):
         (tmp_path / "a.py").write_text(f"x = {number}\n")
-        git("add", "-A")
-        git("commit", "-q", "-m", subject)
+        git(tmp_path, "add", "-A")
+        git(tmp_path, "commit", "-q", "-m", subject)
     found = commit_questions(tmp_path, {"a.py": "", "b.py": ""}, 10)
     assert [(question.text, question.targets) for question in found] == [
         ("Retry requests that time out", (Target("a.py"),))
     ]
     assert commit_questions(tmp_path / "nowhere", {}, 10) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the planted program is a shell script")
+def test_to_read_commits_runs_nothing_that_the_repository_configures(tmp_path: Path) -> None:
+    root, program = tmp_path / "repository", tmp_path / "planted.sh"
+    root.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch '{tmp_path / 'was run'}'\n")
+    program.chmod(0o755)
+    (root / "a.py").write_text("x = 1\n")
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    who = "a <a@example.org> 1700000000 +0000"
+    signature = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n c2lnbmVk\n -----END PGP SIGNATURE-----"
+    signed = (
+        f"tree {git(root, 'write-tree')}\nauthor {who}\ncommitter {who}\n{signature}\n\nRetry what timed out twice\n"
+    )
+    commit = git(root, "hash-object", "-t", "commit", "-w", "--stdin", given=signed)
+    git(root, "update-ref", "HEAD", commit)
+    git(root, "config", "log.showSignature", "true")
+    git(root, "config", "gpg.program", str(program))
+    assert [question.text for question in commit_questions(root, {"a.py": ""}, 10)] == ["Retry what timed out twice"]
+    assert not (tmp_path / "was run").exists()
 
 
 @pytest.mark.parametrize(

@@ -236,13 +236,13 @@ class Learning:
 
     def _take(self, events: Iterable[Event]) -> None:
         for event in events:
+            self.recorder.record(event)  # first: whoever is told of it may fail
             if isinstance(event, Outcome):
                 self._counts[event.kind] += 1
                 self._ended(event)
             elif isinstance(event, Report):
                 same = event.reported == event.inferred
                 self._compared["confirmed" if same else f"{event.reported} over {event.inferred}"] += 1
-            self.recorder.record(event)
 
     def _fate(self, fate: Fate) -> None:
         self.signal(fate.kind, fate.workspace, fate.path, "edit", fate.reference, values={"kept": fate.kept})

@@ -229,12 +229,14 @@ class Session:
 
     def close_at_once(self) -> None:
         """What must happen even if the client vanished: facts reach the database. May be called twice."""
-        if not self._closed:
-            self._closed = True
-            self.learning.close()
-            self.context.close()
-            self._status_file.close()
-            self.engine.close()
+        if self._closed:
+            return
+        self._closed = True
+        for step in (self.learning.close, self.context.close, self._status_file.close, self.engine.close):
+            try:
+                step()
+            except Exception:  # the others must happen all the same
+                log.exception("a part of the session did not end as it should")
 
     def _gate(self) -> Gate:
         """The gate that was fitted on this user's decisions, where there is one; else the written rule."""
@@ -244,8 +246,11 @@ class Session:
         self.completer.gate = self._gate()
 
     def _on_taken(self, taken: Taken) -> None:
-        """A suggestion was accepted: count what its linters say about it, unless they are still at the last one."""
-        if self._loop is not None and (self._check is None or self._check.done()):
+        """A suggestion was accepted: count what its linters say about it, unless they are still at the last one or
+        the session ends: whatever is accepted then is found while its loop may be gone already."""
+        if self._closed or self._loop is None or self._loop.is_closed():
+            return
+        if self._check is None or self._check.done():
             self._check = self._loop.create_task(self._count_faults(taken), name="count faults")
 
     async def _count_faults(self, taken: Taken) -> None:

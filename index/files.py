@@ -210,6 +210,8 @@ def _listed(root: Path, wanted: list[str] | None, found: Walk, depth: int = 0) -
             if bare == name or os.path.islink(root / bare):  # noqa: PTH114  (raises as `exists` does)
                 if wanted is None or _below(bare, wanted):
                     yield bare
+            elif not _there(root / bare / ".git"):  # a submodule that was not fetched: nothing of it is here
+                continue
             elif depth < MAX_NESTING:  # a repository of its own: ask it
                 inside = None if wanted is None else _inside(bare, wanted)
                 yield from (f"{bare}/{below}" for below in _listed(root / bare, inside, found, depth + 1))
@@ -257,7 +259,7 @@ def _from_git(root: Path, wanted: list[str] | None) -> list[str] | None:
         if answer is None:
             return None
         names += [_name(entry) for entry in answer.split(b"\0") if entry]
-    return names
+    return [name for name in names if name.rstrip("/") != "."]  # so an outer one calls a submodule that is not fetched
 
 
 def _name(entry: bytes) -> str:

@@ -304,6 +304,27 @@ def test_a_submodule_is_walked(tmp_path: Path) -> None:
     assert names(root) == [".gitmodules", "sub/inner.py", "workspace.py"]
 
 
+def test_a_submodule_that_was_not_fetched_is_empty_and_asked_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "a.py")
+    (tmp_path / "sub").mkdir()
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},sub")
+    asked: list[Path] = []
+    real = files.git.ask
+
+    def ask(root: Path, *arguments: str) -> bytes | None:
+        asked.append(root)
+        return real(root, *arguments)
+
+    monkeypatch.setattr(files.git, "ask", ask)
+    found = walk(tmp_path)
+    assert ([file.path for file in found.files], found.notes, asked) == (["a.py"], [], [tmp_path])
+    write(tmp_path, "sub/b.py")
+    assert names(tmp_path / "sub") == ["b.py"], "opened on purpose"
+
+
 def test_a_submodule_that_became_a_link_is_not_followed(tmp_path: Path) -> None:
     inner, root = tmp_path / "inner", tmp_path / "workspace"
     for folder in (inner, root):

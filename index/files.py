@@ -122,6 +122,14 @@ def looks_generated(text: str) -> bool:
 
 def read(root: Path, path: str, *, max_bytes: int = MAX_BYTES) -> Text:
     """The text of one listed file. Raises UnreadableError where it is gone, denied, binary, too big or generated."""
+    text = _decoded(root, path, max_bytes)
+    if looks_generated(text.text):
+        raise UnreadableError("generated")
+    return text
+
+
+def _decoded(root: Path, path: str, max_bytes: int) -> Text:
+    """The text of a file, whoever wrote it. Raises UnreadableError."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         with os.fdopen(os.open(root / path, flags), "rb") as stream:
@@ -136,10 +144,7 @@ def read(root: Path, path: str, *, max_bytes: int = MAX_BYTES) -> Text:
         raise UnreadableError("too big")
     if b"\0" in data[:SNIFFED]:
         raise UnreadableError("binary")
-    text = decode(data)
-    if looks_generated(text.text):
-        raise UnreadableError("generated")
-    return text
+    return decode(data)
 
 
 def walk(
@@ -292,7 +297,7 @@ def _from_folder(root: Path, wanted: list[str] | None) -> Iterator[str]:
 
 def _ignore_file(folder: Path, here: str) -> Iterator[tuple[str, GitIgnoreSpec]]:
     try:
-        lines = read(folder, ".gitignore").text.splitlines()
+        lines = _decoded(folder, ".gitignore", MAX_BYTES).text.splitlines()
     except UnreadableError:
         return
     patterns = []

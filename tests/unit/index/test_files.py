@@ -44,6 +44,13 @@ def test_ignored_files_are_left_out_also_by_inner_rules(root: Path) -> None:
     assert names(root) == [".gitignore", "a.py", "sub/.gitignore", "sub/build/c.py", "sub/kept.log"]
 
 
+def test_an_ignore_file_counts_also_if_a_program_wrote_it(root: Path) -> None:
+    write(root, ".gitignore", "# This file is auto-generated, do not edit\n*.log\n")
+    for name in ("a.py", "a.log"):
+        write(root, name)
+    assert names(root) == [".gitignore", "a.py"]
+
+
 def test_an_empty_folder_has_no_files(root: Path) -> None:
     assert walk(root).files == []
 

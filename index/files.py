@@ -4,7 +4,7 @@ Git decides what belongs to the workspace where there is git; without it `.gitig
 lists and reads; it keeps nothing and judges no content beyond "text that a person wrote".
 
 Always: nothing that a workspace configures is ever run (no hooks, fsmonitor or filters), symbolic links are never
-followed, and a secret file is never opened.
+followed, a secret file is never opened, and what Inkling keeps for itself is no part of a workspace.
 """
 
 import os
@@ -20,6 +20,7 @@ from pathspec import GitIgnoreSpec
 
 from index import git
 from index.globs import globs
+from inkling.folders import cache_folder, data_folder, index_folder
 
 MAX_BYTES = 1_000_000
 MAX_FILES = 20_000
@@ -133,17 +134,21 @@ def _decoded(root: Path, path: str, max_bytes: int) -> Text:
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         with os.fdopen(os.open(root / path, flags), "rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise UnreadableError("not a plain file")
-            data = stream.read(max_bytes + 1)
+            if status.st_size > max_bytes:
+                raise UnreadableError("too big")
+            data = stream.read(SNIFFED)
+            if b"\0" in data:
+                raise UnreadableError("binary")
+            data += stream.read(max_bytes + 1 - len(data))
     except FileNotFoundError as error:
         raise UnreadableError("gone") from error
     except OSError as error:
         raise UnreadableError("unreadable") from error
-    if len(data) > max_bytes:
+    if len(data) > max_bytes:  # it grew meanwhile
         raise UnreadableError("too big")
-    if b"\0" in data[:SNIFFED]:
-        raise UnreadableError("binary")
     return decode(data)
 
 
@@ -203,14 +208,16 @@ def _inspect(root: Path, name: str, folders: dict[str, bool], max_bytes: int) ->
 
 def _listed(root: Path, wanted: list[str] | None, found: Walk, depth: int = 0) -> Iterator[str]:
     """Relative names of candidates: from git where it works, else from the folder itself."""
+    ours = _ours(root)
     asked = None if wanted is None else sorted({_outermost(root, path) for path in wanted})
     names = _from_git(root, asked)
     if names is None or (not names and not _there(root / ".git") and (wanted is None or not _from_git(root, None))):
         # Not a repository, or a folder that an outer repository ignores as a whole but that was opened on purpose.
-        yield from (name for name in _from_folder(root, wanted) if wanted is None or _below(name, wanted))
+        there = _from_folder(root, wanted, ours)
+        yield from (name for name in there if wanted is None or _below(name, wanted))
         return
     for name in names:
-        if SKIPPED_FOLDERS.isdisjoint(name.split("/")):
+        if SKIPPED_FOLDERS.isdisjoint(name.split("/")) and not name.startswith(ours):
             bare = name.rstrip("/")
             if bare == name or os.path.islink(root / bare):  # noqa: PTH114  (raises as `exists` does)
                 if wanted is None or _below(bare, wanted):
@@ -222,6 +229,13 @@ def _listed(root: Path, wanted: list[str] | None, found: Walk, depth: int = 0) -
                 yield from (f"{bare}/{below}" for below in _listed(root / bare, inside, found, depth + 1))
             else:
                 found.notes.append(f"{bare!r} lies more than {MAX_NESTING} repositories deep and is left out.")
+
+
+def _ours(root: Path) -> tuple[str, ...]:
+    """What names of files below `root` begin with that Inkling keeps for itself: an index of them would feed itself."""
+    kept = (Path(os.path.realpath(folder)) for folder in (index_folder(), cache_folder(), data_folder()))
+    inside = (folder.relative_to(root).as_posix() for folder in kept if folder.is_relative_to(root))
+    return tuple("" if folder == "." else f"{folder}/" for folder in inside)
 
 
 def _there(path: Path) -> bool:
@@ -275,9 +289,9 @@ def _name(entry: bytes) -> str:
     return os.fsdecode(name) + ("/" if _REPOSITORY in facts else "")
 
 
-def _from_folder(root: Path, wanted: list[str] | None) -> Iterator[str]:
+def _from_folder(root: Path, wanted: list[str] | None, ours: tuple[str, ...]) -> Iterator[str]:
     """Every file below `root` that no `.gitignore` on its way excludes; the deepest opinion counts, as in git. Looks
-    only where `wanted` may lie."""
+    only where `wanted` may lie, and at nothing that is `ours`."""
     ignores: dict[str, tuple[tuple[str, GitIgnoreSpec], ...]] = {}
     for folder, folders, names in os.walk(root, followlinks=False):
         here = Path(folder).relative_to(root).as_posix()
@@ -289,10 +303,12 @@ def _from_folder(root: Path, wanted: list[str] | None) -> Iterator[str]:
             name
             for name in folders
             if name not in SKIPPED_FOLDERS | _INSTALLED_FOLDERS
+            and not f"{here}{name}/".startswith(ours)
             and (wanted is None or _below(f"{here}{name}", wanted) or _above(f"{here}{name}/", wanted))
             and not _ignored(f"{here}{name}/", ignores[here])
         ]
-        yield from (f"{here}{name}" for name in names if not _ignored(f"{here}{name}", ignores[here]))
+        if not here.startswith(ours):
+            yield from (f"{here}{name}" for name in names if not _ignored(f"{here}{name}", ignores[here]))
 
 
 def _ignore_file(folder: Path, here: str) -> Iterator[tuple[str, GitIgnoreSpec]]:

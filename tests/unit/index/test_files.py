@@ -1,5 +1,6 @@
 """Which files are walked, what is left out, and that a hostile workspace runs nothing."""
 
+import io
 import os
 import subprocess
 import sys
@@ -279,6 +280,34 @@ def test_a_file_of_two_gigabytes_is_never_opened(root: Path) -> None:
     assert names(root) == ["a.py"]
     with pytest.raises(UnreadableError, match="too big"):
         read(root, "huge.bin")
+
+
+def test_of_a_binary_file_only_the_beginning_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    class Watched(io.BufferedReader):
+        def read(self, size: int | None = -1, /) -> bytes:
+            asked.append(size or 0)
+            return super().read(size)
+
+    write(tmp_path, "a.png", b"\0" * 500_000)
+    monkeypatch.setattr(files.os, "fdopen", lambda descriptor, mode: Watched(io.FileIO(descriptor)))
+    with pytest.raises(UnreadableError, match="binary"):
+        read(tmp_path, "a.png")
+    assert asked == [files.SNIFFED]
+
+
+@pytest.mark.parametrize("inside", ["", "home/"])
+def test_what_inkling_keeps_for_itself_is_no_part_of_a_workspace(
+    root: Path, inside: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INKLING_HOME", str(root / inside))
+    for name in ("cache/index/b.txt", "data/held.json"):
+        write(root, inside + name)
+    write(root, "a.py")
+    assert names(root) == ["a.py"]
+    assert walk(root, ["a.py", f"{inside}cache/index/b.txt", f"{inside}data"]).files == walk(root).files
+    assert names(root / inside / "cache/index") == []
 
 
 def test_a_file_that_grows_while_it_is_read_is_read_again_later(tmp_path: Path) -> None:

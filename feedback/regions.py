@@ -6,12 +6,12 @@ Where an edit replaces text across a border, the new text belongs to the side wh
 save that a span which does not grow never takes in text from across its end.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 from rapidfuzz.distance import Indel
 
-_LONGEST_PIECE = 2000  # characters that are compared one by one: the comparison is quadratic
+_MOST_PAIRS = 16_000_000  # of characters that are compared with each other in one change
 _MOST_LINES = 2000
 
 
@@ -56,19 +56,21 @@ class Edit:
         for line in old:
             starts.append(starts[-1] + len(line))
         found: list[Edit] = []
-        for kind, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-            if kind != "equal":
-                hunk = Edit(starts[i1], starts[i2], "".join(new[j1:j2]))
+        room = _MOST_PAIRS
+        for i1, i2, j1, j2 in _hunks(old, new):
+            hunk = Edit(starts[i1], starts[i2], "".join(new[j1:j2]))
+            pairs = (hunk.end - hunk.start) * len(hunk.text)
+            if pairs > room:
+                found.append(hunk.trimmed(content))
+            else:
+                room -= pairs
                 found += hunk._by_character(content)
         return found[::-1]
 
     def _by_character(self, content: str) -> "list[Edit]":
-        removed = content[self.start : self.end]
-        if max(len(removed), len(self.text)) > _LONGEST_PIECE:
-            return [self.trimmed(content)]
         return [
             Edit(self.start + step.src_start, self.start + step.src_end, self.text[step.dest_start : step.dest_end])
-            for step in Indel.opcodes(removed, self.text)
+            for step in Indel.opcodes(content[self.start : self.end], self.text)
             if step.tag != "equal"
         ]
 
@@ -113,6 +115,23 @@ class Span:
     def _behind(self, edit: Edit) -> bool:
         """True if the span lies behind all that the edit touches."""
         return edit.end < self.start or edit.start < edit.end == self.start
+
+
+def _hunks(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
+    """Where two lists of lines differ, in order: `old[i1:i2]` has become `new[j1:j2]`.
+
+    By the longest common subsequence, in time that does not depend on how often lines repeat.
+    """
+    numbers: dict[str, int] = {}  # rapidfuzz compares hashes, and those of small numbers are never shared
+    numbered = [[numbers.setdefault(line, len(numbers)) for line in lines] for lines in (old, new)]
+    i, j = 0, 0
+    for step in Indel.opcodes(*numbered):
+        if step.tag == "equal":
+            if (i, j) != (step.src_start, step.dest_start):
+                yield i, step.src_start, j, step.dest_start
+            i, j = step.src_end, step.dest_end
+    if (i, j) != (len(old), len(new)):
+        yield i, len(old), j, len(new)
 
 
 def shared_prefix(one: str, other: str) -> int:

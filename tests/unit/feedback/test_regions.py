@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedback.regions import Edit, Span, shared_prefix
+from tests.growth import growth
 
 TEXTS = st.text(alphabet="ab\r\n😀é ", max_size=12)
 
@@ -120,6 +121,46 @@ def test_trimming_does_not_change_what_an_edit_does(script: tuple[str, Span, lis
         assert small.apply(content) == edit.apply(content)
         assert small.end - small.start <= edit.end - edit.start
         content = edit.apply(content)
+
+
+@given(scripts())
+def test_the_pieces_of_an_edit_do_together_what_it_does(script: tuple[str, Span, list[Edit]]) -> None:
+    content, _, edits = script
+    for edit in edits:
+        made = content
+        for piece in edit.pieces(content):
+            made = piece.apply(made)
+        content = edit.apply(content)
+        assert made == content
+
+
+def test_what_a_formatter_leaves_is_in_none_of_its_pieces() -> None:
+    before = "def f( a ):\n\n    return g( a )\n\nlast = 1\n"
+    after = "def f(a):\n\n    return g(a)\n\n\nlast = 1\n"
+    pieces = Edit(0, len(before), after).pieces(before)
+    assert [before[piece.start : piece.end] for piece in pieces] == ["", " ", " ", " ", " "]
+    assert [piece.text for piece in pieces] == ["\n", "", "", "", ""]
+
+
+def test_cutting_a_change_of_all_but_many_equal_lines_grows_little_faster_than_they_do() -> None:
+    def cut(lines: int) -> None:
+        before, after = (
+            "".join("\n" if number % 2 else f"{indent}call(argument_{number})\n" for number in range(lines))
+            for indent in ("", "    ")
+        )
+        assert len(Edit(0, len(before), after).pieces(before)) == lines // 2
+
+    assert growth(cut, 200, 800) < 16
+
+
+def test_a_large_file_that_is_written_anew_is_not_compared_character_by_character() -> None:
+    before, after = ("".join(f"{line}\n{number}\n" for number in range(100)) for line in ("ab" * 950, "ba" * 950))
+    pieces = Edit(0, len(before), after).pieces(before)
+    assert sum((piece.end - piece.start) * len(piece.text) > 1 for piece in pieces) > 90
+    made = before
+    for piece in pieces:
+        made = piece.apply(made)
+    assert made == after
 
 
 @given(TEXTS, TEXTS)

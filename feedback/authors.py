@@ -17,6 +17,7 @@ Author = Literal["human", "multi_cursor", "formatter", "agent", "extension"]
 _PAIRS = frozenset(("()", "[]", "{}", "<>", '""', "''", "``"))
 _BEFORE_CLOSER = re.compile(r",(?=[)\]}])")
 _LONGEST_LAYOUT = 200_000  # characters that are compared for layout
+_MOST_TEXT = 100_000_000  # characters that the texts of one notification's changes have together
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,12 @@ class Change:
 
 
 def changes_of(content: str, edits: Sequence[Edit]) -> list[Change] | None:
-    """The edits of one notification, in order; those that change nothing are left out. None if one does not fit."""
+    """The edits of one notification, in order; those that change nothing are left out.
+
+    None if one does not fit, or if they are too many for a text of this size: each change holds the whole of it.
+    """
+    if len(edits) * len(content) > _MOST_TEXT:
+        return None
     found: list[Change] = []
     for raw in edits:
         if not raw.fits(content):

@@ -77,8 +77,8 @@ class Tracker:
     ) -> list[Event]:
         """One notification: its edits in order, each in the text that the last one left.
 
-        A `version` that tells of a notification that came twice or too late means that what is open is given up,
-        never guessed. `author` is given where it is known.
+        Where a `version` tells of a notification that came twice or too late, and where there are more changes than
+        can be followed, what is open is given up, never guessed. `author` is given where it is known.
         """
         held = self._documents.get(document)
         if held is None:
@@ -93,6 +93,8 @@ class Tracker:
             author = author_of(changes, self._near(held, changes))
         if author not in ("human", "multi_cursor"):
             changes = _in_pieces(changes)
+            if changes is None:
+                return self._lose(document, at)
         else:
             held.written = changes[-1].edit.start + len(changes[-1].edit.text)
         held.content = changes[-1].content
@@ -195,13 +197,7 @@ def _stale(held: _Document, version: int | None, edits: Sequence[Edit]) -> bool:
     return last is not None and version is not None and (version < last[0] or held.last == last)
 
 
-def _in_pieces(changes: Sequence[Change]) -> list[Change]:
-    """The same changes, each as small as it can be: software likes to replace more than it changes."""
-    found: list[Change] = []
-    for change in changes:
-        content = change.before
-        for piece in change.edit.pieces(content):
-            after = piece.apply(content)
-            found.append(Change(piece, piece, content, after))
-            content = after
-    return found
+def _in_pieces(changes: Sequence[Change]) -> list[Change] | None:
+    """The same changes, each as small as it can be: software likes to replace more than it changes. None if these
+    are too many."""
+    return changes_of(changes[0].before, [piece for change in changes for piece in change.edit.pieces(change.before)])

@@ -2,8 +2,10 @@
 
 import pytest
 
+from feedback.authors import changes_of
 from feedback.outcomes import Limits
 from feedback.records import Report, Settled, Survival
+from feedback.regions import Edit
 from tests.unit.feedback.desk import Desk
 
 
@@ -73,6 +75,26 @@ def test_a_missed_edit_decides_without_settling_a_wrong_text() -> None:
     desk.offer("bar", name="t")
     assert desk.outcome("s")[0] == "invalidated"
     assert not any(isinstance(event, Settled) for event in desk.events)
+
+
+def test_more_changes_at_once_than_can_be_held_with_their_texts_are_given_up() -> None:
+    line = "call(one, two)" + "#" * 80 + "\n\n"
+    desk = Desk("x = \n" + 1100 * line)
+    desk.offer("foo()", 4)
+    desk.insert(4, "foo()")
+    desk.wait(3)
+    desk.replace(0, len(desk.content), desk.content.replace(", ", ",  "))
+    assert desk.outcome()[0] == "accepted"
+    assert desk.tracker.watching == 0
+    assert not any(isinstance(event, Survival) for event in desk.events)
+
+
+def test_a_text_is_not_held_once_for_each_of_thousands_of_edits() -> None:
+    text = "foo\n" * 10_000
+    assert changes_of(text, [Edit(4 * line, 4 * line + 3, "bar") for line in range(4_000)]) is None
+    few = changes_of(text, [Edit(4 * line, 4 * line + 3, "bar") for line in range(40)])
+    assert few is not None
+    assert len(few) == 40
 
 
 def test_a_suggestion_cannot_be_offered_twice() -> None:

@@ -78,8 +78,8 @@ def test_a_missed_edit_decides_without_settling_a_wrong_text() -> None:
 
 
 def test_more_changes_at_once_than_can_be_held_with_their_texts_are_given_up() -> None:
-    line = "call(one, two)" + "#" * 80 + "\n\n"
-    desk = Desk("x = \n" + 1100 * line)
+    line = "call(one, two)" + "#" * 120 + "\n\n"
+    desk = Desk("x = \n" + 950 * line)
     desk.offer("foo()", 4)
     desk.insert(4, "foo()")
     desk.wait(3)

@@ -1,12 +1,13 @@
 """What becomes of edits that the agent made: undone, changed, or left as they are.
 
 Pure but for its memory, which is bounded: the newest edit of each document is followed for ten minutes. It compares
-whole texts around the edit, and tells once.
+whole texts around the edit, whatever their line ends, since an editor may write its own; and it tells once.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
+from feedback.inference import lines_of
 from feedback.regions import Edit
 from feedback.survival import kept_share, unreverted_share
 
@@ -48,12 +49,13 @@ class AgentEdits:
         self._followed.pop(document, None)
         if len(self._followed) >= _MOST:
             del self._followed[next(iter(self._followed))]
-        self._followed[document] = _Followed(reference, *place, at, *edit)
+        before, after = (lines_of(text) for text in edit)
+        self._followed[document] = _Followed(reference, *place, at, before, after)
 
     def changed(self, document: str, content: str) -> Fate | None:
         """The document has this text now."""
         followed = self._followed.get(document)
-        if followed is None or content != followed.before:
+        if followed is None or lines_of(content) != followed.before:
             return None
         del self._followed[document]
         return Fate("agent_undone", followed.reference, followed.workspace, followed.path, 0.0)
@@ -64,7 +66,7 @@ class AgentEdits:
         fates = []
         for name, one in due.items():
             del self._followed[name]
-            if name in texts and (fate := _fate(one, texts[name])) is not None:
+            if name in texts and (fate := _fate(one, lines_of(texts[name]))) is not None:
                 fates.append(fate)
         return fates
 

@@ -19,6 +19,7 @@ from agent.shadow import edits_between
 from agent.tasks import Kind, Selection, request, tools_of
 from agent.toolbox import Proposal, Toolbox
 from agent.undo import undo
+from feedback.inference import lines_of
 from inkling.errors import InklingError, UserError
 from server.learning import Learning
 from server.offering import Change, Editor, offer
@@ -171,7 +172,7 @@ class Episodes:
         now = await project.read(path)
         if now is None:
             return 0, 0
-        if before is None and now == after:
+        if before is None and lines_of(now) == lines_of(after):
             edit = lsp.WorkspaceEdit(document_changes=[lsp.DeleteFile(uri=project.uri_of(path))])
             back, stayed = 1, 0
         else:

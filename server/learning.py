@@ -22,6 +22,7 @@ from feedback.authors import Author
 from feedback.commits import committed
 from feedback.consent import Consent, Consents
 from feedback.database import Place, find_database
+from feedback.inference import lines_of
 from feedback.outcomes import Event, Limits, Tracker
 from feedback.recorder import Recorder
 from feedback.records import Committed, Decision, Outcome, Report, Signal, SignalKind, Suggestion
@@ -104,7 +105,7 @@ class Learning:
         self._tracker, self._trace = self._new_tracker(settings.feedback)
         self._workspaces: dict[str, str] = {}  # document -> the workspace of its last suggestion
         self._offers: dict[str, _Open] = {}
-        self._expected: dict[str, str] = {}  # document -> its text once the agent's edit has been made
+        self._expected: dict[str, str] = {}  # document -> its lines once the agent's edit has been made
         self._agent_edits = AgentEdits()
         self._agent_edited: dict[str, float] = {}  # document -> when the agent last edited it
         self._counts: Counter[str] = Counter()
@@ -147,8 +148,9 @@ class Learning:
 
     def changed(self, document: str, edits: Sequence[Edit], version: int, content: str) -> None:
         """One notification changed the document, whose text is now `content`."""
-        author: Author | None = "agent" if self._expected.get(document) == content else None
-        if author is not None:
+        author: Author | None = None
+        if document in self._expected and self._expected[document] == lines_of(content):
+            author = "agent"
             del self._expected[document]
             self._agent_edited[document] = self.clock.now()
         elif (fate := self._agent_edits.changed(document, content)) is not None:
@@ -158,7 +160,7 @@ class Learning:
     def agent_edits(self, document: str, before: str, after: str, reference: str, place: tuple[str, str]) -> None:
         """The agent is about to turn the document's text into another: that change is not the user's, and what
         becomes of it is told by signals. `reference` is the signal that offered it, `place` workspace and path."""
-        self._expected[document] = after
+        self._expected[document] = lines_of(after)
         self._agent_edits.made(document, (before, after), reference, place, self.clock.now())
 
     def agent_edited(self, document: str) -> float:

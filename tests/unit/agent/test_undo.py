@@ -1,5 +1,6 @@
 """Undoing the agent's edits alone."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,19 @@ def test_the_last_line_needs_no_end():
 def test_only_line_ends_part_lines():
     assert undo("x\x0cy\u2028z\n", "x\x0cy\u2028Z\n", "X\x0cy\u2028Z\n") == Undone("X\x0cy\u2028Z\n", back=0, kept=1)
     assert undo("a\rb\rc\rd", "A\rb\rc\rd", "A\rb\rc\rD") == Undone("a\rb\rc\rD", back=1, kept=0)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_line_ends_that_the_editor_gave_what_was_inserted_are_nobodys_change(end: str):
+    windows = {"\n": "a\r\nb\r\nc\r\n", "\r\n": "a\nb\nc\n"}[end]
+    now = windows.replace("b", "B")
+    assert undo(windows, f"a{end}B{end}c{end}", now) == Undone(windows, back=1, kept=0)
+    assert undo("", f"a{end}B{end}c{end}", now) == Undone("", back=1, kept=0)
+    assert undo("a", f"a{end}B{end}c", now[:-1].rstrip("\r")) == Undone("a", back=1, kept=0)
+
+
+def test_a_text_with_line_ends_of_several_kinds_keeps_its_own():
+    assert undo("a\r\nb\nc\n", "a\r\nB\nc\n", "a\r\nB\nc\n") == Undone("a\r\nb\nc\n", back=1, kept=0)
 
 
 @given(lines, lines)

@@ -35,6 +35,16 @@ def test_an_edit_that_was_changed_tells_how_much_is_left():
     assert 0.0 < fate.kept < 1.0
 
 
+def test_line_ends_that_the_editor_gave_what_was_inserted_are_no_change():
+    for before in ("", BEFORE):
+        made = AgentEdits()
+        made.made("a", (before, AFTER), "offer", PLACE, 100.0)
+        assert made.tick(700.0, {"a": AFTER.replace("\n", "\r\n")}) == []
+    undone = edits().changed("a", BEFORE.replace("\n", "\r\n"))
+    assert undone is not None
+    assert undone.kind == "agent_undone"
+
+
 def test_a_document_that_was_closed_tells_nothing():
     assert edits().tick(700.0, {}) == []
 

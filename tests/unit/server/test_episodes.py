@@ -138,6 +138,23 @@ async def test_undo_goes_on_after_a_file_that_cannot_be_taken_back_and_keeps_tha
     assert desk.texts() == ["before a.py\n", "before b.py\n", "before c.py\n"]
 
 
+async def test_what_the_editor_gave_its_own_line_ends_is_taken_back(desk: Desk):
+    made: list[object] = []
+
+    async def make(edit: lsp.WorkspaceEdit, label: str) -> bool:
+        made.extend(edit.document_changes or ())
+        return True
+
+    editor = Editor(make, desk.documents.encoding, versioned=True)
+    await desk.episodes.apply("e", {"new.py": "new\n"}, editor)
+    desk.documents.open(lsp.TextDocumentItem((desk.root / "new.py").as_uri(), "python", 1, "new\r\n"))
+    desk.episodes.applied("e", "a.py", "", "a\nb\n")
+    desk.write("a.py", "a\r\nb\r\n")
+    made.clear()
+    assert await desk.episodes.undo("e", editor) == TakenBack(2, 0, (), "")
+    assert [type(change) for change in made] == [lsp.DeleteFile, lsp.TextDocumentEdit]
+
+
 async def test_undoing_twice_at_once_takes_back_once(desk: Desk):
     await desk.episodes.apply("e", REVIEWED, desk.editor)
     first, second = await asyncio.gather(

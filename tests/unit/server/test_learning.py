@@ -143,6 +143,20 @@ def test_what_the_agent_writes_is_not_the_users_doing(place: Path):
     assert [(one.kind, one.reference) for one in signals(engine)] == [("agent_offered", ""), ("agent_undone", offer)]
 
 
+def test_the_agents_edit_is_known_by_its_lines_whatever_ends_the_editor_gives_them(place: Path):
+    set_consent(WORKSPACE, Consent.LOCAL)
+    desk = Desk()
+    id = desk.offer("foo()")
+    desk.learning.agent_edits(URI, "x = ", "x = agent(\n)\n", "offer", (WORKSPACE, "a.py"))
+    desk.insert("agent(\r\n)\r\n")
+    desk.close()
+    engine = find_database(place)
+    assert engine is not None
+    outcome = show(engine, id).outcome
+    assert outcome is not None
+    assert outcome.rule == "changed_by_agent"
+
+
 def test_signals_reach_the_same_database(place: Path):
     set_consent(WORKSPACE, Consent.LOCAL)
     desk = Desk()

@@ -4,15 +4,14 @@ Words are there first (seconds), meaning follows in batches. Every batch is one 
 killed goes on where it was. Only what changed is read again, and only content that no chunk ever had is embedded.
 """
 
-import hashlib
 import os
 import random
 import sqlite3
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 
@@ -21,11 +20,11 @@ from filelock import FileLock
 from index import files
 from index.database import lock
 from index.embedding import Embedder, Encoder
-from index.files import File, UnreadableError, Walk
-from index.languages import language_of
-from index.outlining import Outliner, Text
+from index.files import File, Walk
+from index.intake import OVER, Intake
+from index.outlining import Outliner
 from index.records import Progress
-from index.store import Entry, Known, Store
+from index.store import Entry, Known, Refused, Store
 from index.vector_cache import VectorCache
 from index.vectors import LEAST, write_base
 
@@ -86,6 +85,7 @@ class Builder:
         self._cache = VectorCache()
         self._whole = 0  # the inode of the database that was found undamaged
         self._changed: set[str] | None = None  # files whose chunks may lack a vector; None: any may
+        self._cut: str | None = None  # the last path that is indexed, where the limit leaves out others
         self._bound = 0  # vectors since the file of vectors was looked at
         self._depth = 0
 
@@ -127,9 +127,11 @@ class Builder:
         with self:
             progress(Progress("walk", 0, 0))
             began = time.monotonic()
-            walk = files.walk(self.root, max_files=self._max_files, max_bytes=self._max_bytes)
+            walk = files.walk(self.root, max_bytes=self._max_bytes)
             looked = time.monotonic() - began
-            result = self._take(walk, self._open_store().known(), progress)
+            store = self._open_store()
+            self._cut = None
+            result = self._take(walk, store.known(), store.refused(), progress)
             result.looked_seconds = looked
             return result
 
@@ -139,13 +141,12 @@ class Builder:
             relative = self._relative(paths)
             if "" in relative or len(relative) > MOST_PATHS:
                 return self.build_words(progress)
-            walk = files.walk(self.root, relative, max_files=self._max_files, max_bytes=self._max_bytes)
-            concerned = self._open_store().known(relative)
-            room = self._max_files - (self._open_store().count_files() - len(concerned))
-            if len(walk.files) > room:
-                walk.skipped["over the limit"] += len(walk.files) - max(room, 0)
-                del walk.files[max(room, 0) :]
-            return self._take(walk, concerned, progress)
+            walk = files.walk(self.root, relative, max_bytes=self._max_bytes)
+            store = self._open_store()
+            known, refused = store.known(relative), store.refused(relative)
+            if self._cut is not None or store.count_files() - len(known) + len(walk.files) > self._max_files:
+                known = self._among_others(walk, known)
+            return self._take(walk, known, refused, progress)
 
     def build_meaning(self, progress: Report = quiet, interrupted: Callable[[], bool] = never) -> int:
         """Embed what is not embedded yet, until `interrupted()` between two batches; how many chunks that were.
@@ -202,68 +203,54 @@ class Builder:
         assert self._store is not None, "used inside `with builder`"
         return self._store
 
-    def _take(self, walk: Walk, known: dict[str, Known], progress: Report) -> Result:
-        """Make the index agree with `walk` for the files in `known` and in `walk`."""
+    def _take(self, walk: Walk, known: dict[str, Known], refused: dict[File, str], progress: Report) -> Result:
+        """Make the index agree with `walk` for the files in `known`, in `refused` and in `walk`."""
         store = self._open_store()
-        result = Result(files=len(walk.files), skipped=Counter(walk.skipped), notes=list(walk.notes))
+        intake = Intake(self.root, walk.files, known, refused, most=self._max_files, max_bytes=self._max_bytes)
+        result = Result(notes=list(walk.notes))
         if store.note:
             result.notes.append(store.note)
             store.note = ""  # said once
-        there = {file.path for file in walk.files}
-        changed = [file for file in walk.files if not _same(known.get(file.path), file)]
-        gone = [path for path in known if path not in there]
-        entries = self._entries(changed, known, result, gone)
-        began, done = time.monotonic(), 0
-        while done < len(changed):
-            size = min(FILES_PER_BATCH, len(changed) - done)
-            result.changed += store.put(entry for entry in islice(entries, size) if entry is not None)
-            done += size
-            each = (time.monotonic() - began) / done
-            progress(Progress("chunk", done, len(changed), round(each * (len(changed) - done), 1)))
-        if refused := self._outliner.refused:
-            named = ", ".join(refused[:NAMED]) + (", ..." if len(refused) > NAMED else "")
+        entries = self._noted(intake.entries(self._outliner))
+        began = time.monotonic()
+        for first in entries:
+            result.changed += store.put(chain([first], islice(entries, FILES_PER_BATCH - 1)))
+            each = (time.monotonic() - began) / intake.looked
+            left = round(each * (intake.changed - intake.looked), 1)
+            progress(Progress("chunk", intake.looked, intake.changed, left))
+        if intake.cut is not None:
+            self._cut = intake.cut
+            result.notes.append(
+                f"Only the first {self._max_files:,} files of {self.root} are indexed, the others are left out. "
+                "Open a smaller folder, list generated folders in .gitignore, or raise `index.maxFiles`."
+            )
+        if slow := self._outliner.refused:
+            named = ", ".join(slow[:NAMED]) + (", ..." if len(slow) > NAMED else "")
             result.notes.append(f"Cut by lines, as their grammar crashes or takes too long on them: {named}.")
             self._outliner.refused = []
-        if gone:
+        there = {file.path for file in walk.files}
+        removed = known.keys() - intake.kept
+        if gone := [*(removed - intake.refused), *(file.path for file in refused if file.path not in there)]:
             store.remove(gone)
-            result.removed = len(gone)
+        result.files, result.removed, result.skipped = len(intake.kept), len(removed), walk.skipped + intake.skipped
         return result
 
-    def _entries(
-        self, changed: list[File], known: dict[str, Known], result: Result, gone: list[str]
-    ) -> Iterator[Entry | File | None]:
-        """For each file, in order: what is in it; the file alone if that is known already; None if it has no text."""
-        waiting: deque[tuple[File, bytes, str] | File | None] = deque()
+    def _among_others(self, walk: Walk, known: dict[str, Known]) -> dict[str, Known]:
+        """Put the files of an update among those that are indexed: where the limit lies is decided by all together, but
+        what the last look at the whole tree left out waits for the next one. Returns everything that is known."""
+        everything = self._open_store().known()
+        others = [File(path, was.size, was.mtime_ns) for path, was in everything.items() if path not in known]
+        chosen = [file for file in walk.files if self._cut is None or file.path <= self._cut]
+        walk.skipped[OVER] += len(walk.files) - len(chosen)
+        walk.files = sorted([*chosen, *others], key=lambda file: file.path)
+        return everything
 
-        def texts() -> Iterator[Text]:
-            for file in changed:
-                try:
-                    text = files.read(self.root, file.path, max_bytes=self._max_bytes).text
-                except UnreadableError as error:
-                    result.skipped[str(error)] += 1
-                    result.files -= 1
-                    if file.path in known:
-                        gone.append(file.path)
-                    waiting.append(None)
-                    continue
-                digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()[:16]
-                was = known.get(file.path)
-                if was is not None and was.hash == digest:
-                    waiting.append(file)
-                    continue
-                language = language_of(file.path)
-                waiting.append((file, digest, language))
-                if self._changed is not None:
-                    self._changed.add(file.path)
-                yield Text(file.path, text, language)
-
-        for outline in self._outliner.outlines(texts()):
-            while not isinstance(first := waiting.popleft(), tuple):
-                yield first
-            yield (*first, outline)
-        for rest in waiting:
-            assert not isinstance(rest, tuple), "every text has an outline"
-            yield rest
+    def _noted(self, entries: Iterator[Entry | File | Refused]) -> Iterator[Entry | File | Refused]:
+        """The same, while the files whose chunks may lack a vector are written down."""
+        for entry in entries:
+            if isinstance(entry, tuple) and self._changed is not None:
+                self._changed.add(entry[0].path)
+            yield entry
 
     def _relative(self, paths: Iterable[str | Path]) -> set[str]:
         """Paths as the index has them, "" for the root; what lies elsewhere is dropped, and names that are none."""
@@ -286,7 +273,3 @@ def _in_turn(hashes: list[bytes]) -> list[bytes]:
     first, others = hashes[:FIRST], hashes[FIRST:]
     turn = random.randrange(len(others)) if others else 0
     return [*first, *others[turn:], *others[:turn]]
-
-
-def _same(was: Known | None, file: File) -> bool:
-    return was is not None and (was.size, was.mtime_ns) == (file.size, file.mtime_ns)

@@ -19,8 +19,10 @@ from filelock import FileLock, Timeout
 from inkling.errors import UserError
 from inkling.folders import index_folder
 
-REVISION = "0001"  # the newest step in `migrations/`
-CUT = 1  # counts up with a change of how files become chunks, definitions and words: what is indexed is made anew
+REVISION = "0002"  # the newest step in `migrations/`
+# Counts up with a change of which files have text and how they become chunks, definitions and words: what is indexed
+# is made anew then.
+CUT = 1
 ENDINGS = ("-wal", "-shm", "")
 # What SQLite says where the disk or a user's share of it has no room: of a share it only learns that writing failed.
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})

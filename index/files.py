@@ -65,7 +65,7 @@ _SECRET = _any_of(_SECRET_NAMES)
 _GENERATED = _any_of(_GENERATED_NAMES)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class File:
     """A file that may be indexed. `path` is relative to the root, with forward slashes."""
 
@@ -93,6 +93,10 @@ class Walk:
 
 class UnreadableError(Exception):
     """A file has no text for us. The message is one of a few stable words: "gone", "binary", "generated", ..."""
+
+
+class NoTextError(UnreadableError):
+    """What is in the file is the reason: "binary" or "generated". So it stays until the file changes."""
 
 
 def is_secret(path: str | PurePath) -> bool:
@@ -125,7 +129,7 @@ def read(root: Path, path: str, *, max_bytes: int = MAX_BYTES) -> Text:
     """The text of one listed file. Raises UnreadableError where it is gone, denied, binary, too big or generated."""
     text = _decoded(root, path, max_bytes)
     if looks_generated(text.text):
-        raise UnreadableError("generated")
+        raise NoTextError("generated")
     return text
 
 
@@ -141,7 +145,7 @@ def _decoded(root: Path, path: str, max_bytes: int) -> Text:
                 raise UnreadableError("too big")
             data = stream.read(SNIFFED)
             if b"\0" in data:
-                raise UnreadableError("binary")
+                raise NoTextError("binary")
             data += stream.read(max_bytes + 1 - len(data))
     except FileNotFoundError as error:
         raise UnreadableError("gone") from error
@@ -152,25 +156,16 @@ def _decoded(root: Path, path: str, max_bytes: int) -> Text:
     return decode(data)
 
 
-def walk(
-    root: Path, paths: Iterable[str] | None = None, *, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES
-) -> Walk:
-    """The files below `root` that may be indexed, sorted by path; with `paths`, only those files and folders."""
+def walk(root: Path, paths: Iterable[str] | None = None, *, max_bytes: int = MAX_BYTES) -> Walk:
+    """The files below `root` that may be indexed, sorted by path; with `paths`, only those files and folders. Which of
+    them have text, and so count towards `MAX_FILES`, nobody knows before they are read."""
     root = Path(os.path.realpath(root))
     found = Walk()
     wanted = None if paths is None else sorted(set(paths))
     if wanted == []:
         return found
     folders: dict[str, bool] = {}
-    names = sorted(set(_listed(root, wanted, found)))
-    for name in names:
-        if len(found.files) >= max_files:
-            found.skipped["over the limit"] = len(names) - names.index(name)
-            found.notes.append(
-                f"Only the first {max_files:,} files of {root} are indexed, the others are left out. "
-                "Open a smaller folder, list generated folders in .gitignore, or raise `index.maxFiles`."
-            )
-            break
+    for name in sorted(set(_listed(root, wanted, found))):
         file, reason = _inspect(root, name, folders, max_bytes)
         if file:
             found.files.append(file)

@@ -38,6 +38,14 @@ class Known:
     hash: bytes
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A file that has no text for us as it is, and why."""
+
+    file: File
+    reason: str
+
+
 def text_to_embed(header: str, text: str) -> str:
     """What the embedding model reads of a chunk."""
     return f"{header}\n{text}" if header else text
@@ -91,26 +99,39 @@ class Store:
 
     def known(self, paths: Iterable[str] | None = None) -> dict[str, Known]:
         """Every file in the index; with `paths`, only those files and what lies below those folders."""
-        asked = "SELECT path, id, size, mtime_ns, hash FROM files"
+        rows = self._below("SELECT path, id, size, mtime_ns, hash FROM files", paths)
+        return {path: Known(*rest) for path, *rest in rows}
+
+    def refused(self, paths: Iterable[str] | None = None) -> dict[File, str]:
+        """The files that were refused for what is in them, as they were then, and why; `paths` as for `known`."""
+        rows = self._below("SELECT path, size, mtime_ns, reason FROM refused", paths)
+        return {File(path, size, mtime_ns): reason for path, size, mtime_ns, reason in rows}
+
+    def _below(self, asked: str, paths: Iterable[str] | None) -> Iterator[tuple[Any, ...]]:
         if paths is None:
-            return {path: Known(*rest) for path, *rest in self.database.execute(asked)}
-        found: dict[str, Known] = {}
-        for wanted in paths:  # "0" is what follows "/"
+            yield from self.database.execute(asked)
+        for wanted in paths or ():  # "0" is what follows "/"
             values = (wanted, f"{wanted}/", f"{wanted}0")
-            rows = self.database.execute(f"{asked} WHERE path = ? OR (path >= ? AND path < ?)", values)
-            found |= {path: Known(*rest) for path, *rest in rows}
-        return found
+            yield from self.database.execute(f"{asked} WHERE path = ? OR (path >= ? AND path < ?)", values)
 
     def count_files(self) -> int:
         """How many files are in the index."""
         return int(self.database.execute("SELECT count(*) FROM files").fetchone()[0])
 
-    def put(self, entries: Iterable[Entry | File]) -> int:
-        """In one transaction: what is in files replaces what was known of them, and a file alone gets its new size and
-        time. How many were replaced."""
-        replaced = 0
+    def put(self, entries: Iterable[Entry | File | Refused]) -> int:
+        """In one transaction: what is in files replaces what was known of them, a file alone gets its new size and
+        time, and of one that is refused nothing else stays known. How many were replaced. That files were refused is
+        no new generation: nothing changes for readers."""
+        replaced, changed = 0, False
         with self._transaction():
             for entry in entries:
+                if isinstance(entry, Refused):
+                    file = entry.file
+                    changed |= self._forget(file.path)
+                    refusal = (file.path, file.size, file.mtime_ns, entry.reason)
+                    self.database.execute("INSERT INTO refused VALUES (?, ?, ?, ?)", refusal)
+                    continue
+                changed = True
                 if isinstance(entry, File):
                     change = (entry.size, entry.mtime_ns, entry.path)
                     self.database.execute("UPDATE files SET size = ?, mtime_ns = ? WHERE path = ?", change)
@@ -124,23 +145,25 @@ class Store:
                 assert added.lastrowid is not None
                 self._insert(added.lastrowid, outline)
                 replaced += 1
-            self._changed()
+            if changed:
+                self._changed()
         return replaced
 
     def remove(self, paths: Iterable[str]) -> None:
-        """Forget these files, in one transaction. Their embeddings stay for a while."""
+        """Forget these files, in one transaction, also those that were refused. Their embeddings stay for a while."""
         with self._transaction():
-            for path in paths:
-                self._forget(path)
-            self._changed()
+            if sum(self._forget(path) for path in paths):
+                self._changed()
 
-    def _forget(self, path: str) -> None:
+    def _forget(self, path: str) -> bool:
+        """Whether anything was there to search."""
         rows = self.database.execute(
             "SELECT c.id, c.text, c.names, f.path FROM chunks c JOIN files f ON f.id = c.file WHERE f.path = ?", (path,)
         ).fetchall()
         gone = [("delete", number, *_words_of(text, names, name)) for number, text, names, name in rows]
         self.database.executemany("INSERT INTO words (words, rowid, text, names, path) VALUES (?, ?, ?, ?, ?)", gone)
-        self.database.execute("DELETE FROM files WHERE path = ?", (path,))
+        self.database.execute("DELETE FROM refused WHERE path = ?", (path,))
+        return self.database.execute("DELETE FROM files WHERE path = ?", (path,)).rowcount > 0
 
     def _insert(self, file: int, outline: Outline) -> None:
         for chunk, defined in zip(outline.chunks, _names_by_chunk(outline), strict=True):

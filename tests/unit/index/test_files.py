@@ -224,15 +224,6 @@ def test_generated_names_are_left_out(root: Path) -> None:
     assert walk(root).skipped == {"generated": 2}
 
 
-def test_beyond_the_limit_files_are_left_out_and_a_note_says_so(root: Path) -> None:
-    for number in range(5):
-        write(root, f"{number}.py")
-    found = walk(root, max_files=3)
-    assert len(found.files) == 3
-    assert found.skipped == {"over the limit": 2}
-    assert "first 3 files" in found.notes[0]
-
-
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -164,11 +164,12 @@ class Offers:
 
     def settle(self, uri: str) -> None:
         """Something is about to be done in the document: what is looked at there is what it is done with."""
-        made, self._looking = self._looking, None
-        if made is not None and made.snapshot.uri == uri:
-            self._others = ()
-            self._keep(made)
-            self._learning.shown(made.suggestion.id)
+        made = self._looking
+        if made is None or made.snapshot.uri != uri:
+            return
+        self._others, self._looking = (), None
+        self._keep(made)
+        self._learning.shown(made.suggestion.id)
 
     def settle_on(self, suggestion: str) -> None:
         """The same, where the client says which one it is done with."""
@@ -182,7 +183,10 @@ class Offers:
     def forget(self, uri: str) -> None:
         """The document was closed."""
         self._last.pop(uri, None)
-        self._others, self._looking = (), None
+        if self._others and self._others[0].snapshot.uri == uri:
+            self._others = ()
+        if self._looking is not None and self._looking.snapshot.uri == uri:
+            self._looking = None
 
     async def _make(
         self, snapshot: Snapshot, offset: int, current_version: CurrentVersion, by_hand: bool

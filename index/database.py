@@ -165,7 +165,13 @@ def _made_anew(root: Path, path: Path, keep: bool = False) -> sqlite3.Connection
         _migrate(draft)
         with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
             named = os.fsencode(root).decode("utf-8", "replace")
-            facts: dict[str, Any] = {"root": named, "epoch": uuid.uuid4().hex, "generation": 0, "built": 0.0}
+            facts: dict[str, Any] = {
+                "root": named,
+                "epoch": uuid.uuid4().hex,
+                "generation": 0,
+                "chunks": 0,
+                "built": 0.0,
+            }
             facts |= {"unicode": unidata_version, "cut": CUT}
             connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
         if keep:

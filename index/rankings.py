@@ -82,15 +82,20 @@ def weights_of(database: sqlite3.Connection, query: str) -> dict[str, float]:
         "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?)) ORDER BY doc, term",
         (json.dumps(list(wanted)),),
     ).fetchall()
-    held = database.execute("SELECT max(id) FROM chunks").fetchone()[0] or 1
+    held = _held(database)
     return {wanted[term]: math.log(1.0 + held / (1.0 + count)) for term, count in known}
+
+
+def _held(database: sqlite3.Connection) -> int:
+    """How many chunks there are, at least 1."""
+    return int(database.execute("SELECT max(value, 1) FROM facts WHERE name = 'chunks'").fetchone()[0])
 
 
 def by_words(
     database: sqlite3.Connection, weights: dict[str, float], depth: int, where: str, values: list[Any]
 ) -> list[Ranked]:
     """Chunks with words of the query, by BM25."""
-    held = database.execute("SELECT max(id) FROM chunks").fetchone()[0] or 1
+    held = _held(database)
     telling: list[str] = []
     places = 0.0
     for word, weight in weights.items():

@@ -92,8 +92,9 @@ class Store:
 
     def fact(self, name: str) -> Any:
         """One of the facts: root; built (time of the last write); generation (counts writes, but for new vectors);
-        epoch (of the ids of vectors); base (the file of vectors, see `index.vectors`); cache (that vectors were found
-        in); unicode and cut (the tables and the rules that words and chunks were found with)."""
+        chunks (how many there are); epoch (of the ids of vectors); base (the file of vectors, see `index.vectors`);
+        cache (that vectors were found in); unicode and cut (the tables and the rules that words and chunks were found
+        with)."""
         row = self.database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
@@ -162,10 +163,16 @@ class Store:
         ).fetchall()
         gone = [("delete", number, *_words_of(text, names, name)) for number, text, names, name in rows]
         self.database.executemany("INSERT INTO words (words, rowid, text, names, path) VALUES (?, ?, ?, ?, ?)", gone)
+        self._count(-len(rows))
         self.database.execute("DELETE FROM refused WHERE path = ?", (path,))
         return self.database.execute("DELETE FROM files WHERE path = ?", (path,)).rowcount > 0
 
+    def _count(self, more: int) -> None:
+        """So many chunks more. Counted here, as every search asks and SQLite would look at all of them."""
+        self.database.execute("UPDATE facts SET value = value + ? WHERE name = 'chunks'", (more,))
+
     def _insert(self, file: int, outline: Outline) -> None:
+        self._count(len(outline.chunks))
         for chunk, defined in zip(outline.chunks, _names_by_chunk(outline), strict=True):
             names = " ".join([chunk.scope, chunk.name, *defined])
             cursor = self.database.execute(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from index import vector_cache, vectors
 from index.builder import CHUNKS_PER_BATCH, Builder
 from index.database import IndexFullError, database_path, is_full
+from index.rankings import weights_of
 from index.search import Search
 from index.store import Store
 from index.vector_cache import VectorCache
@@ -289,6 +290,26 @@ def test_symbols_uses_and_imports_of_a_file_are_kept_and_go_with_it(tmp_path: Pa
     (root / "a.py").unlink()
     Builder(root, None).build()
     assert rows("SELECT * FROM uses") == rows("SELECT * FROM imports") == []
+
+
+def test_what_a_word_weighs_stays_the_same_from_save_to_save(root: Path) -> None:
+    def weights() -> dict[str, float]:
+        store = Store.reader(root)
+        assert store is not None
+        (chunks,) = store.database.execute("SELECT count(*) FROM chunks").fetchone()
+        assert store.fact("chunks") == chunks
+        return weights_of(store.database, "function_7 return")
+
+    builder = Builder(root, None)
+    builder.build()
+    before = weights()
+    for number in range(5):
+        write(root, {"1.py": f"def saved_{number}(x):\n    return x + 1\n", "new.py": "x = 1\n"})
+        builder.update(["1.py", "new.py"])
+    (root / "new.py").unlink()
+    write(root, {"1.py": FILES["1.py"]})
+    builder.update(["1.py", "new.py"])
+    assert weights() == before
 
 
 def test_the_least_recently_used_vectors_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

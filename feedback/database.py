@@ -103,9 +103,10 @@ def write(engine: Engine) -> Engine:
 
 
 def _engine(url: URL) -> Engine:
+    """An engine whose errors tell no values: they would bring the user's text into a log."""
     if url.get_backend_name() != "sqlite":
-        return create_engine(url)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+        return create_engine(url, hide_parameters=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine

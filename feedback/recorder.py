@@ -3,8 +3,8 @@
 `record` puts a fact into a bounded queue and returns; one thread takes facts out, looks for secrets, and commits
 them in batches as soon as it can. What was committed survives a killed process. Consent is looked at twice, when a
 fact is recorded and again when it is written: a fact is stored only if both allow it, and with consent `off` no
-file is even created. While the database is locked, read-only or full, facts wait in a bounded journal on disk
-(`feedback.journal`) and come first when it is usable again. What is lost all the same is counted, reported once per
+file is even created. While the database is locked, read-only, full or damaged, facts wait in a bounded journal on
+disk (`feedback.journal`) and come first when it is usable again. What is lost all the same is counted, reported once per
 kind of trouble, and shown in `status`; it never costs the caller anything.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, OperationalError, SQLAlchemyError
 
 from feedback.consent import Consent, Consents
 from feedback.database import DatabaseUnusable, Place, database_file, open_database, write
@@ -225,12 +225,13 @@ class Recorder:
             return True
         try:
             fates = Counter(fate.value for fate in self._commit(facts))
-        except (OperationalError, InklingError, OSError) as error:
-            reason = str(getattr(error, "orig", None) or error)
-            self._trouble("disk", f"Feedback cannot be written, and waits until it can: {reason}")
-            self._retry = time.monotonic() + _RETRY_SECONDS
-            return False
-        except Exception:  # one fact that cannot be stored must neither end recording nor cost its neighbours
+        except Exception as error:
+            if _is_of_the_database(error):
+                reason = str(getattr(error, "orig", None) or error)
+                self._trouble("disk", f"Feedback cannot be written, and waits until it can: {reason}")
+                self._retry = time.monotonic() + _RETRY_SECONDS
+                return False
+            # one fact that cannot be stored must neither end recording nor cost its neighbours
             if len(facts) > 1:
                 each = [self._write([fact]) for fact in facts]  # all of them, whatever becomes of one
                 return all(each)
@@ -335,3 +336,10 @@ class Recorder:
                     self._report(sentence)
                 except Exception:  # whoever is told may fail; recording goes on
                     log.exception("the report of a feedback trouble failed")
+
+
+def _is_of_the_database(error: Exception) -> bool:
+    """Whether it is the database that cannot be used (locked, full, damaged), and not one fact that does not fit."""
+    if isinstance(error, IntegrityError | DataError):
+        return False
+    return isinstance(error, DatabaseError | InklingError | OSError)

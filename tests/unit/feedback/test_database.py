@@ -14,12 +14,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from feedback import schema
 from feedback.database import DatabaseUnusable, backups, find_database, open_database
 from feedback.history import Selection, erase, show
 from feedback.records import Decision, Outcome, Survival
 from feedback.retention import Keep, prune
+from tests.unit.feedback.postgres_server import BOTH_STORES
 
 ROOT = Path(__file__).resolve().parents[3]
 OPEN = """
@@ -60,6 +62,16 @@ def test_a_damaged_file_is_named_and_left_as_it_is(place: Path) -> None:
     with pytest.raises(DatabaseUnusable, match="damaged"):
         open_database(place)
     assert place.read_bytes() == b"this is not a database" * 100
+
+
+@BOTH_STORES
+def test_an_error_tells_no_values(place: Path) -> None:
+    engine = open_database(place)
+    twice = text("INSERT INTO texts (hash, text) VALUES ('a', :text), ('a', :text)")
+    with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
+        connection.execute(twice, {"text": "what I wrote"})
+    engine.dispose()
+    assert "what I wrote" not in str(caught.value)
 
 
 def test_a_database_of_a_newer_version_is_refused(place: Path) -> None:

@@ -298,6 +298,25 @@ def test_a_damaged_database_is_told_and_survived(
     assert len(told) == 1
 
 
+def test_what_cannot_be_written_because_the_database_was_damaged_waits(
+    place: Path, consents: Consents, recorder: Recorder, suggestion: Make
+) -> None:
+    recorder.record(suggestion("a"))
+    assert recorder.flush(20)
+    with closing(sqlite3.connect(place)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'suggestions'").fetchone()
+    with place.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    later = Recorder(place, consents, lambda path: False)
+    later.record(suggestion("b"))
+    assert not later.flush(20)
+    assert later.close(20)
+    assert (later.status().waiting, later.status().dropped) == (1, 0)
+
+
 CHILD = """
 import sys, pathlib
 sys.path[:0] = sys.argv[3:]

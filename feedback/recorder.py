@@ -4,8 +4,8 @@
 them in batches as soon as it can. What was committed survives a killed process. Consent is looked at twice, when a
 fact is recorded and again when it is written: a fact is stored only if both allow it, and with consent `off` no
 file is even created. While the database is locked, read-only, full or damaged, facts wait in a bounded journal on
-disk (`feedback.journal`) and come first when it is usable again. What is lost all the same is counted, reported once per
-kind of trouble, and shown in `status`; it never costs the caller anything.
+disk (`feedback.journal`) and come first when it is usable again. What is lost all the same is counted, reported once
+per kind of trouble, and shown in `status`; it never costs the caller anything.
 """
 
 import logging

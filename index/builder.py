@@ -186,6 +186,12 @@ class Builder:
             return done
 
     @property
+    def replaced(self) -> bool:
+        """True if what is open is not the index any more, as somebody removed its folder: then the lock, too, is none,
+        and whoever keeps both open with `with` has to begin again."""
+        return self._store is not None and self._store.replaced()
+
+    @property
     def has_meaning(self) -> bool:
         """True if this builder embeds."""
         return self._make_encoder is not None

@@ -146,6 +146,8 @@ class VectorCache:
                 self.path.replace(self.path.with_suffix(".broken"))
 
     def _opened(self) -> sqlite3.Connection:
+        if self._database is not None and self._replaced():
+            self.close()
         if self._database is None:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -155,6 +157,13 @@ class VectorCache:
             except (OSError, sqlite3.Error) as error:
                 raise broken(self.path, error) from error
         return self._database
+
+    def _replaced(self) -> bool:
+        """Whether another process has put the file aside, or somebody has removed it."""
+        try:
+            return self.path.stat().st_ino != self._inode
+        except OSError:
+            return True
 
     def _usable(self) -> sqlite3.Connection | None:
         if not self.path.exists():

@@ -156,7 +156,7 @@ class _Worker:
             messages = self._inbox.take(self._next_look - time.monotonic())
             changed, rescan = self._understand(messages)
             result = None
-            if rescan or time.monotonic() >= self._next_look:
+            if rescan or time.monotonic() >= self._next_look or self._builder.replaced:
                 result = whole = self._look(self.progress if rescan else _unseen)
             elif changed:
                 result = self._builder.update(changed, _unseen)
@@ -165,7 +165,10 @@ class _Worker:
             self._embed(whole)
 
     def _look(self, report: Report) -> Result:
-        """Bring the words of the whole tree up to date."""
+        """Bring the words of the whole tree up to date, in a new index if the old one was removed."""
+        if self._builder.replaced:
+            self._builder.__exit__(None, None, None)
+            self._wait_for_lock()
         whole = self._builder.build_words(report)
         self._next_look = time.monotonic() + max(POLL_SECONDS, SHARE * whole.looked_seconds)
         return whole

@@ -1,6 +1,7 @@
 """What the databases promise: vectors shared by all workspaces, a file of them mapped into memory, and no loss."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Sequence
@@ -231,6 +232,21 @@ def test_a_cache_that_is_damaged_somewhere_within_is_put_aside_and_filled_anew(t
     assert cache.identity != before
     cache.put("m", hashes[:3], rows[:3])
     assert set(cache.get("m", hashes)) == set(hashes[:3])
+
+
+@pytest.mark.parametrize("left", ["nothing", "another"])
+def test_an_open_cache_notices_that_its_file_is_another_now(tmp_path: Path, left: str) -> None:
+    cache = VectorCache(tmp_path / "cache/vectors.sqlite")
+    one = np.ones((1, 64), dtype=np.float32)
+    cache.put("m", [b"old"], one)
+    before = cache.identity
+    shutil.rmtree(cache.path.parent)
+    other = VectorCache(cache.path)
+    if left == "another":
+        other.put("m", [b"other"], one)
+    cache.put("m", [b"new"], one)
+    assert cache.identity != before
+    assert other.among("m", [b"old", b"other", b"new"]) == {b"new"} | ({b"other"} if left == "another" else set())
 
 
 def test_a_damaged_cache_leaves_search_by_words_and_is_embedded_again(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 from index.builder import Builder
+from index.database import IndexBusyError, lock
 from index.search import Search
-from inkling.folders import models_folder
+from inkling.folders import index_folder, models_folder
 from inkling.process import environment
 from tests.unit.index.workspace import repository, write
 
@@ -132,6 +134,18 @@ def test_a_rescan_sees_everything(start: Start, root: Path) -> None:
     search = Search(root, None)
     assert search.search("beta")
     assert not search.search("alpha")
+
+
+def test_an_index_whose_folder_was_removed_is_made_anew(start: Start, root: Path) -> None:
+    worker = start(str(root))
+    worker.until("ready", "words")
+    shutil.rmtree(index_folder())
+    write(root, {"b.py": "def beta(): pass\n"})
+    worker.send({"changed": ["b.py"]})
+    worker.until("ready", "words")
+    assert {hit.path for hit in Search(root, None).search("alpha beta")} == {"a.py", "b.py"}
+    with pytest.raises(IndexBusyError):
+        lock(root)
 
 
 @pytest.mark.parametrize("line", [b"no json", b"[1]", b'{"changed": "a.py"}', b'{"changed": [1]}', b"\xff\xfe", b"{}"])

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, select, true
 
 from feedback import schema
 from feedback.reading import read
-from feedback.records import Decision, OutcomeKind
+from feedback.records import Decision, OutcomeKind, group_of
 
 _TAKEN = ("accepted", "partial", "typed_through")
 _REFUSED = ("rejected", "ignored")
@@ -15,11 +15,15 @@ _REFUSED = ("rejected", "ignored")
 
 @dataclass(frozen=True)
 class Decided:
-    """A decision; `outcome` is None where nothing was shown or nothing is known yet, `reward` where none was read."""
+    """A decision; `outcome` is None where nothing was shown or nothing is known yet, `reward` where none was read.
+
+    `group`: decisions of one file and day are alike.
+    """
 
     decision: Decision
     outcome: OutcomeKind | None
     reward: float | None = None
+    group: str = ""
 
     @property
     def taken(self) -> bool | None:
@@ -48,7 +52,7 @@ def decided(
     d, o = schema.decisions, schema.outcomes
     with database.connect() as connection:
         rows = connection.execute(
-            select(d, o.c.kind)
+            select(d, o.c.kind, schema.suggestions.c.workspace, schema.suggestions.c.path)
             .outerjoin(o, o.c.suggestion == d.c.suggestion)
             .join(schema.suggestions, schema.suggestions.c.id == d.c.suggestion)
             .where(schema.suggestions.c.workspace.not_in(list(without)))
@@ -59,9 +63,9 @@ def decided(
         found = []
         for row in rows:
             values = dict(row)
-            kind = values.pop("kind")
+            kind, group = values.pop("kind"), group_of(values.pop("workspace"), values.pop("path"), values["at"])
             values["features"] = values["features"] or {}
-            found.append(Decided(Decision(**values), kind))
+            found.append(Decided(Decision(**values), kind, group=group))
     return found[::-1]
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Engine
 from feedback import schema
 from feedback.advantages import advantages
 from feedback.reading import Entry, read
-from feedback.records import ContextDocument, OutcomeKind
+from feedback.records import ContextDocument, OutcomeKind, group_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class Example:
     reward: float
     documents: tuple[ContextDocument, ...] = ()
     advantage: float = 0.0
+
+    @property
+    def group(self) -> str:
+        """Examples of one group are alike, and no independent evidence."""
+        return group_of(self.workspace, self.path, self.at)
 
 
 def load_examples(

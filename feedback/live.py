@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, Select, and_, func, select
 
 from feedback import schema
+from feedback.records import group_of
 
 _TAKEN = ("accepted", "partial")
 _UNDECIDED = ("superseded", "invalidated")
 _SETTLING_SECONDS = 700.0  # a request is looked at when its last survival is known
-_DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def requests_of(
         rows = connection.execute(_chosen(base, adapter, since, now - _SETTLING_SECONDS, newest))
         return [
             Request(
-                group=f"{workspace}\n{path}\n{at // _DAY:.0f}",
+                group=group_of(workspace, path, at),
                 shown=bool(shown),
                 taken=None if not shown or kind in _UNDECIDED else kind in _TAKEN,
                 kept=float(length) * _share(kept, unreverted) if kind in _TAKEN else 0.0,

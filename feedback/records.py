@@ -16,6 +16,14 @@ SignalKind = Literal[
 ]  # fmt: skip
 
 
+_DAY = 86_400.0  # seconds
+
+
+def group_of(workspace: str, path: str, at: float) -> str:
+    """What is alike and so is drawn together wherever chance is weighed: the work of one day in one file."""
+    return f"{workspace}\n{path}\n{at // _DAY:.0f}"
+
+
 @dataclass(frozen=True)
 class ContextDocument:
     """A document that the model read beside the active file."""

@@ -1,4 +1,5 @@
-"""A long file as units that are read one by one: cut at definitions, at blank lines, at last anywhere.
+"""A long file as units that are read one by one: cut at definitions (but for a very long one), at blank lines, at last
+anywhere.
 
 Where to cut is decided from the inside of what is cut and by a hash of the line behind the cut, not by counting from
 the file's start: an edit changes the unit that it is in, and the others stay the same, byte by byte, so that what was
@@ -12,13 +13,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from index.chunks import lines_of
-from index.languages import definitions, language_of
+from index.languages import MAX_IN_PROCESS, definitions, language_of
 from model.document import Document
 from model.positions import LONGEST_UNIT
 from model.tokens import Tokens
 
 _SLACK = 16  # tokens: the separator, and what a cut costs where it divides a token
-_GRAMMAR_BYTES = 400_000  # larger files are cut by lines: what is nested a million times keeps a parser busy
 _NESTED = 3  # rank of a definition inside definitions; the rank of one is how deep it is nested
 _ANYWHERE = 9  # rank of a cut inside a line: only where nothing else is left
 
@@ -120,7 +120,7 @@ def _cuts(document: Document, starts: Sequence[int], room: int) -> _Cuts:
 def _definition_depths(document: Document) -> dict[int, int]:
     """Start of the line on which a definition starts, in characters -> how deep it is nested, 3 for more."""
     data = document.text.encode("utf-8", "replace")
-    if len(data) > _GRAMMAR_BYTES:
+    if len(data) > MAX_IN_PROCESS:
         return {}
     found: dict[int, int] = {}
     line_starts, at, bytes_at = [], 0, 0

@@ -31,19 +31,20 @@ def shadow(
     tick: Callable[[int], None] = lambda done: None,
 ) -> LiveVerdict | None:
     """None where too little has settled since. `worse` only if the whole 95% interval says so; never `good`, as new
-    losses are no use yet. `tick` may raise to stop."""
+    losses are no use yet. It is judged by the loss that nights train on. `tick` may raise to stop."""
     record = registry.record(trial.adapter)
     known = {*record.get("training_examples", ()), *record.get("later_examples", ())}
     fresh = _fresh(examples, known, registry.get(trial.adapter).at)
     sequences, _ = encoded(fresh[-_MOST:], serving_format(base_folder, anchor), maximum_tokens=_MOST_TOKENS)
+    groups = {example.id: example.group for example in fresh}
     if len(sequences) < _LEAST:
         return None
     below = [anchor.folder] if anchor is not None else []
     losses = []
     for name in (trial.against, trial.adapter):
         folders = [*below, registry.get(name).folder] if name is not None else below
-        losses.append(measure(load_network(base_folder, folders), sequences, tick=tick).losses)
-    return _verdict(improvement(losses[0], losses[1]))
+        losses.append(measure(load_network(base_folder, folders), sequences, tick=tick).robust)
+    return _verdict(improvement(losses[0], losses[1], [groups[sequence.example] for sequence in sequences]))
 
 
 def _fresh(examples: Sequence[Example], known: set[str], made: float) -> list[Example]:
@@ -59,9 +60,9 @@ def _fresh(examples: Sequence[Example], known: set[str], made: float) -> list[Ex
 
 def _verdict(gain: Improvement) -> LiveVerdict:
     worse = gain.upper < 0
-    loss = Figure("loss", " nats", gain.after, gain.before, -gain.mean, -gain.upper, -gain.lower, worse)
+    loss = Figure("robust loss", "", gain.after, gain.before, -gain.mean, -gain.upper, -gain.lower, worse)
     reason = (
-        f"on {gain.examples} regions that settled since, its loss is {gain.after:.3f} nats per token where "
+        f"on {gain.examples} regions that settled since, its robust loss is {gain.after:.3f} where "
         f"{gain.before:.3f} were usual (95% interval of the change {-gain.upper:+.3f} to {-gain.lower:+.3f})"
     )
     return LiveVerdict("worse" if worse else "waiting", reason, (gain.examples, gain.examples), [loss])

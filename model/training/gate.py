@@ -94,7 +94,8 @@ def _judged(
     known_until = min(serving.until, time.time()) if serving is not None else -np.inf
     earlier = [one for one in told if one.at < moment]
     later = [one for one in chosen if one.decision.at >= moment and one.decision.at > known_until]
-    measured = [_seen(one) for one in later if one.decision.shown and one.taken is not None]
+    answered = [one for one in later if one.decision.shown and one.taken is not None]
+    measured, groups = [_seen(one) for one in answered], [one.group or one.decision.suggestion for one in answered]
     counts |= {"earlier": len(earlier), "later": len(measured), "against": "fitted" if serving else "written rule"}
     if serving is not None and len(measured) < LEAST_EFFECTIVE:
         new = f"Only {len(measured)} decisions are newer than the gate that serves; {LEAST_EFFECTIVE:.0f} are needed"
@@ -103,7 +104,7 @@ def _judged(
     if isinstance(gate, str):
         return GateVerdict("skipped", gate, counts), None
     now = serving.probability if serving is not None else rule_probability
-    figures = {**counts, **_figures(gate, now, _recalibrated(now, earlier), later, measured, options)}
+    figures = {**counts, **_figures(gate, now, _recalibrated(now, earlier), later, measured, groups, options)}
     broken = _broken(figures, options)
     told_losses = (
         f"on {len(measured)} later decisions its loss is {figures['loss']:.3f} against {figures['serving_loss']:.3f} "
@@ -152,6 +153,7 @@ def _figures(
     recalibrated: Probability,
     later: Sequence[Decided],
     measured: Sequence[Seen],
+    groups: Sequence[str],
     options: GateOptions,
 ) -> dict[str, Any]:
     """Both on the later decisions: losses by inverse propensity, calibration, and what they would have earned."""
@@ -163,8 +165,8 @@ def _figures(
     losses, before, shifted = (
         np.array([log_loss([pair]) for pair in pairs]) * weights for pairs in (ours, theirs, known)
     )
-    gain = improvement(before, losses, seed=options.seed)
-    beyond = improvement(shifted, losses, seed=options.seed)
+    gain = improvement(before, losses, groups, seed=options.seed)
+    beyond = improvement(shifted, losses, groups, seed=options.seed)
     rewarded = [one for one in later if not one.decision.shown or one.reward is not None]
     showing, serving = (
         [show_probability(one.decision.features, p(one.decision.features), options.mode) for one in rewarded]

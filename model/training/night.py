@@ -35,7 +35,17 @@ from model.shipped import Shipped, shipped
 from model.threads import set_threads
 from model.training.network import load_for_training
 from model.training.night_data import DISTANCE_EXAMPLES, Data, NightOptions, affordable, lacking, prepare
-from model.training.night_record import Run, figures_of, keep, name_of, run_folder, run_key, same_night, write_adapter
+from model.training.night_record import (
+    Run,
+    each_of,
+    figures_of,
+    keep,
+    name_of,
+    run_folder,
+    run_key,
+    same_night,
+    write_adapter,
+)
 from model.training.night_stages import Machine, outlook, train_stages
 from model.training.old_tasks import settled_strength, still_known
 from model.training.progress import Progress, Report
@@ -134,8 +144,8 @@ def run_night(
     )
     halved = "whole" in old_tasks
     after, after_wrong = measure_beside(tuned, data.later, data.wrong, device, watch("the candidate", len(data.later)))
-    gain = improvement(before.losses, after.losses, seed=options.sft.seed)
-    decisive = improvement(before.robust, after.robust, seed=options.sft.seed)
+    gain = improvement(before.losses, after.losses, data.groups, seed=options.sft.seed)
+    decisive = improvement(before.robust, after.robust, data.groups, seed=options.sft.seed)
     margins = _margins(data, (before, before_wrong), (after, after_wrong))
     # Half of what was learned from noise forgets little, too; but only the user's own text makes right tokens likelier.
     guards = [
@@ -176,7 +186,7 @@ def run_night(
         "relevance": learned.plain if learned is not None else {"skipped": "not asked for"},
         **stages,
     }
-    said = {"status": status, "code": code, "reason": reason, "figures": figures}
+    said = {"status": status, "code": code, "reason": reason, "figures": figures, "each": each_of(data, before, after)}
     candidate = keep(run, data, said, clock() - began, registry)
     if learned is not None and learned.relevance is not None:
         install(learned.relevance, relevance)

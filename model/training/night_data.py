@@ -74,10 +74,11 @@ class NightOptions:
 @dataclass(frozen=True)
 class Data:
     """Token sequences of both sides. `wrong` are the later contexts with somebody else's target, `watched` the same
-    cursors as texts, `old` what is none of the user's."""
+    cursors as texts, `old` what is none of the user's. `groups` of later examples are alike (`Example.group`)."""
 
     training: list[TrainingSequence]
     later: list[TrainingSequence]
+    groups: list[str]
     wrong: list[TrainingSequence]
     watched: list[Section]
     old: list[TrainingSequence]
@@ -143,7 +144,8 @@ def prepare(
         "old_tasks": {"cases": len(old)} if old else {"skipped": "this Python has no standard library to read"},
     }
     watched = [section_of(example) for example in left]
-    return Data(training, later, wrong, watched, old, pairs, judged, sections, figures)
+    groups = [example.group for example in left]
+    return Data(training, later, groups, wrong, watched, old, pairs, judged, sections, figures)
 
 
 def how_preferred(data: Data, options: NightOptions) -> tuple[Literal["dpo", "kto"] | None, str]:
@@ -217,6 +219,5 @@ def affordable(model: Any, data: Data, device: str, options: NightOptions) -> Da
     fitting = int((share - remembering - apart) / (_PASSES * seconds / len(data.later)))
     most = max(options.least_later, min(fitting, len(data.later)))
     figures |= {"later": min(most, len(data.later)), "later_unmeasured": max(0, len(data.later) - most)}
-    return replace(
-        data, later=data.later[-most:], wrong=data.wrong[-most:], watched=data.watched[-most:], old=old, figures=figures
-    )
+    newest = {name: getattr(data, name)[-most:] for name in ("later", "groups", "wrong", "watched")}
+    return replace(data, **newest, old=old, figures=figures)

@@ -30,7 +30,7 @@ from model.adapters import (
 )
 from model.evaluation.comparison import Improvement, Measured
 from model.shipped import Shipped
-from model.training.dataset import data_hash
+from model.training.dataset import TrainingSequence, data_hash
 from model.training.night_data import Data, NightOptions, how_preferred
 from model.training.section_training import save_adapter
 from model.training.sft import Trained
@@ -132,12 +132,24 @@ def figures_of(
     }
 
 
+def each_of(data: Data, before: Measured, after: Measured) -> dict[str, list[float]]:
+    """What was measured of each later example, oldest first, so that others can judge by it; groups are numbers."""
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(data.groups))}
+    sides = {"before": before, "after": after}
+    return {"group": [float(numbers[group]) for group in data.groups]} | {
+        f"{name}_{when}": [round(float(value), 6) for value in getattr(side, name)]
+        for name in ("losses", "robust", "certainty")
+        for when, side in sides.items()
+    }
+
+
 def keep(run: Run, data: Data, said: Mapping[str, Any], seconds: float, registry: Registry) -> Adapter:
     """Write the record beside the adapter in the run folder, then move both into the registry as one candidate.
 
-    `said`: status, code, reason and figures.
+    `said`: status, code, reason, figures, and `each_of` the later examples.
     """
     written = data.sections.usable if "steps" in said["figures"]["section"] else ()
+    rows = _trained_on(data, said["figures"]["preference"])
     record = {
         "base": run.base,
         "key": run.key,
@@ -147,9 +159,10 @@ def keep(run: Run, data: Data, said: Mapping[str, Any], seconds: float, registry
         "started": datetime.fromtimestamp(run.started, UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "data_hash": data_hash(data.training),
-        "training_examples": list(dict.fromkeys(sequence.example for sequence in data.training)),
+        "training_examples": list(dict.fromkeys([*rows, *(one.example for one in written if one.example)])),
         "later_examples": [sequence.example for sequence in data.later],
-        "row_hashes": {sequence.example: data_hash([sequence]) for sequence in (*data.training, *data.later)},
+        "later_each": said["each"],
+        "row_hashes": {row.example: data_hash([row]) for row in (*data.later, *rows.values())},
         "commits": sorted({section.commit for section in written if section.commit}),
         "options": asdict(run.options),
         "versions": {"inkling": __version__, **{name: version(name) for name in ("torch", "transformers", "peft")}},
@@ -160,6 +173,14 @@ def keep(run: Run, data: Data, said: Mapping[str, Any], seconds: float, registry
     candidate = registry.add_candidate(run.adapter, base=run.base)
     shutil.rmtree(run.folder)
     return candidate
+
+
+def _trained_on(data: Data, preference: Mapping[str, Any]) -> dict[str, TrainingSequence]:
+    """A row of each example that anything was learned from, by its id."""
+    method = preference.get("method")
+    rows = [TrainingSequence(pair.example, pair.chosen) for pair in data.pairs if method == "dpo"]
+    rows += [TrainingSequence(one.example, one.row) for one in data.judged if method == "kto"]
+    return {row.example: row for row in (*data.training, *rows)}
 
 
 def write_adapter(tuned: Any, run: Run) -> None:

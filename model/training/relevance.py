@@ -67,6 +67,7 @@ class _Offered:
 
     figures: NDArray[np.float64]
     gains: NDArray[np.float64]
+    group: str
 
 
 def learn_relevance(
@@ -99,7 +100,8 @@ def learn_relevance(
     cut = len(offered) - round(options.later_share * len(offered))
     earlier, later = offered[:cut], offered[cut:]
     fitted = replace(current, weights=_fitted(earlier, current.weights, options.pull), name=name)
-    gain = improvement(-_worth(later, current), -_worth(later, fitted), seed=options.seed)
+    groups = [each.group for each in later]
+    gain = improvement(-_worth(later, current), -_worth(later, fitted), groups, seed=options.seed)
     helped = float(np.mean(np.concatenate([each.gains for each in earlier]) > HELPED))
     figures |= {
         "helped": helped, "worth_before": -gain.before, "worth_after": -gain.after, "gain": gain.mean,
@@ -173,7 +175,7 @@ def _read(
             break
         alone = [replace(example, documents=(document,)) for document in example.documents]
         losses = lose([replace(example, documents=()), *alone])
-        found.append(_Offered(figures_of(example), losses[0] - losses[1:]))
+        found.append(_Offered(figures_of(example), losses[0] - losses[1:], example.group))
     return found[::-1]
 
 

@@ -37,7 +37,7 @@ class Section:
     """A cursor and the text that really stood there. `request` shows what surrounds it.
 
     `replaced` stood there before. `around`: what stood before and behind it once all was done, where that is more than
-    the request shows. `commit` of `workspace` is where it comes from; "": from settled text.
+    the request shows. `commit` of `workspace` is where it comes from, or the settled text of `example`.
     """
 
     request: CompletionRequest
@@ -46,6 +46,7 @@ class Section:
     around: tuple[str, str] | None = None
     workspace: str = ""
     commit: str = ""
+    example: str = ""
 
     @property
     def finished(self) -> tuple[str, str]:
@@ -250,4 +251,5 @@ def _whole(example: Example) -> bool:
 
 def section_of(example: Example) -> Section:
     """The example's cursor and what the user finally had there."""
-    return Section(replace(request_of(example), wait=True), example.target.rstrip(), workspace=example.workspace)
+    request = replace(request_of(example), wait=True)
+    return Section(request, example.target.rstrip(), workspace=example.workspace, example=example.id)

@@ -32,12 +32,15 @@ def judged(
     hedge loses nats on surprises alone, as a placebo does; what is right gets no likelier by it.
     """
     told = (
-        f"on {gain.examples} later examples the loss went from {gain.before:.3f} ({against}) to {gain.after:.3f} nats "
-        f"per token, a gain of {gain.mean:.3f} ({gain.lower:.3f} to {gain.upper:.3f}), and that of the robust loss, "
+        f"on {gain.examples} later examples, of {gain.groups} files by day, the loss went from {gain.before:.3f} "
+        f"({against}) to {gain.after:.3f} nats per token, a gain of {gain.mean:.3f} ({gain.lower:.3f} to "
+        f"{gain.upper:.3f}), and that of the robust loss, "
         f"which decides, is {decisive.mean:.3f} with a 95% interval of {decisive.lower:.3f} to {decisive.upper:.3f}"
     )
     if decisive.examples < least_later:
         return "refused", "too_few_later", f"Refused: fewer than {least_later} examples to measure on; {told}."
+    if decisive.groups < 2:
+        return "refused", "one_file", f"Refused: one day in one file says nothing about other work; {told}."
     if not decisive.lower > 0:
         return "refused", "not_better", f"Refused: the lower bound of the gain is not above zero; {told}."
     broken = [guard for guard in guards if not guard.passed]

@@ -4,7 +4,7 @@ import time
 
 from feedback.held import held, hold, release
 from server.nights.beginning import settled_by
-from tests.unit.training.tiny_language import HABITS, written
+from tests.unit.training.tiny_language import HABITS, HOURS, written
 
 
 def test_what_came_in_late_is_left_to_the_next_night() -> None:
@@ -22,7 +22,7 @@ def test_what_was_erased_meanwhile_is_not_learned_from() -> None:
 
 
 def test_what_settled_after_the_beginning_waits() -> None:
-    assert settled_by(3.0, written(HABITS, 6), dry_run=True) == written(HABITS, 4)
+    assert settled_by(3 * HOURS, written(HABITS, 6), dry_run=True) == written(HABITS, 4)
 
 
 def test_a_dry_run_holds_nothing() -> None:

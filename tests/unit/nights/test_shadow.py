@@ -13,7 +13,7 @@ from model.evaluation.shadow import shadow
 from model.training.network import load_network
 from model.training.serving import serving_format
 from model.training.sft import SftOptions, train
-from tests.unit.training.tiny_language import HABITS, OTHER_HABITS, make_base, written
+from tests.unit.training.tiny_language import HABITS, HOURS, OTHER_HABITS, make_base, written
 
 BASE, MADE = "tiny", 1000.0
 
@@ -52,7 +52,10 @@ def on_trial(registry: Registry, tiny_base: Path) -> Callable[..., Trial]:
 
 
 def since(habits: dict[str, str], count: int) -> list[Example]:
-    return [replace(example, at=MADE + 1 + number) for number, example in enumerate(written(habits, count, start=1000))]
+    return [
+        replace(example, at=MADE + 1 + number * HOURS)
+        for number, example in enumerate(written(habits, count, start=1000))
+    ]
 
 
 def test_new_work_decides_and_old_work_does_not_count(

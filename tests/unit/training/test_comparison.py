@@ -59,6 +59,26 @@ def test_noise_is_promoted_in_few_of_many_worlds() -> None:
     assert lucky <= 12  # 2.5% are expected
 
 
+def test_what_suits_a_few_files_is_promoted_in_few_of_many_worlds() -> None:
+    random = np.random.default_rng(2)
+    files = np.repeat(np.arange(6), 10)
+    alone = together = 0
+    for _ in range(200):
+        gained = random.normal(0, 0.55, 6)[files] + random.normal(0, 0.84, 60)
+        alone += improvement(gained, np.zeros(60)).lower > 0
+        together += improvement(gained, np.zeros(60), list(files)).lower > 0
+    assert alone > 20  # 5 are expected of an interval that holds what it says
+    assert together <= 12
+
+
+def test_one_group_says_nothing_about_the_next() -> None:
+    gained = np.array([0.4, 0.5, 0.45, 0.5])
+    assert improvement(gained, np.zeros(4), ["a.py"] * 4).lower == -np.inf
+    two = improvement(gained, np.zeros(4), ["a.py", "a.py", "b.py", "b.py"])
+    assert (two.groups, two.examples) == (2, 4)
+    assert 0 < two.lower < two.mean
+
+
 def test_losing_whole_targets_breaks_a_guard() -> None:
     def matching(count: int) -> Measured:
         return Measured(np.zeros(20), np.arange(20) < count, np.ones(20), np.zeros(20))

@@ -4,10 +4,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from feedback.examples import Example
 from model.adapters import RUNS_FOLDER, Registry, RegistryError
+from model.evaluation.comparison import improvement
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.training.dataset import shuffled_targets, split_by_time
 from model.training.night import run_night
@@ -91,6 +93,23 @@ def test_a_night_must_beat_the_champion_and_not_only_the_base(registry: Registry
     assert champion.name == first.adapter
 
 
+def test_a_day_in_one_file_promotes_nothing(registry: Registry, tiny_base: Path) -> None:
+    examples = [replace(one, at=one.at / 1000) for one in written(OTHER_HABITS, 60)]
+    verdict = night(registry, tiny_base, examples)
+    assert (verdict.status, verdict.code) == ("refused", "one_file"), verdict.reason
+
+
+def test_each_later_example_stays_in_the_record(registry: Registry, tiny_base: Path) -> None:
+    verdict = night(registry, tiny_base, written(OTHER_HABITS, 60))
+    assert verdict.adapter is not None
+    each = registry.record(verdict.adapter)["later_each"]
+    gained = np.array(each["robust_before"]) - np.array(each["robust_after"])
+    assert len(gained) == 18
+    assert gained.mean() == pytest.approx(verdict.figures["robust_gain"], abs=1e-5)
+    again = improvement(np.array(each["losses_before"]), np.array(each["losses_after"]), each["group"])
+    assert again.lower == pytest.approx(verdict.figures["gain_lower"], abs=1e-5)
+
+
 def offered_otherwise(count: int) -> list[Example]:
     """The base's own habit was offered, and the user wrote another colour."""
     letters = sorted(OTHER_HABITS)
@@ -122,6 +141,7 @@ def test_too_few_pairs_but_enough_judgements_are_learned_from_without_pairs(
         replace(example, offered=example.target, outcome="accepted") if number % 2 else example
         for number, example in enumerate(offered_otherwise(60))
     ]
+    examples[0] = replace(examples[0], target="long" * 500)  # what was offered is short enough to be judged
     little = replace(
         OPTIONS, sft=replace(OPTIONS.sft, epochs=1), stages=("sft", "preference"), minimum_pairs=40,
         preference=PreferenceOptions(learning_rate=2e-3),
@@ -133,6 +153,9 @@ def test_too_few_pairs_but_enough_judgements_are_learned_from_without_pairs(
     assert verdict.adapter is not None
     page = (registry.get(verdict.adapter).folder / "record.md").read_text()
     assert "| preference | kto, 11 of 11 steps" in page
+    record = registry.record(verdict.adapter)
+    assert record["figures"]["dropped_training"] == {"too_long": 1}
+    assert {"example-0"} <= {*record["training_examples"]} & {*record["row_hashes"]}
 
 
 def test_the_same_night_is_not_tried_until_it_is_lucky(registry: Registry, tiny_base: Path) -> None:

@@ -11,7 +11,7 @@ from feedback.examples import Example
 from model.adapters import Registry
 from model.training import night_data
 from model.training.night_data import Data, NightOptions, affordable, how_preferred, prepare
-from tests.unit.training.tiny_language import HABITS, OTHER_HABITS, written
+from tests.unit.training.tiny_language import HABITS, HOURS, OTHER_HABITS, written
 
 LINES = "def colour(letter):\n    return letter + 'a colour'\n"
 
@@ -38,8 +38,8 @@ def test_every_reason_has_its_place(tiny_base: Path) -> None:
     examples = written(HABITS, 40)
     odd = [
         replace(examples[0], id="empty", target=" "),
-        replace(examples[1], id="leaked", at=1000.0),
-        replace(examples[2], id="long", target="x" * 3000, at=3.5),
+        replace(examples[1], id="leaked", at=1000 * HOURS),
+        replace(examples[2], id="long", target="x" * 3000, at=3.5 * HOURS),
     ]
     figures = prepared(tiny_base, [*examples, *odd], maximum_tokens=400).figures
     assert figures["dropped"] == {"beyond_window": 0, "empty": 1, "leaked": 1}
@@ -69,9 +69,9 @@ def test_sections_are_older_than_what_is_measured_on_and_do_not_hold_it(tiny_bas
     examples = written(HABITS, 40)
     later = replace(examples[-1], target="return letter + 'a colour'")
     changes = [
-        Change("/w", "a", 1.0, "a.py", "", LINES),
-        Change("/w", "b", 39.0, "b.py", "", LINES.replace("colour", "shade")),
-        Change("/w", "c", 2.0, "c.py", "", LINES.replace("colour", "tone")),
+        Change("/w", "a", 1 * HOURS, "a.py", "", LINES),
+        Change("/w", "b", 39 * HOURS, "b.py", "", LINES.replace("colour", "shade")),
+        Change("/w", "c", 2 * HOURS, "c.py", "", LINES.replace("colour", "tone")),
     ]
     data = prepared(tiny_base, [*examples[:-1], later], stages=("sft", "section"), changes=changes)
     assert [section.commit for section in data.sections.usable] == ["c"]

@@ -15,13 +15,16 @@ OTHER_HABITS = {"k": "pink", "m": "red", "p": "blue", "t": "green", "w": "white"
 SPECIAL = ("<|endoftext|>", "<file_sep>", "<repo_name>", "<jupyter_output>", "<jupyter_code>")
 
 
+HOURS = 7200.0  # from one text of somebody to the next, in seconds
+
+
 def written(habits: Mapping[str, str], count: int, start: int = 0) -> list[Example]:
-    """`count` settled regions of somebody with these habits, one a second from `start`; no two are the same."""
+    """`count` settled regions of somebody with these habits, one every two hours; no two are the same."""
     letters = sorted(habits)
     return [
         Example(
             id=f"example-{number}",
-            at=float(number),
+            at=HOURS * number,
             workspace="/home/somebody/project",
             path="a.py",
             language="python",

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from tree_sitter import Language, Query, QueryError
 
-_NAMED = re.compile(rb"@(name|wrapped)\b")
+_DEFINING = re.compile(rb"@(name|wrapped)\b")
+_OTHER = re.compile(rb"^(?!.*@(name|wrapped)\b)", re.DOTALL)
+_COMMENT = re.compile(rb"@comment\b")
 _FOLDER = Path(__file__).with_name("queries")
 
 
@@ -29,11 +31,13 @@ class _Source:
 
 @dataclass(frozen=True)
 class Grammar:
-    """A loaded grammar. `definitions` has the patterns with names and wrappers, `mentions` all others."""
+    """A loaded grammar. `definitions` has the patterns with names and wrappers, `mentions` all others, and `comments`
+    those of them that mark comments."""
 
     language: Language
     definitions: Query
     mentions: Query
+    comments: Query
 
 
 _SOURCES = {
@@ -72,14 +76,14 @@ def grammar(language: str) -> Grammar | None:
     try:
         module = importlib.import_module(source.module)
         loaded = Language(getattr(module, source.function)())
-        return Grammar(loaded, _only(loaded, patterns, True), _only(loaded, patterns, False))
+        return Grammar(loaded, *(_only(loaded, patterns, kind) for kind in (_DEFINING, _OTHER, _COMMENT)))
     except (ImportError, AttributeError, ValueError, QueryError):
         return None
 
 
-def _only(language: Language, patterns: str, named: bool) -> Query:
-    """A query with either the patterns that take a name or a wrapper, or the others."""
+def _only(language: Language, patterns: str, kind: re.Pattern[bytes]) -> Query:
+    """A query with the patterns in which `kind` is found."""
     whole, text = Query(language, patterns), patterns.encode()
     spans = [(whole.start_byte_for_pattern(n), whole.end_byte_for_pattern(n)) for n in range(whole.pattern_count)]
-    chosen = [text[start:end] for start, end in spans if bool(_NAMED.search(text[start:end])) is named]
+    chosen = [text[start:end] for start, end in spans if kind.search(text[start:end])]
     return Query(language, b"\n".join(chosen).decode())

@@ -1,10 +1,12 @@
 """Every language of the index has a grammar whose queries find definitions, references and imports."""
 
+from dataclasses import replace
+
 import pytest
 
 from index.chunks import outline
-from index.grammars import LANGUAGES
-from index.languages import MAX_NESTING, has_grammar, language_of, nesting, parse, syntax
+from index.grammars import LANGUAGES, grammar
+from index.languages import MAX_NESTING, definitions, has_grammar, language_of, nesting, parse, syntax
 
 SAMPLES = {
     "a.py": ("from .a import b as c\n# Doc\n@deco\nclass A(Base):\n    def m(self): return walk(1)\n",
@@ -56,6 +58,16 @@ def test_definitions_references_and_imports_come_from_one_pass(path: str) -> Non
     assert [f"{each.kind} {each.name}" for each in found.definitions] == definitions
     assert [each.name for each in found.references] == references
     assert [each.name for each in found.imports] == imports
+
+
+@pytest.mark.parametrize("path", SAMPLES)
+def test_definitions_alone_are_the_same_and_ask_for_no_mention(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    language, data = language_of(path), SAMPLES[path][0].encode()
+    expected = list(syntax(language, data).definitions)
+    loaded = grammar(language)
+    assert loaded is not None
+    monkeypatch.setattr("index.languages.grammar", lambda _: replace(loaded, mentions=None))
+    assert definitions(language, data) == expected
 
 
 @pytest.mark.parametrize(

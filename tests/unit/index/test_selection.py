@@ -42,5 +42,9 @@ def test_half_a_character_is_no_trouble():
     assert definition_around("python", TEXT.replace("hé", "h\ud800"), 5) == (2, 5)
 
 
+def test_a_long_text_is_not_looked_at():
+    assert definition_around("python", TEXT + "size = 2\n" * 8_000, 4) is None
+
+
 def test_without_a_grammar_there_is_none():
     assert definition_around("plaintext", TEXT, 4) is None

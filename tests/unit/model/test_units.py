@@ -63,6 +63,15 @@ def test_code_is_cut_where_definitions_start(tokens: Tokens):
     assert all(part.text.startswith("def function_") for part in parts)
 
 
+def test_a_very_long_file_is_cut_without_being_parsed(tokens: Tokens, monkeypatch: pytest.MonkeyPatch):
+    parsed: list[int] = []
+    monkeypatch.setattr("model.units.definitions", lambda language, data: parsed.append(len(data)) or [])
+    for lines in (1_000, 8_000):
+        text = "value = 1\n" * lines
+        assert "".join(part.text for part in units(Document("a.py", text), tokens, LIMIT)) == text
+    assert parsed == [10_000]
+
+
 def test_units_are_not_many_more_than_needed(tokens: Tokens):
     document = Document("a.py", "".join(functions(60)))
     needed = len(tokens.encode(document.text)) / LIMIT

@@ -7,10 +7,12 @@ from lsprotocol import types as lsp
 
 from server.documents import path_of
 from server.protocol import InklingServer
+from server.session import Session
 
 
 def register(server: InklingServer) -> None:
     """Announce the handlers of this module."""
+    forgetting: set[asyncio.Task[None]] = set()  # the event loop itself holds no task
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_OPEN)
     def did_open(params: lsp.DidOpenTextDocumentParams) -> None:
@@ -39,14 +41,16 @@ def register(server: InklingServer) -> None:
             server.session.mended.look(document)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CLOSE)
-    async def did_close(params: lsp.DidCloseTextDocumentParams) -> None:
-        uri = params.text_document.uri
-        server.session.offers.settle(uri)
-        server.session.learning.closed(uri)
-        server.session.mended.forget(uri)
-        server.session.offers.forget(uri)
-        server.session.documents.close(uri)
-        await server.session.diagnostics.forget(uri)
+    def did_close(params: lsp.DidCloseTextDocumentParams) -> None:
+        session, uri = server.session, params.text_document.uri
+        session.offers.settle(uri)
+        session.learning.closed(uri)
+        session.mended.forget(uri)
+        session.offers.forget(uri)
+        session.documents.close(uri)  # at once: an open that follows in the same packet is handled before any task
+        task = asyncio.create_task(_forget_findings(session, uri), name="forget findings")
+        forgetting.add(task)
+        task.add_done_callback(forgetting.discard)
 
     @server.feature(lsp.WORKSPACE_DID_CHANGE_WATCHED_FILES)
     def did_change_watched_files(params: lsp.DidChangeWatchedFilesParams) -> None:
@@ -67,6 +71,13 @@ def register(server: InklingServer) -> None:
         settings = params.settings
         values = settings.get("inkling") if isinstance(settings, dict) else getattr(settings, "inkling", None)
         server.session.configure(values)
+
+
+async def _forget_findings(session: Session, uri: str) -> None:
+    """Nothing is found any more in a document that was closed; where it is open again, it is looked at anew."""
+    await session.diagnostics.forget(uri)
+    if (document := session.documents.get(uri)) is not None:
+        session.diagnostics.refresh(document)
 
 
 def initial_folders(params: lsp.InitializeParams) -> list[Path]:

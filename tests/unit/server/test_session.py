@@ -4,33 +4,16 @@ import asyncio
 import uuid
 
 import pytest
-from lsprotocol import types as lsp
 
-from feedback.consent import Consent, set_consent
 from feedback.database import find_database
 from feedback.history import show
 from feedback.records import Decision, Outcome, Suggestion
 from feedback.regions import Edit
 from inkling import folders
-from server.session import Client, Session
-from server.settings import CompletionSettings, IndexSettings, LintersSettings, Settings
+from server.session import Session
+from tests.unit.server.conftest import WORKSPACE
 
-WORKSPACE, URI = "/home/me/project", "file:///home/me/project/a.py"
-
-
-@pytest.fixture
-def session() -> Session:
-    """One of an editor that takes no notice, without a model, an index or linters."""
-    set_consent(WORKSPACE, Consent.LOCAL)
-    settings = Settings(
-        completion=CompletionSettings(enabled=False),
-        index=IndexSettings(enabled=False),
-        linters=LintersSettings(ruff=False, pyright=False),
-    )
-    client = Client(
-        lsp.PositionEncodingKind.Utf16, True, (), print, print, print, lambda settings: None, print  # type: ignore[arg-type, return-value]
-    )  # fmt: skip
-    return Session(settings, client)
+URI = "file:///home/me/project/a.py"
 
 
 def accept(session: Session) -> str:

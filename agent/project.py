@@ -5,6 +5,7 @@ on disk. Paths are relative to the project, with forward slashes. What always ho
 project and a file that may hold secrets are refused before anything is read.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import PurePath, PurePosixPath
@@ -15,6 +16,7 @@ from index.files import SKIPPED_FOLDERS, is_secret
 from index.records import Hit
 from inkling.errors import InklingError
 
+_WINDOWS = os.name == "nt"
 _DRIVE = re.compile(r"[A-Za-z]:")
 _NO_NAME = re.compile("[\0\ud800-\udfff]")
 
@@ -41,7 +43,8 @@ class Project(Protocol):
 
 def unseen(path: PurePath) -> bool:
     """Whether no agent ever sees a file, by its path in the project: it may hold secrets, or is version control's."""
-    return is_secret(path) or not SKIPPED_FOLDERS.isdisjoint(part.casefold() for part in path.parts)
+    folders = (part.casefold().rstrip(". ") for part in path.parts)  # what Windows leaves out at the end of a name
+    return is_secret(path) or not SKIPPED_FOLDERS.isdisjoint(folders)
 
 
 def checked(path: str) -> str:
@@ -49,6 +52,8 @@ def checked(path: str) -> str:
     plain = PurePosixPath(path.replace("\\", "/"))
     if plain.is_absolute() or ".." in plain.parts or not plain.parts or _DRIVE.match(path) or _NO_NAME.search(path):
         raise ToolError(f"{path!r} is no path inside the project: give one relative to its folder.")
+    if _WINDOWS and ":" in path:  # `server.pem::$DATA` is server.pem under a name that looks like no key's
+        raise ToolError(f"{path!r} has a colon, which on Windows names a part of a file: give the file's plain path.")
     if unseen(plain):
         raise ToolError(f"{plain} may hold secrets and is never read.")
     return str(plain)

@@ -25,11 +25,20 @@ def test_what_version_control_keeps_is_not_the_projects(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "config").write_text("url = https://token@example.com\n")
     (tmp_path / "link").symlink_to(tmp_path / ".git" / "config")
-    for path in (".git/config", ".GIT/config", "sub/.git/hooks/pre-commit"):
+    for path in (".git/config", ".GIT/config", ".git. /config", "sub/.git/hooks/pre-commit"):
         with pytest.raises(ToolError, match="may hold secrets"):
             checked(path)
     with pytest.raises(ToolError, match="may hold secrets"):
         read_inside(tmp_path.resolve(), "link")
+
+
+@pytest.mark.parametrize("path", ["server.pem::$DATA", ".git::$INDEX_ALLOCATION/config", "notes.md:hidden"])
+def test_another_name_that_windows_has_for_a_file_is_refused_there(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.project._WINDOWS", True)
+    with pytest.raises(ToolError, match="has a colon"):
+        checked(path)
+    monkeypatch.setattr("agent.project._WINDOWS", False)
+    assert checked(path) == path
 
 
 def test_a_byte_order_mark_is_not_part_of_the_text(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ inside the folder are read, links that lead out of it are not followed; linters 
 """
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from typing import TypeVar
 from agent.findings import Finding
 from agent.project import ToolError, unseen
 from index.builder import Builder
-from index.database import IndexBusyError
+from index.database import IndexBusyError, IndexFullError
 from index.embedding import Embedder
 from index.files import MAX_BYTES, MAX_FILES
 from index.languages import language_of
@@ -62,9 +61,13 @@ class DiskProject:
         """Bring the index up to date, and search it: by meaning, too, as far as that is embedded by then."""
         async with self._turn:
             await self._interrupt()
-            with contextlib.suppress(IndexBusyError):  # an editor has the folder open, and keeps the index up to date
+            try:
                 await self._built(self._builder.build_words)
                 self._embedding = asyncio.create_task(self._embed(), name="embedding")
+            except IndexBusyError:
+                pass  # an editor has the folder open, and keeps the index up to date
+            except IndexFullError as error:  # what is indexed can be searched
+                self._report(str(error))
         if self._embedding is not None:
             await asyncio.wait({self._embedding}, timeout=_PATIENCE)
         return await asyncio.to_thread(self._search.search, query, limit=limit, path=path)

@@ -5,6 +5,7 @@ import contextlib
 import sys
 import time
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,7 +72,7 @@ def index(
     embedding = embedding or settings.embedding
     most_files = settings.max_files if max_files is None else max_files
     most_bytes = settings.max_file_bytes if max_file_bytes is None else max_file_bytes
-    folder = None if embedding == "none" else _weights(embedding)
+    folder = None if stats and not watch else _embedding_weights(embedding)
     if worker:
         raise typer.Exit(serve(root, folder, sys.stdin.buffer, sys.stdout.buffer, most_files, most_bytes))
     builder = Builder(root, folder, max_files=most_files, max_file_bytes=most_bytes)
@@ -88,8 +89,15 @@ def index(
 def _watch(builder: "Builder") -> None:
     """Follow changes until the user ends it. Looks at sizes and times, which works on every file system."""
     err.print(f"Watching {builder.root}; Ctrl+C ends it.", highlight=False, markup=False)
-    with contextlib.suppress(KeyboardInterrupt), builder:
+    with contextlib.suppress(KeyboardInterrupt):
         while True:
+            _follow(builder)
+
+
+def _follow(builder: "Builder") -> None:
+    """Keep the index up to date, with its lock in hand, until it is removed."""
+    with builder:
+        while not builder.replaced:
             time.sleep(_WATCH_SECONDS)
             result = builder.build()
             if result.changed or result.removed:
@@ -117,16 +125,22 @@ def search(
       inkling search "parse config" --path "src/**" --json
     """
     from index.builder import Builder
-    from index.database import IndexBusyError
+    from index.database import IndexBusyError, IndexFullError
     from index.embedding import Embedder
     from index.search import Search
 
     place, settings = _folder(root), _index_settings()
-    encoder = Embedder(_weights(settings.embedding))
+    weights = _embedding_weights(settings.embedding)
+    encoder = cache(partial(Embedder, weights)) if weights is not None else None  # one, for both
     limits = {"max_files": settings.max_files, "max_file_bytes": settings.max_file_bytes}
-    with contextlib.suppress(IndexBusyError):  # an editor has the folder open, and keeps the index up to date
-        _bring_up_to_date(Builder(place, lambda: encoder, **limits))
-    hits = Search(place, encoder).search(query, limit=limit, path=path, language=language, kind=kind)
+    try:
+        _bring_up_to_date(Builder(place, encoder, **limits))
+    except IndexBusyError:
+        pass  # an editor has the folder open, and keeps the index up to date
+    except IndexFullError as error:
+        _say(str(error))
+    searcher = Search(place, encoder() if encoder is not None else None)
+    hits = searcher.search(query, limit=limit, path=path, language=language, kind=kind)
     if as_json:
         print_json([asdict(hit) for hit in hits])
     for hit in [] if as_json else hits:
@@ -144,6 +158,8 @@ def search(
 
 def _bring_up_to_date(builder: "Builder") -> None:
     """All words, and as much of the meaning as a person waits for."""
+    from index.embedding import NoMeaningError
+
     began, late = 0.0, False
 
     def enough() -> bool:
@@ -154,7 +170,10 @@ def _bring_up_to_date(builder: "Builder") -> None:
 
     with builder, counting("things") as report:
         result = builder.build_words(lambda progress: report(progress.phase, progress.done, progress.total))
-        builder.build_meaning(lambda progress: report(progress.phase, progress.done, progress.total), enough)
+        try:
+            builder.build_meaning(lambda progress: report(progress.phase, progress.done, progress.total), enough)
+        except NoMeaningError as error:
+            result.notes.append(str(error))
     _say(*result.notes)
     if late:
         _say("Not everything is embedded yet, so some is found by its words only; `inkling index` embeds the rest.")
@@ -306,6 +325,19 @@ def _weights(name: str) -> Path:
     from model.weights import resolve
 
     return resolve(name)
+
+
+def _embedding_weights(name: str) -> Path | None:
+    """None for words alone: where the user wants that, or where there are no weights, which is said."""
+    from model.weights import MissingWeightsError
+
+    if name == "none":
+        return None
+    try:
+        return _weights(name)
+    except MissingWeightsError as error:
+        _say(f"Search goes by words only: {error}")
+        return None
 
 
 def _position(place: str) -> tuple[Path, int, str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from agent.project import ToolError, checked
 from index import files
 from index.builder import Builder
-from index.database import lock
+from index.database import IndexFullError, lock
 from server.disk_project import DiskProject, read_inside
 from server.linters.settings import LinterSettings
 from tests.unit.index.workspace import CountingEncoder
@@ -69,6 +69,22 @@ async def test_search_answers_while_an_editor_builds_the_index(tmp_path: Path) -
     taken.release()
     await project.close()
     assert [hit.path for hit in found] == ["volcano.py"]
+
+
+async def test_search_answers_from_what_is_indexed_when_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(builder: Builder) -> None:
+        raise IndexFullError("The disk has no room.")
+
+    (tmp_path / "volcano.py").write_text("def erupt():\n    return 'lava'\n")
+    Builder(tmp_path, None).build()
+    monkeypatch.setattr(Builder, "build_words", full)
+    told: list[str] = []
+    project = DiskProject(tmp_path, None, LinterSettings(), told.append)
+    assert [hit.path for hit in await project.find("erupt", 3, None)] == ["volcano.py"]
+    assert told == ["The disk has no room."]
+    await project.close()
 
 
 async def test_a_search_that_is_cancelled_builds_on_and_the_next_one_waits_for_it(

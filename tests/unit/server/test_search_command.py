@@ -1,14 +1,19 @@
 """`inkling search` and `inkling index`: what a shell is told, how long it waits, and whose settings count."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from index.builder import Builder
-from index.database import lock
+from index.database import IndexFullError, lock
+from index.embedding import EncoderFailedError
 from index.search import Search
+from model.weights import MissingWeightsError
 from server.commands import code
 from tests.unit.index.workspace import CountingEncoder, write
 
@@ -84,3 +89,57 @@ def test_an_index_is_built_and_counted(root: Path, settings: Path, capsys: pytes
     built, counted = capsys.readouterr().out.split("}\n{")
     assert json.loads(built + "}") == json.loads("{" + counted)
     assert json.loads(built + "}")["files"] == 4
+
+
+def missing(name: str) -> Path:
+    raise MissingWeightsError(f"The weights {name!r} are not here. Run `inkling models pull`.")
+
+
+def test_without_weights_an_index_and_a_search_go_by_words_and_say_so(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code, "_weights", missing)
+    code.index(root, as_json=True)
+    assert "Search goes by words only" in capsys.readouterr().err
+    hits, told = found(capsys, root, "volcano")
+    assert len(hits) == 6
+    assert "Search goes by words only" in told
+    assert "inkling models pull" in told
+
+
+def test_no_weights_are_looked_for_where_words_are_wanted_or_only_numbers(
+    root: Path, settings: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code, "_weights", missing)
+    code.index(root, stats=True, as_json=True)
+    assert json.loads(capsys.readouterr().out)["files"] == 0
+    settings.write_text("[index]\nembedding = 'none'\n")
+    hits, told = found(capsys, root, "volcano")
+    assert len(hits) == 6
+    assert "weights" not in told
+
+
+def test_an_encoder_that_fails_is_told_and_words_are_searched(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(CountingEncoder):
+        def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            raise EncoderFailedError("The encoder failed.")
+
+    monkeypatch.setattr("index.embedding.Embedder", lambda folder: Failing())
+    hits, told = found(capsys, root, "volcano")
+    assert len(hits) == 6
+    assert "The encoder failed." in told
+
+
+def test_what_is_indexed_is_searched_when_the_disk_is_full(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object) -> None:
+        raise IndexFullError("The disk has no room.")
+
+    Builder(root, None).build()
+    monkeypatch.setattr(Builder, "build_words", full)
+    hits, told = found(capsys, root, "volcano")
+    assert len(hits) == 6
+    assert "The disk has no room." in told

@@ -23,9 +23,10 @@ function around(programs: readonly string[], settings: Partial<Surroundings> = {
 		replaced: undefined,
 		searchPath: '/usr/bin:/opt/bin',
 		home: '/home/ada',
-		workspaceFolder: '/code/app',
+		workspaceFolders: ['/code/app', '/code/lib'],
 		windows: false,
 		isProgram: (file) => programs.includes(file),
+		realPath: (path) => path,
 		...settings,
 	};
 }
@@ -114,6 +115,46 @@ test('in a workspace that is not trusted, the message says that its environment 
 	assert.ok(isProblem(found));
 	assert.match(found.problem, /do not trust/);
 	assert.ok(found.mends.includes('trust'));
+});
+
+test('in a workspace that is not trusted, nothing that lies in one of its folders is found on PATH', () => {
+	const links: Record<string, string> = { '/opt/bin/inkling': '/code/app/inkling', '/home/ada/link': '/code/lib/bin' };
+	const programs = ['/code/app/bin/inkling', '/code/lib/inkling', '/home/ada/link/inkling', '/opt/bin/inkling'];
+	const searchPath = '/code/app/bin:/code/lib:/home/ada/link:/opt/bin:/code/application:/usr/bin';
+	const untrusted = { searchPath, trusted: false, realPath: (path: string) => links[path] ?? path };
+	assert.ok(isProblem(resolveServer(around(programs, untrusted))));
+	const outside = around([...programs, '/code/application/inkling'], untrusted);
+	assert.deepEqual(resolveServer(outside), program('/code/application/inkling', 'PATH'));
+	const trusted = around(programs, { ...untrusted, trusted: true });
+	assert.deepEqual(resolveServer(trusted), program('/code/app/bin/inkling', 'PATH'));
+});
+
+test('a workspace that is not trusted is known behind links, and on Windows in any case', () => {
+	const behind = around(['/real/app/bin/inkling'], {
+		searchPath: '/real/app/bin',
+		trusted: false,
+		realPath: (path) => path.replace(/^\/code\//, '/real/'),
+	});
+	assert.ok(isProblem(resolveServer(behind)));
+	const windows = around(['c:\\code\\APP\\inkling.exe'], {
+		windows: true,
+		searchPath: 'c:\\code\\APP',
+		workspaceFolders: ['C:\\Code\\app'],
+		trusted: false,
+	});
+	assert.ok(isProblem(resolveServer(windows)));
+	assert.ok(!isProblem(resolveServer({ ...windows, workspaceFolders: ['D:\\Code\\app'] })));
+});
+
+test('a setting that leads into a workspace that is not trusted says so', () => {
+	for (const setting of ['path', 'interpreter'] as const) {
+		const own = around(['/code/app/bin/inkling'], { [setting]: '${workspaceFolder}/bin/inkling', trusted: false });
+		const found = resolveServer(own);
+		assert.ok(isProblem(found));
+		assert.match(found.problem, /do not trust/);
+		assert.deepEqual(found.mends, ['trust', setting]);
+		assert.ok(!isProblem(resolveServer({ ...own, trusted: true })));
+	}
 });
 
 test('on Windows the interpreter beside a batch file is started in its place', () => {

@@ -2,7 +2,7 @@
  * Finds the server on this machine: gathers what `resolveServer` has to know, and asks the interpreter it names.
  */
 
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import * as vscode from 'vscode';
 import { activeInterpreter } from './environment';
@@ -42,9 +42,10 @@ export async function nameServer({ storage, replaced }: Kept): Promise<Launch | 
 		replaced: replaced(),
 		searchPath: process.env.PATH ?? '',
 		home: homedir(),
-		workspaceFolder: vscode.workspace.workspaceFolders?.[0]?.uri.fsPath,
+		workspaceFolders: (vscode.workspace.workspaceFolders ?? []).map(({ uri }) => uri.fsPath),
 		windows,
 		isProgram,
+		realPath,
 	});
 }
 
@@ -59,5 +60,13 @@ function isProgram(file: string): boolean {
 		return statSync(file).isFile();
 	} catch {
 		return false;
+	}
+}
+
+function realPath(path: string): string {
+	try {
+		return realpathSync.native(path);
+	} catch {
+		return path;
 	}
 }

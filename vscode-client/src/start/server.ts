@@ -2,8 +2,9 @@
  * Which program is the server: settings, environment and PATH in, a command line or a sentence for the user out.
  *
  * Pure: it knows neither the editor nor the disk, what it has to know of them stands in `Surroundings`. What always
- * holds: the program is named by an absolute path, so that nothing in a workspace can take its place, and a setting
- * that cannot be used is an error of its own, never passed over.
+ * holds: the program is named by an absolute path, so that nothing in a workspace can take its place; nothing that lies
+ * in a workspace is started before the user trusts it; and a setting that cannot be used is an error of its own, never
+ * passed over.
  */
 
 import { posix, win32 } from 'node:path';
@@ -31,7 +32,7 @@ export interface Surroundings {
 	readonly interpreter: string;
 	/** The interpreter that is active for the workspace; undefined if there is none, or it may not be run. */
 	readonly environment: string | undefined;
-	/** The user trusts the workspace; until then its environment is not looked at. */
+	/** The user trusts the workspace; until then its environment is not looked at, and no program in it is started. */
 	readonly trusted: boolean;
 	/** The interpreter of the environment that the extension makes, whether it is there or not. */
 	readonly privatePython: string;
@@ -39,10 +40,12 @@ export interface Surroundings {
 	readonly replaced: string | undefined;
 	readonly searchPath: string;
 	readonly home: string;
-	readonly workspaceFolder: string | undefined;
+	readonly workspaceFolders: readonly string[];
 	readonly windows: boolean;
 	/** True for a file that can be started. */
 	readonly isProgram: (file: string) => boolean;
+	/** Where a file or folder stands behind links; the path itself where that is not known. */
+	readonly realPath: (path: string) => string;
 }
 
 /**
@@ -58,11 +61,13 @@ export function resolveServer(around: Surroundings): Launch | Problem {
 function usual(around: Surroundings): Launch | Problem {
 	if (around.path.trim()) {
 		const file = locate(around.path, around);
-		return file ? program(file, 'path', around) : unusable('path', around.path);
+		return file ? (untrusted('path', file, around) ?? program(file, 'path', around)) : unusable('path', around.path);
 	}
 	if (around.interpreter.trim()) {
 		const file = locate(around.interpreter, around);
-		return file ? interpreter(file, 'interpreter') : unusable('interpreter', around.interpreter);
+		return file
+			? (untrusted('interpreter', file, around) ?? interpreter(file, 'interpreter'))
+			: unusable('interpreter', around.interpreter);
 	}
 	if (around.environment !== undefined && hasInkling(around.environment, around)) {
 		return interpreter(around.environment, 'environment');
@@ -113,6 +118,15 @@ function unusable(setting: 'path' | 'interpreter', value: string): Problem {
 	};
 }
 
+function untrusted(setting: 'path' | 'interpreter', file: string, around: Surroundings): Problem | undefined {
+	return mayStart(file, around)
+		? undefined
+		: {
+				problem: t('inkling.{0} names {1}, which lies in this workspace, and you do not trust the workspace.', setting, file),
+				mends: ['trust', setting],
+			};
+}
+
 /** True if the program `inkling` was installed into the environment of this interpreter. */
 function hasInkling(python: string, around: Surroundings): boolean {
 	const paths = around.windows ? win32 : posix;
@@ -128,8 +142,9 @@ function hasInkling(python: string, around: Surroundings): boolean {
 function locate(value: string, around: Surroundings): string | undefined {
 	const paths = around.windows ? win32 : posix;
 	let file = value.trim();
-	if (around.workspaceFolder !== undefined) {
-		file = file.replaceAll('${workspaceFolder}', around.workspaceFolder);
+	const [first] = around.workspaceFolders;
+	if (first !== undefined) {
+		file = file.replaceAll('${workspaceFolder}', () => first);
 	}
 	if (/^~[\\/]/.test(file)) {
 		file = paths.join(around.home, file.slice(2));
@@ -140,14 +155,29 @@ function locate(value: string, around: Surroundings): string | undefined {
 	return candidates(file, around).find(around.isProgram);
 }
 
-/** The first program of this name on PATH. Relative entries are skipped: they would mean the workspace's files. */
+/**
+ * The first program of this name on PATH. Relative entries are skipped: they would mean the workspace's files. So is
+ * what lies in a workspace that is not trusted.
+ */
 function onPath(name: string, around: Surroundings): string | undefined {
 	const paths = around.windows ? win32 : posix;
 	return around.searchPath
 		.split(paths.delimiter)
-		.filter((folder) => paths.isAbsolute(folder))
+		.filter((folder) => paths.isAbsolute(folder) && mayStart(folder, around))
 		.flatMap((folder) => candidates(paths.join(folder, name), around))
-		.find(around.isProgram);
+		.find((file) => around.isProgram(file) && mayStart(file, around));
+}
+
+/** False for what lies in a workspace that is not trusted, by its own path or by the one behind links. */
+function mayStart(path: string, around: Surroundings): boolean {
+	const paths = around.windows ? win32 : posix;
+	const both = (one: string): string[] => [one, around.realPath(one)];
+	const lies = (file: string, folder: string): boolean => {
+		const way = paths.relative(folder, file);
+		return way.split(paths.sep)[0] !== '..' && !paths.isAbsolute(way);
+	};
+	const folders = around.trusted ? [] : around.workspaceFolders.flatMap(both);
+	return !both(path).some((file) => folders.some((folder) => lies(file, folder)));
 }
 
 function candidates(file: string, around: Surroundings): string[] {

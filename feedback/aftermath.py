@@ -1,7 +1,8 @@
 """What became of one suggestion's place afterwards: the settled text, and how much of what was accepted survives.
 
 It follows spans through edits and looks at them when its time has come; it decides no outcome. Always: one settled
-text, each survival age once. What a formatter does to accepted text takes nothing away from it.
+text at most, each survival age once. What a formatter does to accepted text takes nothing away from it; what the agent
+wrote last is nothing that the user settled on.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ class Aftermath:
         self._offered_at = at
         self._region = _cut(Span(offset, _line_end(content, offset), grows=True), content, self._line_breaks)
         self._region_touched = at
+        self._by_agent = False
         self._region_before = self._region.of(content)
         self._region_after = ""
         self._accepted: Span | None = None
@@ -57,6 +59,7 @@ class Aftermath:
             grew_only_behind = edit.start - self._region.start >= size and self._region.end <= edit.start
             if inside and not grew_only_behind and author != "formatter":
                 self._region_touched = at
+                self._by_agent = author == "agent"
 
     def accepted(self, span: Span, text: str, at: float, content: str) -> None:
         """`text` was taken over and stands in `span`."""
@@ -72,7 +75,7 @@ class Aftermath:
         events: list[Settled | Survival] = []
         idle = at - self._region_touched >= self._limits.settle_after
         if not self._settled and (idle or at - self._offered_at >= self._limits.settle_at_most):
-            events.append(self.settle(at, content))
+            events += self.settle(at, content)
         while self._accepted is not None:
             if not self._ages:
                 self._accepted = None
@@ -82,10 +85,10 @@ class Aftermath:
                 break
         return events
 
-    def settle(self, at: float, content: str) -> Settled:
-        """The region as it is now."""
+    def settle(self, at: float, content: str) -> list[Settled]:
+        """The region as it is now, unless it is not the user's."""
         self._settled = True
-        return Settled(self._suggestion, at, self._region.of(content))
+        return [] if self._by_agent else [Settled(self._suggestion, at, self._region.of(content))]
 
     def _survival(self, at: float, content: str, span: Span) -> Survival:
         kept = kept_share(self._accepted_text, lines_of(span.of(content)))

@@ -13,6 +13,8 @@ from feedback.advantages import advantages
 from feedback.reading import Entry, read
 from feedback.records import ContextDocument, OutcomeKind, group_of
 
+_BY_OTHERS = ("changed_by_agent", "changed_by_extension")  # outcomes after which a text may be nobody's own
+
 
 @dataclass(frozen=True)
 class Example:
@@ -54,6 +56,7 @@ def load_examples(
         schema.suggestions.c.text.is_not(None),
         schema.outcomes.c.suggestion.is_not(None),
         schema.settled.c.text.is_not(None),
+        schema.outcomes.c.rule.not_in(_BY_OTHERS),
     ]
     if workspace is not None:
         conditions.append(schema.suggestions.c.workspace == workspace)

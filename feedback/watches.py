@@ -92,7 +92,7 @@ class Watch:
     def closed(self, at: float, content: str) -> list[Event]:
         """The document is gone; `content` is the last of it."""
         events = self._end("closed", at, content)
-        return events if self._aftermath.settled else [*events, self._aftermath.settle(at, content)]
+        return events if self._aftermath.settled else [*events, *self._aftermath.settle(at, content)]
 
     def lost(self, at: float, rule: str) -> list[Event]:
         """The document cannot be followed any more: decide without looking at a text that is not the user's."""

@@ -1,5 +1,6 @@
 """A document, a clock and a user in front of a tracker, for the tests of outcomes and of what comes after."""
 
+from feedback.authors import Author
 from feedback.outcomes import Event, Limits, Tracker
 from feedback.records import Outcome, Settled
 from feedback.regions import Edit
@@ -18,11 +19,11 @@ class Desk:
         at = len(self.content) if offset is None else offset
         self.events += self.tracker.offered(name, "a.py", at, text, self.now, self.content)
 
-    def replace(self, start: int, end: int, text: str) -> None:
+    def replace(self, start: int, end: int, text: str, author: Author | None = None) -> None:
         edit = Edit(start, end, text)
         self.content = edit.apply(self.content)
         self.now += 0.1
-        self.events += self.tracker.changed("a.py", [edit], self.now)
+        self.events += self.tracker.changed("a.py", [edit], self.now, author=author)
 
     def insert(self, offset: int, text: str) -> None:
         self.replace(offset, offset, text)

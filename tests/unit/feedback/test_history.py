@@ -92,6 +92,17 @@ def test_examples_are_what_settled_oldest_first(database: Engine) -> None:
     ]
 
 
+@pytest.mark.parametrize("rule", ["changed_by_agent", "changed_by_extension"])
+def test_what_others_may_have_written_is_no_example(
+    database: Engine, recorder: Recorder, suggestion: Make, rule: str
+) -> None:
+    recorder.record(suggestion("theirs"))
+    recorder.record(Outcome("theirs", 1, "invalidated", 0, rule, 0.8))
+    recorder.record(Settled("theirs", 50, "total = 0"))
+    assert recorder.flush()
+    assert "theirs" not in [one.id for one in load_examples(database)]
+
+
 def test_a_document_that_many_examples_have_is_in_memory_once(database: Engine) -> None:
     one, other = load_examples(database)
     assert one.documents[0] is other.documents[0]

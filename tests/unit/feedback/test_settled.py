@@ -37,6 +37,25 @@ def test_lines_that_the_suggestion_would_not_have_covered_are_not_settled_and_do
     assert desk.settled() == "foo()"
 
 
+def test_what_the_agent_wrote_last_is_nothing_that_the_user_settled_on() -> None:
+    desk = Desk("total = ")
+    desk.offer("sum(rows)")
+    desk.replace(0, 8, "total = 0", author="agent")
+    desk.wait(60)
+    desk.close()
+    assert desk.outcome()[2] == "changed_by_agent"
+    assert not any(isinstance(event, Settled) for event in desk.events)
+
+
+def test_what_the_user_made_of_it_afterwards_is() -> None:
+    desk = Desk("total = ")
+    desk.offer("sum(rows)")
+    desk.replace(0, 8, "total = 0", author="agent")
+    desk.type(9, ".5")
+    desk.wait(12)
+    assert desk.settled().endswith("0.5")
+
+
 def test_a_block_is_settled_as_a_block() -> None:
     desk = Desk("def f():\n\nlast")
     desk.offer("    a\n    b", 9)

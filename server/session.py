@@ -21,6 +21,7 @@ from model.adapters import Adapter, Registry
 from model.completer import Completer
 from model.engine import Engine
 from model.gate import FittedGate, Gate
+from model.lineage import fitting
 from model.shipped import shipped
 from model.weights import resolve
 from server.champion import ChampionWatch
@@ -85,13 +86,15 @@ class Session:
         self.workspaces = Workspaces(settings.index, embedding, self._on_index_progress)
         registry, self._id = Registry(folders.adapters_folder()), uuid.uuid4().hex
 
+        below = shipped(settings.model.base)
+
         def serving() -> Adapter | None:
-            return registry.serving(settings.model.base, self._id)
+            return fitting(registry, registry.serving(settings.model.base, self._id), below)
 
         self.engine = Engine(
             base,
             name=settings.model.base,
-            shipped=shipped(settings.model.base),
+            shipped=below,
             champion=serving,
             options=engine_options(settings),
             report=self._report_from_afar,

@@ -12,6 +12,7 @@ from feedback.examples import Example
 from model.adapters import Registry, Trial
 from model.evaluation.comparison import Improvement, improvement, measure
 from model.evaluation.live import Figure, LiveVerdict
+from model.lineage import fits
 from model.shipped import Shipped
 from model.training.dataset import encoded, fingerprint
 from model.training.network import load_network
@@ -32,6 +33,9 @@ def shadow(
 ) -> LiveVerdict | None:
     """None where too little has settled since. `worse` only if the whole 95% interval says so; never `good`, as new
     losses are no use yet. It is judged by the loss that nights train on. `tick` may raise to stop."""
+    sides = [registry.get(name) for name in (trial.against, trial.adapter) if name is not None]
+    if not all(fits(registry, side, anchor) for side in sides):
+        return None  # such an adapter is not served
     record = registry.record(trial.adapter)
     known = {*record.get("training_examples", ()), *record.get("later_examples", ())}
     fresh = _fresh(examples, known, registry.get(trial.adapter).at)

@@ -31,6 +31,7 @@ from model.evaluation.comparison import (
     measure,
     measure_beside,
 )
+from model.lineage import fits
 from model.shipped import Shipped, shipped
 from model.threads import set_threads
 from model.training.network import load_for_training
@@ -94,9 +95,11 @@ def run_night(
     options = options or NightOptions()
     started = time.time()
     began = clock()
-    champion = registry.champion(base)
+    registered = registry.champion(base)
     progress(Progress("prepare", 0, len(examples), f"Reading {len(examples)} settled regions"))
     anchor = anchor or shipped(base)
+    # One that was trained on top of something else is not served either: the bare base is what there is to beat.
+    champion = registered if registered is not None and fits(registry, registered, anchor) else None
     data = prepare(examples, base_folder, anchor, champion, registry, options, changes)
     refusal = lacking(data, options)
     if refusal is not None:
@@ -174,7 +177,7 @@ def run_night(
         rise = old_tasks["whole"] / old_tasks["before"] - 1
         reason += f" It has half of its strength: whole, the loss on the standard library rose by {rise:.1%}."
     served = registry.champion(base)
-    if status == "promoted" and name_of(served) != name_of(champion):
+    if status == "promoted" and name_of(served) != name_of(registered):
         status, code = "refused", "champion_changed"
         reason = f"Refused: {_called(served)} became champion while this night ran; run it again."
     figures = {

@@ -25,10 +25,10 @@ from model.adapters import (
     Adapter,
     Registry,
     RegistryError,
-    check_folder,
     write_atomically,
 )
 from model.evaluation.comparison import Improvement, Measured
+from model.lineage import ANCHOR, digest_of
 from model.shipped import Shipped
 from model.training.dataset import TrainingSequence, data_hash
 from model.training.night_data import Data, NightOptions, how_preferred
@@ -59,8 +59,7 @@ class Run:
 
 def run_key(base: str, anchor: Shipped | None, champion: Adapter | None, data: Data, options: NightOptions) -> str:
     """What makes two nights the same: base, anchor, champion, data and training; not how long it may take."""
-    below = check_folder(anchor.folder) if anchor is not None else None
-    parts: list[Any] = [base, below, name_of(champion), data_hash(data.training), data_hash(data.later)]
+    parts: list[Any] = [base, digest_of(anchor), name_of(champion), data_hash(data.training), data_hash(data.later)]
     method, _ = how_preferred(data, options)
     parts += [asdict(options.sft)]
     parts += [method, asdict(options.preference), len(data.pairs), len(data.judged)] if method is not None else []
@@ -155,7 +154,7 @@ def keep(run: Run, data: Data, said: Mapping[str, Any], seconds: float, registry
         "key": run.key,
         **{name: said[name] for name in ("status", "code", "reason")},
         "champion": name_of(run.champion),
-        "anchor": check_folder(run.anchor.folder) if run.anchor is not None else None,
+        ANCHOR: digest_of(run.anchor),
         "started": datetime.fromtimestamp(run.started, UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "data_hash": data_hash(data.training),

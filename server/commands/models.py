@@ -222,8 +222,9 @@ def promote(name: Annotated[str, typer.Argument(help="An adapter from `inkling m
     """
     from inkling.folders import adapters_folder
     from model.adapters import Registry
+    from model.lineage import promote_fitting
 
-    adapter = Registry(adapters_folder()).promote(name)
+    adapter = promote_fitting(Registry(adapters_folder()), name)
     out.print(f"{adapter.name} is now the champion on {adapter.base}; `inkling models rollback` takes it back.")
 
 

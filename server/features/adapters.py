@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from inkling.errors import InklingError
 from inkling.folders import adapters_folder
 from model.adapters import Adapter, Registry
+from model.lineage import promote_fitting
 from server.protocol import InklingServer
 
 ADAPTERS = "inkling.adapters"
@@ -32,7 +33,7 @@ def register(server: InklingServer) -> None:
     @server.command(PROMOTE)
     async def promote(name: str) -> dict[str, Any]:
         """Make an adapter the champion of its base."""
-        adapter = await _or_error(lambda: Registry(adapters_folder()).promote(name))
+        adapter = await _or_error(lambda: promote_fitting(Registry(adapters_folder()), name))
         if isinstance(adapter, dict):
             return adapter
         return {"message": f"{adapter.name} is now the champion on {adapter.base}."}

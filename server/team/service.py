@@ -30,6 +30,7 @@ from feedback.retention import Keep, prune
 from inkling.errors import InklingError, UserError
 from inkling.folders import adapters_folder, data_folder
 from model.adapters import CONFIG_FILE, WEIGHTS_FILE, Registry
+from model.lineage import ANCHOR
 from server.erasing import MANIFESTS, erase_everywhere
 from server.nights.schedule import Schedule, due
 from server.nights.scheduler import night_options, spawn
@@ -117,6 +118,7 @@ class Team:
             "base": base, "name": adapter.name, "digest": adapter.digest, "at": adapter.at,
             "reason": record.get("reason"), "champion": record.get("champion"),
             "figures": {name: figures.get(name) for name in _TOLD},
+            **{name: record[name] for name in (ANCHOR,) if name in record},
             **{name: self._own(member, ids) for name, ids in seen.items()},
         }  # fmt: skip
 

@@ -20,6 +20,7 @@ from inkling.errors import UserError
 from inkling.folders import adapters_folder
 from model.adapters import CONFIG_FILE, WEIGHTS_FILE, Registry, check_folder
 from model.exchange import import_adapter
+from model.lineage import ANCHOR
 from model.weights import resolve
 from server.erasing import MANIFESTS
 from server.nights.live import decide, undecided
@@ -130,6 +131,7 @@ def _record(found: dict[str, Any]) -> dict[str, Any]:
         "champion": against if isinstance(against, str) else None,
         "figures": {name: value for name, value in told if isinstance(value, int | float) and math.isfinite(value)},
         **{name: [id for id in listed if isinstance(id, str)] for name, listed in ids.items()},
+        **{name: found[name] for name in (ANCHOR,) if name in found and isinstance(found[name], str | None)},
     }
 
 

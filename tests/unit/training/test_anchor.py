@@ -1,16 +1,18 @@
 """A shipped adapter lies below every other one: nights read, train and measure on top of it, as serving serves."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
 from index.lora import UnusableAdapterError
-from model.adapters import WEIGHTS_FILE, Registry, check_folder
+from model.adapters import WEIGHTS_FILE, Registry, RegistryError, check_folder
 from model.checkpoint import load_tensors
 from model.document import Document
 from model.evaluation.comparison import measure
+from model.lineage import fitting, promote_fitting
 from model.shipped import DamagedInstallationError, Shipped, read_shipped, shipped
 from model.tokens import Tokens
 from model.training.network import load_network
@@ -50,6 +52,34 @@ def test_a_night_begins_with_what_the_anchor_knows(tiny_base: Path, anchor: Ship
     assert verdict.figures["first_loss"] < 0.5
     assert verdict.adapter is not None
     assert registry.record(verdict.adapter)["anchor"] == check_folder(anchor.folder)
+
+
+def test_an_adapter_is_not_served_on_top_of_anything_else(tiny_base: Path, anchor: Shipped, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "adapters")
+    verdict = run_night(
+        written(HABITS, 60), base="tiny", base_folder=tiny_base, registry=registry, anchor=anchor, options=OPTIONS
+    )
+    assert verdict.status == "promoted", verdict.reason
+    champion = registry.champion("tiny")
+    assert champion is not None
+    assert fitting(registry, champion, anchor) == champion
+    with pytest.raises(RegistryError, match="another version of what comes with Inkling"):
+        fitting(registry, champion, None)
+    with pytest.raises(RegistryError, match="not served"):
+        promote_fitting(registry, champion.name)
+    registry.amend(champion.name, lambda record: {key: value for key, value in record.items() if key != "anchor"})
+    assert fitting(registry, champion, None) == champion  # one that does not say on what it was trained
+
+
+def test_a_night_is_held_against_the_bare_base_where_the_champion_fits_no_more(
+    tiny_base: Path, anchor: Shipped, tmp_path: Path
+) -> None:
+    registry = Registry(tmp_path / "adapters")
+    night = partial(run_night, base="tiny", base_folder=tiny_base, registry=registry, options=OPTIONS)
+    assert night(written(OTHER_HABITS, 60)).status == "promoted"
+    verdict = night(written(HABITS, 90), anchor=anchor)
+    assert "the base as it came" in verdict.reason
+    assert verdict.status == "promoted", verdict.reason
 
 
 def test_what_a_night_measured_is_what_both_adapters_together_say(

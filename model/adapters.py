@@ -8,7 +8,6 @@ champion whose bytes are not the ones that were registered is never handed out; 
 sessions only, each of them always getting the same.
 """
 
-import hashlib
 import json
 import shutil
 import time
@@ -38,9 +37,12 @@ from model.registry_file import (
     free_name,
     json_object,
     read_contents,
+    read_note,
+    share_of,
     sync_folder,
     write_atomically,
     write_contents,
+    write_note,
 )
 
 __all__ = [
@@ -114,7 +116,7 @@ class Registry:
         """
         contents = self._read()
         trial = contents.trials.get(base)
-        if trial is not None and trial.share < 1 and _share_of(session, trial.adapter) < trial.share:
+        if trial is not None and trial.share < 1 and share_of(session, trial.adapter) < trial.share:
             with suppress(RegistryError):
                 self._check(contents.adapters[trial.adapter])
                 return contents.adapters[trial.adapter]
@@ -129,19 +131,11 @@ class Registry:
 
     def note(self, name: str) -> str:
         """What the user noted about this adapter; "" without a note."""
-        path = self.get(name).folder / NOTE_FILE
-        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        return read_note(self.get(name).folder)
 
     def set_note(self, name: str, text: str) -> None:
         """Keep the user's note about this adapter; an empty one takes it away."""
-        path = self.get(name).folder / NOTE_FILE
-        try:
-            if text.strip():
-                write_atomically(path, text.encode())
-            else:
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            raise RegistryError(f"The note {path} cannot be written ({error.strerror}).") from error
+        write_note(self.get(name).folder, text)
 
     def add_candidate(self, source: Path, *, base: str, name: str | None = None, at: float | None = None) -> Adapter:
         """Move the finished PEFT folder `source` in, and register it as a candidate for `base`.
@@ -206,6 +200,16 @@ class Registry:
                 self._roll_back(contents, base)
             self._write(contents)
             return True
+
+    def restart(self, trial: Trial, since: float) -> Trial:
+        """Let a trial as it was read begin then; the one that there is, if somebody else decided meanwhile."""
+        with self._locked():
+            contents = self._read()
+            base = contents.adapters[trial.adapter].base
+            if contents.trials.get(base) == trial:
+                contents.trials[base] = trial = replace(trial, since=since)
+                self._write(contents)
+            return contents.trials.get(base, trial)
 
     def promote(self, name: str) -> Adapter:
         """Make this adapter the champion of its base by hand; the one before is retired but can be rolled back to.
@@ -320,12 +324,13 @@ class Registry:
         if len(champions) < 2:
             served = champions[-1] or "the bare base"
             raise RegistryError(f"There is nothing to roll back to on {base}: {served} has no predecessor.")
-        previous = champions[-2]
-        if previous is not None:
-            self._check(contents.adapters[previous])
+        left = champions[:-1]
+        while left and left[-1] is not None and not self._whole(contents.adapters[left[-1]]):
+            left.pop()  # what was found to be worse must not stay because the one before it is damaged
+        left = left or [None]
         self._set_state(contents, champions[-1], "retired")
-        self._set_state(contents, previous, "champion")
-        contents.champions[base] = champions[:-1]
+        self._set_state(contents, left[-1], "champion")
+        contents.champions[base] = left
 
     def _end_trial(self, contents: Contents, base: str) -> None:
         """A canary that makes room is retired; a champion just is not watched any more."""
@@ -344,6 +349,13 @@ class Registry:
             raise RegistryError(f"{name!r} is no adapter name: use lower-case letters, digits, '.', '_' and '-'.")
         if name in contents.adapters or (self.folder / name).exists():
             raise RegistryError(f"There is already an adapter {name} in {self.folder}: choose another name.")
+
+    def _whole(self, adapter: Adapter) -> bool:
+        try:
+            self._check(adapter)
+        except RegistryError:
+            return False
+        return True
 
     def _check(self, adapter: Adapter) -> None:
         if adapter.dropped:
@@ -386,8 +398,3 @@ class Registry:
 
 
 _MEND = "Restore its files, or serve the adapter before it with `inkling models rollback`."
-
-
-def _share_of(session: str, adapter: str) -> float:
-    """A number in [0, 1) that is always the same for a session and an adapter, and spread evenly over sessions."""
-    return int.from_bytes(hashlib.sha256(f"{session} {adapter}".encode()).digest()[:8]) / 2**64

@@ -219,3 +219,26 @@ def _damaged(path: Path, what: str, why: object) -> RegistryError:
         f"{what} {path} is damaged ({why}). No adapter is served until it is mended: restore the file from a backup, "
         "or move it away to go on with the bare base (the adapters' own folders stay)."
     )
+
+
+def share_of(session: str, adapter: str) -> float:
+    """A number in [0, 1) that is always the same for a session and an adapter, and spread evenly over sessions."""
+    return int.from_bytes(hashlib.sha256(f"{session} {adapter}".encode()).digest()[:8]) / 2**64
+
+
+def read_note(folder: Path) -> str:
+    """What the user noted about the adapter there; "" without a note."""
+    path = folder / NOTE_FILE
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def write_note(folder: Path, text: str) -> None:
+    """Keep the note; an empty one takes it away. Raises RegistryError where that cannot be written."""
+    path = folder / NOTE_FILE
+    try:
+        if text.strip():
+            write_atomically(path, text.encode())
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise RegistryError(f"The note {path} cannot be written ({error.strerror}).") from error

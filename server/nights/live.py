@@ -97,10 +97,10 @@ def live_verdict(
     if trial is None:
         return None
     now = time.time()
+    if trial.since > now:  # the clock was ahead when it began: its age says nothing, and requests since may be there
+        trial = registry.restart(trial, now - _DAY)
     whole = trial.share == 1
-    # A clock that was set back since must neither hide the requests nor keep a trial for ever.
-    since, age = trial.since if trial.since <= now else now - _DAY, abs(now - trial.since) / _DAY
-    since -= _BEFORE if whole else 0.0
+    since = trial.since - (_BEFORE if whole else 0.0)
     engine = find_database(place)
     if engine is None:
         new, old = [], []
@@ -110,7 +110,9 @@ def live_verdict(
             old = requests_of(engine, base, trial.against, now=now, since=since)
         finally:
             engine.dispose()
-    return trial, judge_live(new, old, age_days=age, rules=rules or (_WATCHED if whole else LiveRules()))
+    return trial, judge_live(
+        new, old, age_days=(now - trial.since) / _DAY, rules=rules or (_WATCHED if whole else LiveRules())
+    )
 
 
 def decide(registry: Registry, place: Place, base: str) -> str | None:

@@ -278,6 +278,20 @@ def test_a_clock_that_was_set_back_hides_no_requests(
     assert judged[1].status == "worse"
 
 
+def test_a_clock_that_was_set_back_is_no_reason_to_keep_anything(
+    registry: Registry, candidate: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    with monkeypatch.context() as ahead:
+        ahead.setattr(time, "time", lambda: now + 20 * 86_400)
+        registry.introduce(candidate("new"), 0.5)
+    assert decide(registry, feedback_database(), BASE) is None
+    trial = registry.trial(BASE)
+    assert trial is not None
+    assert (trial.share, trial.since < time.time()) == (0.5, True)
+    assert registry.champion(BASE) is None
+
+
 def test_a_canary_is_not_held_against_requests_from_before_it(
     desk: Desk, registry: Registry, candidate: Callable[[str], str]
 ) -> None:

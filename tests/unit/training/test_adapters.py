@@ -82,6 +82,18 @@ def test_rollback_goes_back_one_champion_at_a_time_to_the_bare_base(
         registry.rollback(BASE)
 
 
+def test_a_rollback_goes_past_what_cannot_be_served(registry: Registry, finished: Callable[[str], Path]) -> None:
+    for name in ("one", "two", "three"):
+        registry.introduce(registry.add_candidate(finished(name), base=BASE, name=name).name, 1.0)
+    (registry.get("two").folder / "adapter_model.safetensors").unlink()
+    trial = registry.trial(BASE)
+    assert trial is not None
+    assert registry.settle(trial, keep=False)  # a worse one must not stay because the one before it is damaged
+    champion = registry.champion(BASE)
+    assert champion is not None
+    assert (champion.name, registry.history(BASE)) == ("one", (None, "one"))
+
+
 def test_the_last_champions_are_kept_for_rollback(registry: Registry, finished: Callable[[str], Path]) -> None:
     for number in range(8):
         name = f"n{number}"

@@ -6,6 +6,7 @@ go first, so that a run that was cut short can be made again and misses nothing;
 adapter of a night that ended meanwhile.
 """
 
+import logging
 import shutil
 import time
 from collections.abc import Mapping
@@ -21,8 +22,10 @@ from feedback.history import Erased, Selection, erase, ids_of
 from feedback.recorder import Recorder
 from index.files import is_secret
 from inkling.folders import data_folder
-from model.adapters import Registry
+from model.adapters import Adapter, Registry, RegistryError
 from model.recent_edits import NAME
+
+log = logging.getLogger(__name__)
 
 MANIFESTS = ("training_examples", "later_examples")  # of a record: ids of suggestions
 _WAIT_SECONDS = 30.0
@@ -30,10 +33,14 @@ _WAIT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class ErasedEverywhere:
-    """What went from the database, and how many of the rows each adapter had seen, by its name."""
+    """What went from the database, and how many of the rows each adapter had seen, by its name.
+
+    `unreadable`: adapters of which that cannot be told, as their record is damaged. It may still name rows, by ids.
+    """
 
     rows: Erased
     adapters: dict[str, int]
+    unreadable: tuple[str, ...] = ()
 
 
 def store_what_waits(place: Place) -> None:
@@ -48,7 +55,8 @@ def erase_everywhere(
 ) -> ErasedEverywhere:
     """Erase what is meant. Traces cannot be told apart by suggestion: all of them go.
 
-    Raises UserError if nothing says what is meant, RegistryError if an adapter's record cannot be read.
+    An adapter whose record cannot be read keeps it, and nothing of the rest waits for it. Raises UserError if nothing
+    says what is meant.
     """
     meant = everything or selection != Selection()
     ids = set(ids_of(database, selection)) if meant else set()
@@ -56,12 +64,15 @@ def erase_everywhere(
     rows = erase(database, selection, everything, mixed=(NAME,))
     adapters |= forget_examples(registry, ids)
     shutil.rmtree(traces, ignore_errors=True)
-    return ErasedEverywhere(rows, adapters)
+    return ErasedEverywhere(
+        rows, adapters, tuple(each.name for each in registry.list() if not _readable(registry, each))
+    )
 
 
 def forget_examples(registry: Registry, ids: set[str]) -> dict[str, int]:
     """Take these examples out of every adapter's manifest; how many each of them had seen."""
-    found = {adapter.name: _forget(registry, adapter.name, ids) for adapter in registry.list()}
+    readable = [adapter for adapter in registry.list() if _readable(registry, adapter)]
+    found = {adapter.name: _forget(registry, adapter.name, ids) for adapter in readable}
     return {name: count for name, count in found.items() if count}
 
 
@@ -78,6 +89,15 @@ def forget_erased(registry: Registry, adapter: str, place: Place) -> int:
         finally:
             database.dispose()
     return _forget(registry, adapter, seen - left)
+
+
+def _readable(registry: Registry, adapter: Adapter) -> bool:
+    try:
+        registry.record(adapter.name)
+    except RegistryError as error:
+        log.warning("the rows that %s had seen cannot be told: %s", adapter.name, error)
+        return False
+    return True
 
 
 def _forget(registry: Registry, adapter: str, ids: set[str]) -> int:

@@ -240,6 +240,12 @@ def erase(
             "`inkling models rollback` takes it out of use.",
             markup=False,
         )
+    for adapter in gone.unreadable:
+        err.print(
+            f"Which of them the adapter {adapter} had seen cannot be told, as its record is damaged: `inkling models "
+            f"show {adapter}` says where.",
+            markup=False,
+        )
     if account_file().exists():
         err.print("What was sent to your team stays there: `inkling team erase` takes it back.", markup=False)
 

@@ -18,7 +18,7 @@ from feedback.records import ContextDocument, Suggestion
 from feedback.store import Prepared
 from inkling.errors import UserError
 from inkling.folders import data_folder
-from model.adapters import Registry
+from model.adapters import RECORD_FILE, Registry
 from server.erasing import erase_everywhere, forget_erased, forget_examples, store_what_waits
 
 WORKSPACE = "/home/me/project"
@@ -72,6 +72,16 @@ def test_manifests_lose_what_is_erased_and_keep_a_note(place: Path, tmp_path: Pa
     assert "erased" not in registry.record("three")
     assert not traces.exists()
     assert [entry.id for entry in listing(engine)] == ["c"]
+    engine.dispose()
+
+
+def test_a_damaged_record_keeps_nothing_from_being_erased(place: Path, tmp_path: Path) -> None:
+    registry = adapters(tmp_path / "adapters", {"broken": ["a"], "whole": ["a", "z"]})
+    (registry.get("broken").folder / RECORD_FILE).write_text('{"training_examples": ["a"')
+    engine = open_database(place)
+    gone = erase_everywhere(engine, Selection(ids=("a",)), False, registry, tmp_path / "traces")
+    assert (gone.rows.suggestions, gone.adapters, gone.unreadable) == (1, {"whole": 1}, ("broken",))
+    assert "a" not in [entry.id for entry in listing(engine)]
     engine.dispose()
 
 

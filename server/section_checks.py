@@ -6,7 +6,6 @@ ended with all that it started and counts as failed; a commit whose own text fai
 """
 
 import contextlib
-import io
 import json
 import os
 import shlex
@@ -15,9 +14,10 @@ import signal
 import subprocess
 import tarfile
 import tempfile
+import time
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from inkling.errors import UserError
 from inkling.process import environment
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from model.training.section_tasks import Section
 
 _LINT_SECONDS = 10.0
-_GIT_SECONDS = 30.0
+_GIT_SECONDS, _GIT_LOOK_SECONDS = 30.0, 0.05
 _LARGEST_COMMIT = 100_000_000  # bytes of an archive
 _KEPT_COPIES = 2
 
@@ -125,16 +125,31 @@ class CommandTests:
 
     def _exported(self, workspace: str, commit: str) -> Path | None:
         try:
-            done = subprocess.run(
-                ["git", "-C", workspace, "-c", "core.fsmonitor=false", "archive", "--format=tar", commit],
-                stdin=subprocess.DEVNULL, capture_output=True, timeout=_GIT_SECONDS, check=False,
-                env=environment({"GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}),
-            )  # fmt: skip
-            if done.returncode != 0 or len(done.stdout) > _LARGEST_COMMIT:
-                return None
-            target = Path(tempfile.mkdtemp(dir=self._folder.name))
-            with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-                archive.extractall(target, filter="data")
-        except (OSError, subprocess.TimeoutExpired, tarfile.TarError):
+            with tempfile.TemporaryFile(dir=self._folder.name) as packed:
+                git = subprocess.Popen(
+                    ["git", "-C", workspace, "-c", "core.fsmonitor=false", "archive", "--format=tar", commit],
+                    stdin=subprocess.DEVNULL, stdout=packed, stderr=subprocess.DEVNULL,
+                    env=environment({"GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}),
+                )  # fmt: skip
+                if not _packs(git, packed):
+                    return None
+                packed.seek(0)
+                target = Path(tempfile.mkdtemp(dir=self._folder.name))
+                with tarfile.open(fileobj=packed) as archive:
+                    archive.extractall(target, filter="data")
+        except (OSError, tarfile.TarError):
             return None
         return target
+
+
+def _packs(git: "subprocess.Popen[bytes]", packed: IO[bytes]) -> bool:
+    """Whether git ends well, within its seconds, before the archive is larger than what is unpacked."""
+    end = time.monotonic() + _GIT_SECONDS
+    try:
+        while time.monotonic() < end and os.fstat(packed.fileno()).st_size <= _LARGEST_COMMIT:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return git.wait(_GIT_LOOK_SECONDS) == 0 and os.fstat(packed.fileno()).st_size <= _LARGEST_COMMIT
+        return False
+    finally:
+        git.kill()
+        git.wait()

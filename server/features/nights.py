@@ -23,6 +23,7 @@ NIGHT = "inkling.night"
 CANCEL = "inkling.cancelNight"
 CONSENT = "inkling.consent"
 _LOOK_SECONDS = 0.3
+_LONGEST_LINE = 1 << 24  # bytes: a verdict holds the figures of every step
 
 
 def register(server: InklingServer) -> None:
@@ -65,6 +66,7 @@ async def run_night(server: InklingServer) -> dict[str, Any]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=environment(),
+        limit=_LONGEST_LINE,
         start_new_session=True,
     )
     assert child.stdout is not None

@@ -13,6 +13,7 @@ from model.completion import CompletionRequest
 from model.training.section_tasks import Section
 from model.training.sections import Checks, reward_of
 from model.training.writing import Sample
+from server import section_checks
 from server.section_checks import CommandTests, RuffLint
 
 MODULE = "def double(value):\n    return value * 2\n"
@@ -82,3 +83,12 @@ def test_findings_are_those_of_the_finished_text(repository: tuple[Path, str]) -
     assert lint(asked, "return undefined_name") == 1
     assert lint(replace(asked, request=replace(asked.request, language="lua")), "return undefined_name") == 0
     assert lint(replace(asked, workspace="/nowhere"), "return undefined_name") == 1
+
+
+def test_a_commit_that_is_too_large_is_not_unpacked(
+    repository: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, commit = repository
+    monkeypatch.setattr(section_checks, "_LARGEST_COMMIT", 1000)
+    with CommandTests(f"{sys.executable} check.py") as tests:
+        assert tests(section(root, commit), "return value * 2") is None

@@ -12,7 +12,7 @@ import pytest
 from inkling.folders import adapters_folder
 from model.adapters import Registry
 from tests.e2e.test_night import ended, remember, start
-from tests.unit.training.tiny_language import OTHER_HABITS, make_base, written
+from tests.unit.training.tiny_language import HOURS, OTHER_HABITS, make_base, written
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def repository(tmp_path: Path) -> Path:
 
 def test_every_stage_is_in_the_record(base: str, repository: Path) -> None:
     began = time.time() - 600
-    remember([replace(one, at=began + one.at) for one in written(OTHER_HABITS, 60)], str(repository))
+    remember([replace(one, at=began + one.at / HOURS) for one in written(OTHER_HABITS, 60)], str(repository))
     tests = f"{sys.executable} -m compileall -q ."
     stages = "gate,sft,preference,section"
     child = start("--base", base, "--minimum-regions", "40", "--stages", stages, "--tests", tests)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from tests.unit.training.tiny_language import HABITS, make_base
 
-LINES = 16  # of a page
+LINES = 8  # of a page
 OWN_HABITS = {**HABITS, "k": "pink", "m": "red", "p": "blue"}  # of a user who differs from the base in half of them
 
 
-def write_versions(folder: Path, name: str, habits: Mapping[str, str], pages: int = 6, versions: int = 3) -> str:
+def write_versions(folder: Path, name: str, habits: Mapping[str, str], pages: int = 12, versions: int = 3) -> str:
     """Folders of successive versions below `folder`, as an argument for the command.
 
     The first holds numbers alone; each one after it has as many more lines of the language as the one before.

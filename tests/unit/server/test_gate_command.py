@@ -34,7 +34,24 @@ def use(count: int) -> Path:
         decision = gate.decide(made, text, Situation("python", "" if start else "x = "))
         id = f"{number:05d}"
         recorder.record(
-            Suggestion(id, float(number), WORKSPACE, "a.py", "python", 1, 0, 0, "", "", text, (), (), "b", None, 0.1)
+            Suggestion(
+                id,
+                float(number),
+                WORKSPACE,
+                f"{number % 20}.py",
+                "python",
+                1,
+                0,
+                0,
+                "",
+                "",
+                text,
+                (),
+                (),
+                "b",
+                None,
+                0.1,
+            )
         )
         found = decision.features
         recorder.record(

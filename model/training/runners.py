@@ -23,6 +23,7 @@ from model.training.sft import Step
 RunnerName = Literal["local", "accelerate", "ray"]
 RUNNERS: tuple[RunnerName, ...] = ("local", "accelerate", "ray")
 _LOOK_SECONDS = 0.2
+_START_SECONDS = 1800.0  # until the first step: a cluster may have to start machines and to load a large base
 _END_SECONDS = 60.0  # for workers that are wanted to end: a step, and a checkpoint
 _WORDS = 2000  # characters of failed workers' last words that are shown
 
@@ -118,7 +119,10 @@ class Cluster:
 
 
 class _Watch:
-    """Passes progress on and asks the workers to end; a second time it loses patience."""
+    """Passes progress on and asks the workers to end; it loses patience with workers that never begin or never end.
+
+    Ray waits for ever for processors that it does not have, and a night would hold its lock as long.
+    """
 
     def __init__(self, folder: Path, progress: Callable[[Step], None], cancelled: Callable[[], bool]) -> None:
         self._folder = folder
@@ -126,12 +130,18 @@ class _Watch:
         self._cancelled = cancelled
         self._last: Step | None = None
         self._asked: float | None = None
+        self._began = time.monotonic()
 
     def look(self) -> None:
         step = steps_of(self._folder)
         if step is not None and step != self._last:
             self._last = step
             self._progress(step)
+        if self._last is None and time.monotonic() - self._began > _START_SECONDS:
+            raise RunnerError(
+                f"No worker made a step within {_START_SECONDS / 60:.0f} minutes: are that many free processors of the "
+                "kind there (inkling.night.workers, or --workers)?"
+            )
         if self._asked is None and self._cancelled():
             self._asked = time.monotonic()
             (self._folder / STOP_FILE).touch()

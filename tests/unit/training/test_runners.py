@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from model.training import runners
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.training.dataset import TrainingSequence
 from model.training.jobs import JOB_FILE, Job, JobError, taken_job, work
@@ -122,3 +123,15 @@ def test_the_launchers_ignore_the_environment_and_the_current_folder(tmp_path: P
         str(tmp_path),
     ]
     assert words[words.index("--machine_rank") + 1] == "1"
+
+
+def test_workers_that_never_begin_are_not_waited_for_without_end(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def idle(self: Cluster, folder: Path | None, machine: int = 0) -> list[str]:
+        return [sys.executable, "-c", "import time; time.sleep(60)"]
+
+    monkeypatch.setattr(Cluster, "launch", idle)
+    monkeypatch.setattr(runners, "_START_SECONDS", 0.5)
+    with pytest.raises(RunnerError, match="No worker made a step"):
+        Cluster("accelerate", workers=2).train(job, tmp_path / "run", lambda step: None, lambda: False)

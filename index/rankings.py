@@ -88,7 +88,8 @@ def weights_of(database: sqlite3.Connection, query: str) -> dict[str, float]:
 
 def _held(database: sqlite3.Connection) -> int:
     """How many chunks there are, at least 1."""
-    return int(database.execute("SELECT max(value, 1) FROM facts WHERE name = 'chunks'").fetchone()[0])
+    known = "SELECT max(1, coalesce((SELECT value FROM facts WHERE name = 'chunks'), 1))"
+    return int(database.execute(known).fetchone()[0])
 
 
 def by_words(

@@ -118,7 +118,7 @@ class Team:
             "base": base, "name": adapter.name, "digest": adapter.digest, "at": adapter.at,
             "reason": record.get("reason"), "champion": record.get("champion"),
             "figures": {name: figures.get(name) for name in _TOLD},
-            **{name: record[name] for name in (ANCHOR,) if name in record},
+            **({ANCHOR: record[ANCHOR]} if ANCHOR in record else {}),
             **{name: self._own(member, ids) for name, ids in seen.items()},
         }  # fmt: skip
 

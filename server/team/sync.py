@@ -131,7 +131,7 @@ def _record(found: dict[str, Any]) -> dict[str, Any]:
         "champion": against if isinstance(against, str) else None,
         "figures": {name: value for name, value in told if isinstance(value, int | float) and math.isfinite(value)},
         **{name: [id for id in listed if isinstance(id, str)] for name, listed in ids.items()},
-        **{name: found[name] for name in (ANCHOR,) if name in found and isinstance(found[name], str | None)},
+        **({ANCHOR: found[ANCHOR]} if isinstance(found.get(ANCHOR, 0), str | None) else {}),
     }
 
 

@@ -1,0 +1,112 @@
+"""What a pass over the files takes in: what has no text is read once, and only text counts towards the limit."""
+
+from pathlib import Path
+
+import pytest
+
+from index import files
+from index.builder import Builder
+from index.search import Search
+from index.store import Store
+from tests.unit.index.workspace import repository, write
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return repository(tmp_path / "workspace", {"alpha.py": "def alpha(): pass\n", "sub/beta.py": "def beta(): pass\n"})
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths that are read, from here on."""
+    paths: list[str] = []
+    real = files.read
+
+    def read(root: Path, path: str, *, max_bytes: int) -> files.Text:
+        paths.append(path)
+        return real(root, path, max_bytes=max_bytes)
+
+    monkeypatch.setattr(files, "read", read)
+    return paths
+
+
+def test_what_has_no_text_is_read_once_and_again_when_it_changes(root: Path, reads: list[str]) -> None:
+    write(root, {"a.png": b"\0", "b.py": "# @generated\n"})
+    assert Builder(root, None).build().skipped == {"binary": 1, "generated": 1}
+    assert sorted(reads) == ["a.png", "alpha.py", "b.py", "sub/beta.py"]
+    reads.clear()
+    builder = Builder(root, None)
+    assert builder.build().skipped == builder.update(["a.png", "b.py"]).skipped == {"binary": 1, "generated": 1}
+    assert reads == []
+    write(root, {"b.py": "def gamma(): pass\n"})
+    assert builder.update(["b.py"]).skipped == {}
+    assert [hit.path for hit in Search(root, None).search("gamma")] == ["b.py"]
+    (root / "a.png").unlink()
+    builder.build()
+    store = Store.reader(root)
+    assert store is not None
+    assert store.refused() == {}
+
+
+def test_a_look_that_finds_no_text_changes_nothing_for_readers(root: Path) -> None:
+    builder = Builder(root, None)
+    builder.build()
+    before = Search(root, None).stats()["generation"]
+    write(root, {"a.png": b"\0"})
+    builder.build()
+    write(root, {"a.png": b"\0\0"})
+    builder.update(["a.png"])
+    (root / "a.png").unlink()
+    builder.build()
+    assert Search(root, None).stats()["generation"] == before
+
+
+def indexed(root: Path) -> list[str]:
+    store = Store.reader(root)
+    assert store is not None
+    return sorted(store.known())
+
+
+def test_beyond_the_limit_files_are_left_out_and_a_note_says_so(root: Path) -> None:
+    write(root, {f"{number}.py": "x = 1\n" for number in range(5)})
+    result = Builder(root, None, max_files=3).build()
+    assert (result.files, result.skipped) == (3, {"over the limit": 4})
+    assert indexed(root) == ["0.py", "1.py", "2.py"]
+    assert "first 3 files" in result.notes[0]
+
+
+def test_only_files_with_text_count_towards_the_limit(root: Path) -> None:
+    write(root, {f"{number}.png": b"\0" for number in range(9)})
+    for _ in range(2):
+        result = Builder(root, None, max_files=2).build()
+        assert (result.files, result.skipped, result.notes) == (2, {"binary": 9}, [])
+        assert indexed(root) == ["alpha.py", "sub/beta.py"]
+
+
+def test_an_update_keeps_to_the_same_first_files_as_a_look_at_everything(root: Path) -> None:
+    write(root, {f"{letter}.py": f"def {letter}(): pass\n" for letter in "abcde"})
+    builder = Builder(root, None, max_files=3)
+    builder.build()
+    first = indexed(root)
+    write(root, {"e.py": "def changed(): pass\n", "f/g.py": "x = 1\n"})
+    assert builder.update(["e.py", "f"]).changed == 0
+    (root / "a.py").unlink()
+    builder.update(["a.py", "e.py"])
+    assert indexed(root) == first[1:], "whose turn it is shows a look at everything"
+    write(root, {"0.py": "x = 1\n", "1.py": "x = 1\n"})
+    builder.update(["0.py", "1.py"])
+    updated = indexed(root)
+    assert updated == ["0.py", "1.py", "alpha.py"]
+    builder.build()
+    assert indexed(root) == updated
+
+
+def test_an_update_that_fills_the_index_takes_the_first_files(root: Path) -> None:
+    builder = Builder(root, None, max_files=3)
+    builder.build()
+    write(root, {f"new/{letter}.py": "x = 1\n" for letter in "abc"} | {"new/0.png": b"\0"})
+    builder.update(["new"])
+    updated = indexed(root)
+    assert updated == ["alpha.py", "new/a.py", "new/b.py"]
+    builder.build()
+    assert indexed(root) == updated

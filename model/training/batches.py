@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 ROBUSTNESS = 0.2  # exponent of the loss that nights train on and are judged by
-PACK_TOKENS = 2048  # that go through a CPU at once: matrices of so many rows are multiplied as fast as any
+PACK_TOKENS = 2048  # that are computed at once: a CPU multiplies matrices of so many rows as fast as any
 Told = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]  # what `target_logits` says of a row
 
 
@@ -29,14 +29,15 @@ def in_packs(model: Any, rows: Sequence[Row], device: str = "cpu") -> Iterator[l
 
     from model.training.lean import lean
 
-    network = lean(model.get_base_model() if _adapted(model) else model) if device.startswith("cpu") else None
+    ours = device.startswith(("cpu", "cuda"))
+    network = lean(model.get_base_model() if _adapted(model) else model) if ours else None
     if network is None:
         yield from ([target_logits(model, row, device)] for row in rows)
         return
     for pack in packs(list(bundles(rows, PACK_TOKENS)), PACK_TOKENS):
         asked = [row for each in pack for row in each.rows]
         yield [
-            (logits, torch.from_numpy(row.wanted), torch.from_numpy(row.weights))
+            (logits, torch.from_numpy(row.wanted).to(logits.device), torch.from_numpy(row.weights).to(logits.device))
             for logits, row in zip(network.logits(pack), asked, strict=True)
         ]
 

@@ -1,8 +1,9 @@
 """A transformers network with its LoRA, computed without what training and measuring do not need.
 
 The weights and the LoRA stay in the model; only the way through it is ours: rows side by side, so that matrices are
-large enough for a CPU to be fast; what a backward pass needs kept once, in the type of the layers. What always holds:
-losses and gradients are those of `model.training.batches.target_logits` row by row, up to rounding.
+large enough for a CPU to be fast and launches few enough for a GPU; what a backward pass needs kept once, in the type
+of the layers. What always holds: losses and gradients are those of `model.training.batches.target_logits` row by row,
+up to rounding.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from torch.nn import functional
 from model.shape import ModelShape, UnsupportedModelError, shape_of
 from model.training.bundles import Bundle, Integers, Run
 
+MASKED_ON = frozenset({"cuda"})  # devices on which a launch costs more than arithmetic
 _networks: "WeakKeyDictionary[Any, LeanNetwork | None]" = WeakKeyDictionary()
 
 
@@ -77,7 +79,7 @@ class LeanNetwork:
         if self._shape.qk_norm:
             queries = _Norm.apply(queries, attention.q_norm.weight, self._shape.epsilon, self.dtype)
             keys = _Norm.apply(keys, attention.k_norm.weight, self._shape.epsilon, self.dtype)
-        hidden = hidden + _linear(attention.o_proj, _Attention.apply(queries, keys, values, placed).flatten(1))
+        hidden = hidden + _linear(attention.o_proj, placed.attended(queries, keys, values).flatten(1))
         normed = _Norm.apply(hidden, layer.post_attention_layernorm.weight, self._shape.epsilon, self.dtype)
         inner = _Gated.apply(_linear(mlp.gate_proj, normed), _linear(mlp.up_proj, normed))
         return hidden + _linear(mlp.down_proj, inner)
@@ -122,12 +124,62 @@ class _Placed:
         ]
         longest = max(run.stop - run.start for each in pack for run in each.runs)
         self._hidden = torch.full((longest, longest), -torch.inf, dtype=dtype, device=device).triu_(1)
+        self._together = Together(pack, frequencies) if device.type in MASKED_ON else None
+
+    def attended(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """What queries (n, heads, size), not rotated yet, find in keys and values (n, key heads, size): their shape."""
+        if self._together is not None:
+            return self._together(queries, keys, values, self.turn)
+        found: torch.Tensor = _Attention.apply(queries, keys, values, self)
+        return found
 
     def weights(self, asked: torch.Tensor, keys: torch.Tensor, length: int) -> torch.Tensor:
         """Softmax of `asked` (key heads, groups * length, size) over `keys` (key heads, m, size): (..., m)."""
         scores = torch.bmm(asked, keys.mT)
         scores.unflatten(1, (-1, length))[..., -length:] += self._hidden[:length, :length]
         return scores.softmax(-1)
+
+
+class Together:
+    """Attention over a whole pack at once, with who sees whom as one mask: a square of work, but a few launches."""
+
+    def __init__(self, pack: Sequence[Bundle], frequencies: torch.Tensor) -> None:
+        self._moved = _turn(np.concatenate([each.moved for each in pack]), frequencies)
+        count, first = sum(map(len, pack)), 0
+        visible = np.zeros((count, 2 * count), dtype=bool)  # all keys as other blocks see them, then as their own does
+        for each in pack:
+            for run in each.runs:
+                asked = slice(first + run.start, first + run.stop)
+                visible[asked, first : first + run.prior] = True
+                visible[asked, count + first + run.since : count + first + run.until] = True
+                visible[asked, count + asked.start : count + asked.stop] = np.tri(run.stop - run.start, dtype=bool)
+            first += len(each)
+        self._visible = torch.from_numpy(visible).to(frequencies.device)
+
+    def __call__(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, turn: "_Turn") -> torch.Tensor:
+        """As `_Placed.attended`."""
+        groups = queries.shape[1] // keys.shape[1]
+        keys = _Turned.apply(keys, turn)
+        seen, told = (
+            torch.cat(both).transpose(0, 1).repeat_interleave(groups, 0)[None]
+            for both in ((_Turned.apply(keys, self._moved), keys), (values, values))
+        )
+        asked = _Turned.apply(queries, turn).transpose(0, 1)[None]
+        found = functional.scaled_dot_product_attention(asked, seen, told, attn_mask=self._visible)
+        return found[0].transpose(0, 1)
+
+
+class _Turned(torch.autograd.Function):
+    """States (n, heads, size), rotated."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Any, turn: _Turn) -> Any:
+        ctx.turn = turn
+        return turn(states)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return ctx.turn.back(gradients[0]), None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ LEAST_WIDTH = 256  # of hidden states, from which on bfloat16 can be worth it; a
 def load_network(folder: Path, adapters: Sequence[Path] = (), *, device: str = "cpu") -> Any:
     """The causal LM of the weights in `folder` with these LoRA folders merged, in this order.
 
-    bfloat16 on CUDA, float32 elsewhere. Raises UnusableAdapterError for an adapter that does not fit.
+    bfloat16 on CUDA, float32 elsewhere; what turns keys is float32 everywhere, as bfloat16 would turn one at position
+    500 by more than half a radian too far. Raises UnusableAdapterError for an adapter that does not fit.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -29,7 +30,17 @@ def load_network(folder: Path, adapters: Sequence[Path] = (), *, device: str = "
     for adapter in adapters:
         merge(model, adapter)
     use_block_attention(model)
-    return model.to(device, torch.bfloat16 if device.startswith("cuda") else torch.float32)
+    if device.startswith("cuda"):
+        narrow(model)
+    return model.to(device)
+
+
+def narrow(model: Any) -> None:
+    """Give all parameters bfloat16, and leave what is computed from positions as it is."""
+    import torch
+
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(torch.bfloat16)
 
 
 def load_for_training(folder: Path, adapters: Sequence[Path] = (), *, device: str = "cpu") -> Any:

@@ -139,23 +139,22 @@ def run_night(
     run = Run(base, key, run_folder(registry, key), champion, anchor, options, started)
     machine = Machine(base_folder, anchor, device, run.folder, progress, cancelled, clock, base, cluster)
     tuned, trained, stages = train_stages(model, data, options, machine, left, checks)
-    remembered, old_tasks = settled_strength(
+    remembered, old_tasks, strength = settled_strength(
         tuned,
         lambda: still_known(
             tuned, data.old, before_old, device, options.old_bound, watch("the candidate on old tasks", len(data.old))
         ),
     )
-    halved = "whole" in old_tasks
     after, after_wrong = measure_beside(tuned, data.later, data.wrong, device, watch("the candidate", len(data.later)))
     gain = improvement(before.losses, after.losses, data.groups, seed=options.sft.seed)
     decisive = improvement(before.robust, after.robust, data.groups, seed=options.sft.seed)
     margins = _margins(data, (before, before_wrong), (after, after_wrong))
-    # Half of what was learned from noise forgets little, too; but only the user's own text makes right tokens likelier.
+    # A part of what was learned from noise forgets little, too; but only true text makes right tokens likelier.
     guards = [
         loss_guard(gain),
         exact_guard(before, after),
-        certainty_guard(before, after, 0.0 if halved else options.certainty_loss),
-        *_context_guards(margins, gain.mean, options),
+        certainty_guard(before, after, options.certainty_loss if strength == 1.0 else 0.0),
+        *_context_guards(margins, gain.mean, options, strength),
         distance_guard(distance(tuned, data.later[-DISTANCE_EXAMPLES:], device), options.distance_bound),
         *remembered,
     ]
@@ -173,9 +172,9 @@ def run_night(
         raise TrainingCancelledError("Cancelled before the verdict.")
     progress(Progress("judge", 0, 1, "Comparing with what is served"))
     status, code, reason = judged(gain, decisive, guards, least_later=options.least_later, against=_called(champion))
-    if halved:
+    if strength < 1.0:
         rise = old_tasks["whole"] / old_tasks["before"] - 1
-        reason += f" It has half of its strength: whole, the loss on the standard library rose by {rise:.1%}."
+        reason += f" It has {strength:.0%} of its strength: whole, the loss on the standard library rose by {rise:.1%}."
     served = registry.champion(base)
     if status == "promoted" and name_of(served) != name_of(registered):
         status, code = "refused", "champion_changed"
@@ -234,13 +233,15 @@ def _margins(data: Data, before: tuple[Measured, Measured], after: tuple[Measure
     return {when: (wrong.losses - own.losses)[differ] for when, (own, wrong) in (("before", before), ("after", after))}
 
 
-def _context_guards(margins: Mapping[str, np.ndarray], gain: float, options: NightOptions) -> list[Guard]:
+def _context_guards(
+    margins: Mapping[str, np.ndarray], gain: float, options: NightOptions, strength: float
+) -> list[Guard]:
     """What the margins over wrong targets say. Where all targets are one text, there is none that could have changed,
-    and knowledge of the context was not shown."""
+    and knowledge of the context was not shown. A part of a candidate may lose the same part of what it all may."""
     known = knowledge_guard(margins["before"], margins["after"], gain, options.context_share)
     if not len(margins["after"]):
         return [known]
-    return [context_guard(margins["before"], margins["after"], options.context_loss), known]
+    return [context_guard(margins["before"], margins["after"], options.context_loss * strength), known]
 
 
 def _watched(

@@ -55,7 +55,7 @@ class NightOptions:
     replay_share: float = 0.1
     maximum_tokens: int = 1024
     distance_bound: float = 1.0
-    context_loss: float = 0.2
+    context_loss: float = 0.04
     certainty_loss: float = 0.03
     context_share: float = 0.25
     old_bound: float = 0.01  # of the loss on old tasks, by which it may rise

@@ -23,7 +23,10 @@ from model.training.dataset import TrainingSequence
 COUNT = 24
 _SMALLEST = 600  # characters of a file
 Look = Callable[[], tuple[list[Guard], dict[str, Any]]]
-_HALVED_UP_TO = 2.5  # times the bound: who forgot more than that learned something else than what the user wrote
+LEAST_STRENGTH = 0.25  # of an adapter: with less of it, next to nothing of what it learned is left
+_MOST_LOOKS = 3
+_GROWTH = 1.5  # the exponent by which forgetting was seen to grow with the strength, 1.5 to 4 (docs/benchmarks.md)
+_SURE = 0.95  # of the strength that would forget exactly what is allowed
 
 
 @cache
@@ -48,17 +51,28 @@ def old_examples(count: int = COUNT) -> tuple[Example, ...]:
     return tuple(found)
 
 
-def settled_strength(model: Any, look: Look) -> tuple[list[Guard], dict[str, Any]]:
-    """What `look` tells of the LoRA in `model` (see `still_known`); but one that forgot a little too much is taken back
-    to half of its strength for good, and looked at so. Then the figures hold `whole`, the loss at full strength."""
+def settled_strength(model: Any, look: Look) -> tuple[list[Guard], dict[str, Any], float]:
+    """What `look` tells of the LoRA in `model` (see `still_known`), and how much of its strength that has.
+
+    One that forgot too much is taken back, for good, to the share of itself that forgets as much as is allowed: between
+    a network and what fine-tuning made of it, most of what was learned outlives most of what was forgotten (Wortsman et
+    al. 2022, "Robust fine-tuning of zero-shot models"). Where the guard still fails, or would below `LEAST_STRENGTH`,
+    it stays failed. The figures of one that was weakened hold its `strength` and `whole`, the loss at all of it.
+    """
     guards, figures = look()
-    if not guards or guards[0].passed or guards[0].value > _HALVED_UP_TO * guards[0].bound:
-        return guards, figures
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            parameter.data.mul_(0.5)
-    again, halved = look()
-    return again, {**halved, "whole": figures["after"]}
+    whole, strength = figures.get("after"), 1.0
+    for _ in range(_MOST_LOOKS - 1):
+        if not guards or guards[0].passed:
+            break
+        share = _SURE * (guards[0].bound / guards[0].value) ** (1 / _GROWTH)
+        if strength * share < LEAST_STRENGTH:
+            break
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.data.mul_(share)
+        strength *= share
+        guards, figures = look()
+    return guards, figures if strength == 1.0 else {**figures, "whole": whole, "strength": strength}, strength
 
 
 def still_known(

@@ -3,7 +3,9 @@
 Pieces of several lines that one package's history added are written by the default base with its adapter, four times
 each, and learned from (`model.training.section_training`); pieces of other files are held back. Beside it stands the
 same number of steps on advantages that were shuffled among the samples: what only much practice would do.
-INKLING_HISTORY names the package and its versions, INKLING_STEPS how many steps. About half an hour on two cores.
+INKLING_HISTORY names the package and its versions, INKLING_STEPS how many steps, INKLING_SAMPLES how many samples of a
+section, INKLING_HELD how many sections are held back, INKLING_LEARN what is learned from (rewards,shuffled). About half
+an hour on two cores; on a GPU, where torch finds one, some minutes.
 """
 
 import os
@@ -33,9 +35,10 @@ from model.training.writing import Writer
 from model.weights import resolve
 
 _HISTORY = "wtforms==2.3.3,3.0.1,3.2.1"
-_OPTIONS = SectionOptions(most_tokens=64)
+_OPTIONS = SectionOptions(most_tokens=64, samples=int(os.environ.get("INKLING_SAMPLES", "4")))
+_LEARN = {"rewards": "rewards", "shuffled": "the same, shuffled among the samples"}
 _CHARACTERS = (30, 220)  # of a section
-_HELD = 16
+_HELD = "16"
 _SAMPLES = 2  # of each that is held back
 
 
@@ -52,18 +55,20 @@ def run() -> None:
     print("| learned from | reward | likeness | syntax | length | rose by, 95% |", flush=True)
     print("| --- | --- | --- | --- | --- | --- |", flush=True)
     runtime = TorchRuntime(folder, [anchor.folder])
+    device = runtime.device if runtime.device == "cuda" else "cpu"
     writer = Writer(runtime, layout, scheme)
     before = _row("nothing", writer, held, None)
     usual = section_training.advantages
-    for name, weigh in (("rewards", usual), ("the same, shuffled among the samples", _shuffled(usual))):
-        section_training.advantages = weigh
-        model = with_fresh_adapter(load_for_training(folder, [anchor.folder]), SftOptions())
+    for chosen in os.environ.get("INKLING_LEARN", "rewards,shuffled").split(","):
+        name = _LEARN[chosen]
+        section_training.advantages = _shuffled(usual) if chosen == "shuffled" else usual
+        model = with_fresh_adapter(load_for_training(folder, [anchor.folder], device=device), SftOptions())
         with tempfile.TemporaryDirectory() as place:
             adapter = Path(place) / "sections"
             save_adapter(model, adapter)
             train_sections(
                 model, writer, lambda path: runtime.load_adapters([anchor.folder, path]), trained, layout, scheme,
-                options=_OPTIONS, budget_seconds=1e6, most_steps=steps, folder=adapter, progress=_tell,
+                options=_OPTIONS, budget_seconds=1e6, most_steps=steps, folder=adapter, device=device, progress=_tell,
             )  # fmt: skip
             _row(name, writer, held, before)
         runtime.load_adapters([anchor.folder])
@@ -82,7 +87,9 @@ def _sections(layout: Any) -> tuple[list[Section], list[Section]]:
     apart = frozenset(paths[::3])
     held = [section_of(one) for one in usable if one.path in apart]
     random.Random(1).shuffle(held)
-    return [section_of(one) for one in usable if one.path not in apart], held[:_HELD]
+    return [section_of(one) for one in usable if one.path not in apart], held[
+        : int(os.environ.get("INKLING_HELD", _HELD))
+    ]
 
 
 def _shuffled(usual: Any) -> Any:

@@ -9,17 +9,25 @@ from torch.nn import functional
 
 from model.positions import Parallel, PositionScheme, Sequential
 from model.prompt import Layout
+from model.training import lean as lean_module
 from model.training.attention import use_block_attention
 from model.training.batches import in_packs, target_logits
 from model.training.bundles import bundles, packs
 from model.training.lean import lean
-from model.training.network import load_network, to_bfloat16
+from model.training.network import load_network, narrow, to_bfloat16
 from model.training.rows import Row, joined, plain
 from model.training.sft import SftOptions, with_fresh_adapter
 from tests.unit.training.reference import plain_model, served
 
 SCHEMES = [Parallel(128), Sequential()]
 WHOLE = 10**9  # tokens that one bundle may have
+
+
+@pytest.fixture(params=["run by run", "under one mask"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to attend, here on the CPU."""
+    if request.param == "under one mask":
+        monkeypatch.setattr(lean_module, "MASKED_ON", frozenset({"cpu"}))
 
 
 def rows_of(layout: Layout, scheme: PositionScheme) -> list[Row]:
@@ -48,6 +56,7 @@ def adapted(folder: Path, narrow: bool = False) -> Any:
     return model
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_logits_are_those_of_each_row_alone(tiny_base: Path, layout: Layout, scheme: PositionScheme) -> None:
     model, rows = adapted(tiny_base), rows_of(layout, scheme)
@@ -64,6 +73,7 @@ def test_logits_are_those_of_each_row_alone(tiny_base: Path, layout: Layout, sch
         assert not torch.allclose(bare, found[0][0], atol=1e-3)
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_gradients_are_those_of_each_row_alone(tiny_base: Path, layout: Layout, scheme: PositionScheme) -> None:
     model, rows = adapted(tiny_base), rows_of(layout, scheme)
@@ -80,6 +90,28 @@ def test_gradients_are_those_of_each_row_alone(tiny_base: Path, layout: Layout, 
     assert ours
     for name, gradient in ours.items():
         torch.testing.assert_close(gradient, alone[name], atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_gpu_computes_what_transformers_does_there(tiny_base: Path, layout: Layout, scheme: PositionScheme) -> None:
+    model, rows = adapted(tiny_base).to("cuda"), rows_of(layout, scheme)
+    with torch.inference_mode():
+        found = [each for pack in in_packs(model, rows, "cuda") for each in pack]
+        for row, (logits, wanted, _) in zip(rows, found, strict=True):
+            expected = target_logits(model, row, "cuda")
+            torch.testing.assert_close(logits, expected[0], atol=1e-3, rtol=0)
+            assert wanted.tolist() == expected[1].tolist()
+
+
+def test_what_turns_keys_stays_precise_where_weights_are_narrow(tiny_base: Path) -> None:
+    """Frequencies in bfloat16 are up to 0.4% off, and so is every angle: at position 500 by most of a radian."""
+    model = load_network(tiny_base)
+    before = model.model.rotary_emb.inv_freq.clone()
+    narrow(model)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    assert model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
+    torch.testing.assert_close(model.model.rotary_emb.inv_freq, before, atol=0, rtol=0)
 
 
 def test_layers_in_bfloat16_are_near_those_in_float32(tiny_base: Path, layout: Layout) -> None:

@@ -5,7 +5,6 @@ run (no hooks, pagers, external diffs, text conversions, signature programs, fet
 a file that was not committed yet or a `git` that is missing only means that nothing is known yet.
 """
 
-import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,12 +15,11 @@ from sqlalchemy import Engine, select
 from feedback import schema
 from feedback.records import Committed
 from feedback.survival import kept_share
-from inkling.process import environment
+from inkling import git
 
 _SECONDS = 10.0  # for one call of git
 _LOOK_BACK = 30 * 86_400.0
 _MOST = 200  # suggestions in one look
-_QUIET = ("-c", "log.showSignature=false", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
 
 
 @dataclass(frozen=True)
@@ -95,15 +93,5 @@ def ask_git(root: str, *arguments: str) -> str | None:
     """What git answers about this folder; None where it is no repository, git is missing, fails or takes too long."""
     if not Path(root).is_dir():
         return None
-    try:
-        done = subprocess.run(
-            ["git", "--no-pager", *_QUIET, "-C", root, *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_SECONDS,
-            env=environment({"GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}),
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
+    found = git.ask(Path(root), *arguments, seconds=_SECONDS)
+    return found.decode("utf-8", "replace") if found is not None else None

@@ -18,8 +18,8 @@ from pathlib import Path, PurePath
 
 from pathspec import GitIgnoreSpec
 
-from index import git
 from index.globs import globs
+from inkling import git
 from inkling.folders import cache_folder, data_folder, index_folder
 
 MAX_BYTES = 1_000_000

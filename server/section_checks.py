@@ -19,6 +19,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from inkling import git
 from inkling.errors import UserError
 from inkling.process import environment
 from server.linters import programs
@@ -126,30 +127,29 @@ class CommandTests:
     def _exported(self, workspace: str, commit: str) -> Path | None:
         try:
             with tempfile.TemporaryFile(dir=self._folder.name) as packed:
-                git = subprocess.Popen(
-                    ["git", "-C", workspace, "-c", "core.fsmonitor=false", "archive", "--format=tar", commit],
+                packing = subprocess.Popen(
+                    git.command(Path(workspace), "archive", "--format=tar", commit), cwd=workspace, env=git.settings(),
                     stdin=subprocess.DEVNULL, stdout=packed, stderr=subprocess.DEVNULL,
-                    env=environment({"GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}),
                 )  # fmt: skip
-                if not _packs(git, packed):
+                if not _packs(packing, packed):
                     return None
                 packed.seek(0)
                 target = Path(tempfile.mkdtemp(dir=self._folder.name))
                 with tarfile.open(fileobj=packed) as archive:
                     archive.extractall(target, filter="data")
-        except (OSError, tarfile.TarError):
+        except (OSError, tarfile.TarError, git.NoAnswerError):
             return None
         return target
 
 
-def _packs(git: "subprocess.Popen[bytes]", packed: IO[bytes]) -> bool:
+def _packs(packing: "subprocess.Popen[bytes]", packed: IO[bytes]) -> bool:
     """Whether git ends well, within its seconds, before the archive is larger than what is unpacked."""
     end = time.monotonic() + _GIT_SECONDS
     try:
         while time.monotonic() < end and os.fstat(packed.fileno()).st_size <= _LARGEST_COMMIT:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return git.wait(_GIT_LOOK_SECONDS) == 0 and os.fstat(packed.fileno()).st_size <= _LARGEST_COMMIT
+                return packing.wait(_GIT_LOOK_SECONDS) == 0 and os.fstat(packed.fileno()).st_size <= _LARGEST_COMMIT
         return False
     finally:
-        git.kill()
-        git.wait()
+        packing.kill()
+        packing.wait()

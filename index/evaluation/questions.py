@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from index import git
+from inkling import git
 
 LEAST_WORDS = 4
 MOST_CHARACTERS = 300

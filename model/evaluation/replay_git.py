@@ -5,17 +5,14 @@ It asks `git` for names and contents and nothing else. What always holds: nothin
 """
 
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from inkling import git
 from inkling.errors import UserError
-from inkling.process import environment
 from model.evaluation.packages import LARGEST_FILE, LARGEST_TEXT, readable_name
 from model.evaluation.replay_history import Snapshot
 
-_SECONDS = 60.0
 _MOST_FILES = 5000
 _BLOBS = ("100644", "100755")  # no links, no submodules
 
@@ -79,31 +76,7 @@ def _listed(repository: Path, commit: str) -> Iterator[tuple[str, str]]:
 
 def _git(repository: Path, *arguments: str, asked: bytes = b"") -> bytes:
     """What git answers. Raises GitError."""
-    root = Path(os.path.realpath(repository))
-    git = shutil.which("git")
-    if git is None or Path(os.path.realpath(git)).is_relative_to(root):
-        raise GitError("--git needs the program git on PATH.")
-    kept = {name: value for name, value in environment().items() if not name.startswith("GIT_")}
-    quiet = {
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-    }
-    settings = (
-        "core.fsmonitor=false",
-        f"core.hooksPath={os.devnull}",
-        "protocol.allow=never",
-        "log.showSignature=false",
-    )
-    command = [git, "--no-pager", *(part for one in settings for part in ("-c", one)), *arguments]
     try:
-        done = subprocess.run(
-            command, cwd=root, env={**kept, **quiet}, input=asked, capture_output=True, timeout=_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
-        raise GitError(f"git could not be asked about {repository} ({error}).") from error
-    if done.returncode != 0:
-        told = done.stderr.decode("utf-8", "replace").strip().split("\n")[0]
-        raise GitError(f"{repository} cannot be read as a repository: {told or 'git failed'}.")
-    return done.stdout
+        return git.answer(repository, *arguments, asked=asked)
+    except git.NoAnswerError as error:
+        raise GitError(f"{repository} cannot be read as a repository: {error}.") from error

@@ -2,7 +2,7 @@
 
 It holds the launcher (`__main__`) and the ground that every other package stands on: errors that are
 shown to a person, the folders on disk, how large files are told apart, and the way to start a child
-process. It imports nothing but the standard library and platformdirs, so that `inkling --version` costs
+process, git among them. It imports nothing but the standard library and platformdirs, so that `inkling --version` costs
 milliseconds.
 """
 

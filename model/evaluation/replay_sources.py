@@ -19,6 +19,7 @@ from model.evaluation.replay_history import Snapshot
 
 _OTHER = "email"  # of the standard library: somebody else's habits where one package alone is replayed
 _OLD = ("json", "logging", "http", "unittest")  # of the standard library: what must not be forgotten
+_GENERAL = ("asyncio", "multiprocessing", "importlib", "xml", "concurrent", "wsgiref", "ctypes", "html", "sqlite3")
 _VERSIONS = re.compile(r"(?P<name>[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)==(?P<versions>[\w.+!-]+(?:,[\w.+!-]+)+)")
 
 
@@ -80,6 +81,11 @@ def somebody_else() -> Source:
 def old_packages() -> list[SourcePackage]:
     """Packages that nobody in a replay writes. All of the standard library, so that they need no network."""
     return [_standard(name) for name in _OLD]
+
+
+def general_packages() -> list[SourcePackage]:
+    """More of the standard library, none of those: what nights may look at so that they do not forget."""
+    return [_standard(name) for name in _GENERAL]
 
 
 def unique(sources: Sequence[Source]) -> None:

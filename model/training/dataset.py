@@ -107,6 +107,11 @@ def encoded(
     return sequences, _counted(dropped)
 
 
+def silent(sequence: TrainingSequence) -> TrainingSequence:
+    """The same without a target: nothing is learned from it, and what the base says of it can be held."""
+    return replace(sequence, row=replace(sequence.row, weights=(0.0,) * len(sequence.row)))
+
+
 def shuffled_targets(examples: Sequence[Example], seed: int) -> list[Example]:
     """The placebo: the same cursors and the same targets, but no cursor keeps its own target.
 

@@ -17,9 +17,9 @@ from model.adapters import Adapter, Registry
 from model.evaluation.comparison import measure
 from model.shipped import Shipped
 from model.training.curriculum import balanced, difficulty_of, windowed
-from model.training.dataset import TrainingSequence, encoded, shuffled_targets, split_by_time
+from model.training.dataset import TrainingSequence, encoded, shuffled_targets, silent, split_by_time
 from model.training.kto import Judged, judged_of
-from model.training.old_tasks import old_examples
+from model.training.old_tasks import general_examples, old_examples
 from model.training.preference import Pair, PreferenceOptions, pairs_of
 from model.training.section_tasks import Section, Sections, section_of, sections_of
 from model.training.section_training import SectionOptions
@@ -28,6 +28,7 @@ from model.training.serving import serving_format
 from model.training.sft import SftOptions
 from model.training.verdict import Verdict
 
+MOST_GENERAL = 48  # texts that are none of the user's; they come again in every pass
 DISTANCE_EXAMPLES = 16  # enough for a mean over some hundred tokens; each costs two passes
 _PASSES = 2.2  # over each later example: by champion and candidate, with a wrong target behind the same context
 _MEASURED_SHARE = 0.4  # of the budget, for measuring
@@ -73,10 +74,12 @@ class NightOptions:
 
 @dataclass(frozen=True)
 class Data:
-    """Token sequences of both sides. `wrong` are the later contexts with somebody else's target, `watched` the same
-    cursors as texts, `old` what is none of the user's. `groups` of later examples are alike (`Example.group`)."""
+    """Token sequences of both sides. `general` is held beside `training` and has no targets. `wrong` are the later
+    contexts with somebody else's target, `watched` the same cursors as texts, `old` what is none of the user's.
+    `groups` of later examples are alike (`Example.group`)."""
 
     training: list[TrainingSequence]
+    general: list[TrainingSequence]
     later: list[TrainingSequence]
     groups: list[str]
     wrong: list[TrainingSequence]
@@ -107,6 +110,10 @@ def prepare(
     fresh = [example for example in split.later if example.id not in known]
     encode = serving_format(base_folder, anchor)
     once, unused = encoded(split.training, encode, maximum_tokens=options.maximum_tokens)
+    count = min(MOST_GENERAL, len(once) // options.sft.general) if options.sft.general else 0
+    general = [
+        silent(each) for each in encoded(general_examples(count), encode, maximum_tokens=options.maximum_tokens)[0]
+    ]
     languages = {example.id: example.language for example in split.training}
     training, repeated = balanced(once, [languages[sequence.example] for sequence in once])
     later, unmeasured = encoded(fresh[-options.most_later :], encode, maximum_tokens=options.maximum_tokens)
@@ -131,6 +138,7 @@ def prepare(
         "later": len(later),
         "training_tokens": sum(len(sequence.row) for sequence in training),
         "training_targets": sum(sequence.targets for sequence in training),
+        "general": len(general),
         "replayed": sum(sequence.example in known for sequence in once),
         "languages": dict(Counter(languages[sequence.example] for sequence in once)),
         "repeated_for_balance": dict(repeated),
@@ -145,7 +153,7 @@ def prepare(
     }
     watched = [section_of(example) for example in left]
     groups = [example.group for example in left]
-    return Data(training, later, groups, wrong, watched, old, pairs, judged, sections, figures)
+    return Data(training, general, later, groups, wrong, watched, old, pairs, judged, sections, figures)
 
 
 def how_preferred(data: Data, options: NightOptions) -> tuple[Literal["dpo", "kto"] | None, str]:

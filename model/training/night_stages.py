@@ -64,12 +64,13 @@ def train_stages(
         message = f"Training: step {done.done} of {done.planned}, loss {done.loss:.3f}"
         machine.progress(Progress("train", done.done, done.planned, message, done.loss, done.seconds_left))
 
+    sequences = [*data.training, *data.general]
     if machine.cluster is not None and machine.cluster.runner != "local":  # what follows goes on from their checkpoint
-        job = Job(machine.base, tuple(data.training), options.sft, share["sft"])
+        job = Job(machine.base, tuple(sequences), options.sft, share["sft"])
         machine.cluster.train(job, machine.run_folder, step, machine.cancelled)
     tuned, trained = train(
         model,
-        data.training,
+        sequences,
         options=options.sft,
         budget_seconds=share["sft"],
         run_folder=machine.run_folder,

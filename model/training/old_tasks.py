@@ -1,8 +1,9 @@
 """Old tasks: code that is none of the user's, which a candidate must read about as well as what is served.
 
 It is the standard library of the Python that runs, which is there on every machine: read and cut as text, never run.
-What always holds: the same Python gives the same cursors; a network that reads them no better than by chance has
-nothing to forget.
+What always holds: the same Python gives the same cursors; those that a candidate is measured on are in other packages
+than those that a night looks at while it trains; a network that reads them no better than by chance has nothing to
+forget.
 """
 
 import math
@@ -17,7 +18,8 @@ import numpy as np
 from feedback.examples import Example
 from model.evaluation.comparison import Guard, Measured, measure
 from model.evaluation.completion_spans import spans
-from model.evaluation.replay_sources import old_packages
+from model.evaluation.packages import SourcePackage
+from model.evaluation.replay_sources import general_packages, old_packages
 from model.training.dataset import TrainingSequence
 
 COUNT = 24
@@ -32,11 +34,19 @@ _SURE = 0.95  # of the strength that would forget exactly what is allowed
 @cache
 def old_examples(count: int = COUNT) -> tuple[Example, ...]:
     """Some lines of a function in each of so many files, the packages in turn; fewer where there are fewer."""
-    packages = [
-        [(path, text) for path, text in package.files.items() if len(text) >= _SMALLEST] for package in old_packages()
-    ]
+    return _examples(old_packages(), count)
+
+
+@cache
+def general_examples(count: int) -> tuple[Example, ...]:
+    """The same of other packages, for `model.training.retention`."""
+    return _examples(general_packages(), count)
+
+
+def _examples(packages: Sequence[SourcePackage], count: int) -> tuple[Example, ...]:
+    texts = [[file for file in package.files.items() if len(file[1]) >= _SMALLEST] for package in packages]
     found: list[Example] = []
-    for path, text in (file for around in zip_longest(*packages) for file in around if file is not None):
+    for path, text in (file for around in zip_longest(*texts) for file in around if file is not None):
         if len(found) == count:
             break
         span = next(iter(spans("lines", text, Random(path))), None)

@@ -3,6 +3,9 @@
 A few hundred pieces of code teach above all that surprises happen, and what was sure becomes less so everywhere. So at
 some tokens around the cursor to which the model without the new adapter gives more than half of its probability, what
 it says is held by the divergence from it. What surprised it is left free: it may be what the user is learned from.
+
+A night on few texts also reads code that is none of the user's, in rows without a target (`dataset.silent`), only to
+hold what the base says there: what is far from all of the user's texts is what is forgotten first.
 """
 
 import random
@@ -37,8 +40,8 @@ class Retention:
     """The loss of sequences with what is held beside their targets. `model` is a PEFT model with its new adapter.
 
     A `weight` of 0 holds nothing. Of a `share` of the sequences, drawn by their names, something is held, with so much
-    more weight: on average the same for less time. `seconds` counts what asking the model without the adapter took by
-    `clock`.
+    more weight: on average the same for less time. Rows without a target are always held, with `silent` times the
+    weight. `seconds` counts what asking the model without the adapter took by `clock`.
     """
 
     def __init__(
@@ -49,10 +52,12 @@ class Retention:
         share: float,
         device: str,
         clock: Callable[[], float] = time.monotonic,
+        silent: float = 1.0,
     ) -> None:
         self.seconds = 0.0
         self._model = model
         self._weight = weight / share if share else 0.0
+        self._silent = weight * silent
         self._share = share
         self._tokens = tokens
         self._device = device
@@ -75,7 +80,7 @@ class Retention:
                 moved = own.new_zeros(())
                 if len(each.ids):
                     moved = divergence_from(each.ids.long(), each.logprobs.float(), logits[~targets]).mean()
-                found.append((own, self._weight * moved))
+                found.append((own, (self._weight if len(own) else self._silent) * moved))
                 done += 1
             yield found
 
@@ -92,6 +97,8 @@ class Retention:
         return [self._held.get(each.example, Held(each.row, nothing, nothing)) for each in sequences]
 
     def _holds(self, sequence: TrainingSequence) -> bool:
+        if not sequence.targets:
+            return bool(self._silent)
         return bool(self._weight) and random.Random(f"held {sequence.example}").random() < self._share
 
     def _said(self, sequences: Sequence[TrainingSequence]) -> list[Held]:

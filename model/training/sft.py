@@ -41,7 +41,8 @@ class SftOptions:
     `robustness` is the exponent of the loss (`robust`). `learning_rate` is that of all `epochs`; with time for fewer it
     is higher, as `peak_rate` says. `retention` is the weight of the divergence from the model without the adapter at up
     to `held_tokens` tokens around the cursor that this was sure of, 0: none; it is computed for `held_share` of the
-    sequences, which count as many times more.
+    sequences, which count as many times more. One text that is none of the user's is held for `general` of theirs, 0:
+    none (`model.training.night_data`), and counts as much as what is held of theirs together.
     """
 
     rank: int = 16
@@ -57,6 +58,7 @@ class SftOptions:
     retention: float = 1.0
     held_tokens: int = 40
     held_share: float = 0.5
+    general: int = 4
     robustness: float = ROBUSTNESS
     targets: tuple[str, ...] = TARGETS  # names of the linear layers that get a LoRA
 
@@ -116,7 +118,10 @@ def train(
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=0.0, weight_decay=options.weight_decay)
     order = shuffled_batches(len(sequences), options.batch, options.epochs, options.seed)
-    held = Retention(model, options.retention, options.held_tokens, options.held_share, workers.device, clock)
+    held = Retention(
+        model, options.retention, options.held_tokens, options.held_share, workers.device, clock,
+        silent=options.general + 1,
+    )  # fmt: skip
     key = _key(sequences, options)
     checkpoint = Checkpoint(run_folder / CHECKPOINT_FILE, key)
     found = checkpoint.load(model, optimiser)
@@ -200,7 +205,7 @@ def _step(
     """One optimiser step over `sequences`; the mean loss per target token, and the tokens that were computed."""
     import torch
 
-    targets = sum(sequence.targets for sequence in sequences)
+    targets = max(1, sum(sequence.targets for sequence in sequences))
     mine = [sequences[index] for index in workers.mine(range(len(sequences)))]
     total, computed = 0.0, sum(len(sequence.row) for sequence in mine)
     for pack in held.losses(mine):

@@ -24,7 +24,7 @@ BASE = "tiny"
 OPTIONS = NightOptions(
     minimum_regions=20,
     distance_bound=20.0,  # one colour for another is far from the base by nature
-    sft=SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=6, batch=4),
+    sft=SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=6, batch=4, general=0),
 )
 
 
@@ -97,6 +97,17 @@ def test_a_day_in_one_file_promotes_nothing(registry: Registry, tiny_base: Path)
     examples = [replace(one, at=one.at / 1000) for one in written(OTHER_HABITS, 60)]
     verdict = night(registry, tiny_base, examples)
     assert (verdict.status, verdict.code) == ("refused", "one_file"), verdict.reason
+
+
+def test_code_of_others_is_held_beside_and_is_no_part_of_what_was_learned_from(
+    registry: Registry, tiny_base: Path
+) -> None:
+    options = replace(OPTIONS, sft=replace(OPTIONS.sft, epochs=2, general=4))
+    verdict = night(registry, tiny_base, written(OTHER_HABITS, 60), options=options)
+    assert (verdict.figures["training"], verdict.figures["general"]) == (42, 10)
+    assert verdict.figures["planned_steps"] == 2 * 13
+    assert verdict.adapter is not None
+    assert len(registry.record(verdict.adapter)["training_examples"]) == 42
 
 
 def test_each_later_example_stays_in_the_record(registry: Registry, tiny_base: Path) -> None:

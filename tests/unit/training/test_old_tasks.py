@@ -17,7 +17,14 @@ from model.training.dataset import TrainingSequence
 from model.training.network import load_network
 from model.training.night import run_night
 from model.training.night_data import NightOptions
-from model.training.old_tasks import COUNT, old_examples, old_tasks_guard, settled_strength, still_known
+from model.training.old_tasks import (
+    COUNT,
+    general_examples,
+    old_examples,
+    old_tasks_guard,
+    settled_strength,
+    still_known,
+)
 from model.training.serving import serving_format
 from model.training.sft import SftOptions
 from model.weights import resolve
@@ -37,6 +44,13 @@ def test_each_cursor_is_in_a_file_of_its_own_with_some_lines_taken_out() -> None
     assert len({example.path for example in found}) == len(found)
     assert len({example.path.partition("/")[0] for example in found}) == 4
     assert all(example.target.count("\n") >= 1 and example.prefix.strip() for example in found)
+
+
+def test_what_is_held_while_a_night_trains_is_not_what_it_is_measured_on() -> None:
+    held = general_examples(40)
+    assert len(held) == 40
+    packages = ({one.path.partition("/")[0] for one in each} for each in (held, old_examples()))
+    assert not set.intersection(*packages)
 
 
 def test_a_rise_by_more_than_the_bound_is_refused_by_name() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from model.training.batches import divergence, target_logits
-from model.training.dataset import TrainingSequence
+from model.training.dataset import TrainingSequence, silent
 from model.training.network import load_network
 from model.training.retention import Retention, around, divergence_from
 from model.training.rows import Row
@@ -95,3 +95,50 @@ def test_holding_some_of_the_sequences_weighs_as_much_as_holding_all(
     everything, half = moved(1.0), moved(0.5)
     assert all(each == pytest.approx(2 * one) or each == 0 for one, each in zip(everything, half, strict=True))
     assert 0 < sum(each > 0 for each in half) < len(half)
+
+
+def test_a_row_without_a_target_teaches_nothing_and_is_held_by_its_own_weight(
+    tiny_base: Path, sequences: list[TrainingSequence]
+):
+    model = with_fresh_adapter(load_network(tiny_base), FAST)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+    quiet = [silent(sequence) for sequence in sequences[:6]]
+    assert sum(sequence.targets for sequence in quiet) == 0
+
+    def moved(weight: float) -> list[float]:
+        held = Retention(model, 1.0, 40, 0.0, "cpu", silent=weight)
+        with torch.no_grad():
+            told = [each for pack in held.losses([*quiet, sequences[6]]) for each in pack]
+        assert [len(own) for own, _ in told[:-1]] == [0] * 6
+        assert float(told[-1][1]) == 0
+        return [float(one) for _, one in told[:-1]]
+
+    assert moved(3.0) == pytest.approx([3 * one for one in moved(1.0)])
+    assert sum(moved(1.0)) > 0
+
+
+def test_what_is_read_without_a_target_is_forgotten_less(
+    tiny_base: Path, sequences: list[TrainingSequence], tmp_path: Path
+):
+    """Lines as the base knows them, beside somebody's who has other habits."""
+    encode = serving_format(tiny_base)
+    known = "".join(f"{letter}={colour}\n" for letter, colour in HABITS.items())
+    general = [silent(encode(replace(one, prefix=known + one.prefix))) for one in written(HABITS, 12)]
+    own = [encode(one) for one in written(OTHER_HABITS, 24)]
+
+    def moved(beside: list[TrainingSequence]) -> tuple[float, float]:
+        options = replace(FAST, retention=1.0, general=4)
+        model, done = train(
+            load_network(tiny_base), [*own, *beside], options=options, budget_seconds=600.0,
+            run_folder=tmp_path / str(len(beside)),
+        )  # fmt: skip
+        held = Retention(model, 1.0, 40, 1.0, "cpu")
+        with torch.no_grad():
+            return sum(float(one) for pack in held.losses(general) for _, one in pack), done.losses[-1] - done.losses[0]
+
+    free, _ = moved([])
+    bound, learned = moved(general[:6])
+    assert bound < free / 2
+    assert learned < 0

@@ -139,6 +139,16 @@ def shuffled_batches(count: int, size: int, epochs: int, seed: int) -> list[list
     return steps
 
 
+def passes(sequences: Sequence[TrainingSequence], size: int, epochs: int, seed: int) -> list[list[int]]:
+    """The indexes of every step. The first pass leaves out what has no target: a night with time for one pass only
+    forgets next to nothing, and has no step to lose (docs/decisions.md)."""
+    told = [number for number, sequence in enumerate(sequences) if sequence.targets]
+    if len(told) == len(sequences):
+        return shuffled_batches(len(sequences), size, epochs, seed)
+    first = [[told[number] for number in step] for step in shuffled_batches(len(told), size, 1, seed)]
+    return first + shuffled_batches(len(sequences), size, epochs, seed)[-(-len(sequences) // size) :]
+
+
 def _unique(examples: Iterable[Example], seen: set[str], dropped: Counter[str], reason: str) -> list[Example]:
     kept = []
     for example in examples:

@@ -17,7 +17,7 @@ from typing import Any
 from inkling.errors import InklingError, UserError
 from model.training.batches import ROBUSTNESS, robust
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
-from model.training.dataset import TrainingSequence, data_hash, shuffled_batches
+from model.training.dataset import TrainingSequence, data_hash, passes
 from model.training.retention import Retention
 from model.training.workers import Workers
 
@@ -117,7 +117,7 @@ def train(
     model.train()
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=0.0, weight_decay=options.weight_decay)
-    order = shuffled_batches(len(sequences), options.batch, options.epochs, options.seed)
+    order = passes(sequences, options.batch, options.epochs, options.seed)
     held = Retention(
         model, options.retention, options.held_tokens, options.held_share, workers.device, clock,
         silent=options.general + 1,

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from model.training.batches import divergence, target_logits
-from model.training.dataset import TrainingSequence, silent
+from model.training.dataset import TrainingSequence, passes, shuffled_batches, silent
 from model.training.network import load_network
 from model.training.retention import Retention, around, divergence_from
 from model.training.rows import Row
@@ -117,6 +117,15 @@ def test_a_row_without_a_target_teaches_nothing_and_is_held_by_its_own_weight(
 
     assert moved(3.0) == pytest.approx([3 * one for one in moved(1.0)])
     assert sum(moved(1.0)) > 0
+
+
+def test_rows_without_a_target_wait_for_the_second_pass(sequences: list[TrainingSequence]):
+    mixed = [silent(each) if number % 3 == 0 else each for number, each in enumerate(sequences[:12])]
+    found = passes(mixed, 4, 3, seed=1)
+    assert [len(step) for step in found] == [4, 4, *[4] * 6]
+    assert sorted(number for step in found[:2] for number in step) == [1, 2, 4, 5, 7, 8, 10, 11]
+    assert sorted(number for step in found[2:5] for number in step) == list(range(12))
+    assert passes(sequences[:12], 4, 3, seed=1) == shuffled_batches(12, 4, 3, seed=1)
 
 
 def test_what_is_read_without_a_target_is_forgotten_less(

@@ -124,7 +124,7 @@ class _Placed:
         ]
         longest = max(run.stop - run.start for each in pack for run in each.runs)
         self._hidden = torch.full((longest, longest), -torch.inf, dtype=dtype, device=device).triu_(1)
-        self._together = Together(pack, frequencies) if device.type in MASKED_ON else None
+        self._together = _Together(pack, frequencies) if device.type in MASKED_ON else None
 
     def attended(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """What queries (n, heads, size), not rotated yet, find in keys and values (n, key heads, size): their shape."""
@@ -140,7 +140,7 @@ class _Placed:
         return scores.softmax(-1)
 
 
-class Together:
+class _Together:
     """Attention over a whole pack at once, with who sees whom as one mask: a square of work, but a few launches."""
 
     def __init__(self, pack: Sequence[Bundle], frequencies: torch.Tensor) -> None:

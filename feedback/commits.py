@@ -91,7 +91,5 @@ def _added(root: str, path: str, commit: str) -> str | None:
 
 def ask_git(root: str, *arguments: str) -> str | None:
     """What git answers about this folder; None where it is no repository, git is missing, fails or takes too long."""
-    if not Path(root).is_dir():
-        return None
     found = git.ask(Path(root), *arguments, seconds=_SECONDS)
     return found.decode("utf-8", "replace") if found is not None else None

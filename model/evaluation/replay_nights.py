@@ -22,7 +22,7 @@ from model.threads import set_threads
 from model.training.dataset import encoded, shuffled_targets, split_by_time
 from model.training.network import load_for_training
 from model.training.night import run_night
-from model.training.night_data import NightOptions, Stage
+from model.training.night_data import NightOptions, Stage, general_rows
 from model.training.section_training import SectionOptions
 from model.training.serving import serving_format
 from model.training.sft import Step, train
@@ -118,11 +118,8 @@ class Nights:
         began = time.monotonic()
         options = self._seeded(seed)
         target = self._folder / name
-        training, _ = encoded(
-            past[-options.window :],
-            serving_format(self._base_folder, self._anchor),
-            maximum_tokens=options.maximum_tokens,
-        )
+        encode = serving_format(self._base_folder, self._anchor)
+        training, _ = encoded(past[-options.window :], encode, maximum_tokens=options.maximum_tokens)
         if len(training) < options.minimum_regions:
             reason = f"{options.minimum_regions} settled regions are needed, {len(training)} are usable."
             return Night("skipped", "not_enough_data", reason, None, None, time.monotonic() - began, {})
@@ -133,9 +130,10 @@ class Nights:
         def step(done: Step) -> None:
             report(f"training, loss {done.loss:.2f}", done.done, done.planned)
 
+        sequences = [*training, *general_rows(len(training), encode, options)]
         run_folder = target.with_name(f"{target.name}.run")
         tuned, trained = train(
-            model, training, options=options.sft, budget_seconds=TRAINING_SHARE * options.budget_seconds,
+            model, sequences, options=options.sft, budget_seconds=TRAINING_SHARE * options.budget_seconds,
             run_folder=run_folder, device=device, progress=step,
         )  # fmt: skip
         shutil.rmtree(target, ignore_errors=True)

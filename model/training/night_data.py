@@ -17,7 +17,7 @@ from model.adapters import Adapter, Registry
 from model.evaluation.comparison import measure
 from model.shipped import Shipped
 from model.training.curriculum import balanced, difficulty_of, windowed
-from model.training.dataset import TrainingSequence, encoded, shuffled_targets, silent, split_by_time
+from model.training.dataset import Encode, TrainingSequence, encoded, shuffled_targets, silent, split_by_time
 from model.training.kto import Judged, judged_of
 from model.training.old_tasks import general_examples, old_examples
 from model.training.preference import Pair, PreferenceOptions, pairs_of
@@ -28,7 +28,7 @@ from model.training.serving import serving_format
 from model.training.sft import SftOptions
 from model.training.verdict import Verdict
 
-MOST_GENERAL = 48  # texts that are none of the user's; they come again in every pass
+_MOST_GENERAL = 48  # texts that are none of the user's; they come again in every pass
 DISTANCE_EXAMPLES = 16  # enough for a mean over some hundred tokens; each costs two passes
 _PASSES = 2.2  # over each later example: by champion and candidate, with a wrong target behind the same context
 _MEASURED_SHARE = 0.4  # of the budget, for measuring
@@ -110,10 +110,7 @@ def prepare(
     fresh = [example for example in split.later if example.id not in known]
     encode = serving_format(base_folder, anchor)
     once, unused = encoded(split.training, encode, maximum_tokens=options.maximum_tokens)
-    count = min(MOST_GENERAL, len(once) // options.sft.general) if options.sft.general else 0
-    general = [
-        silent(each) for each in encoded(general_examples(count), encode, maximum_tokens=options.maximum_tokens)[0]
-    ]
+    general = general_rows(len(once), encode, options)
     languages = {example.id: example.language for example in split.training}
     training, repeated = balanced(once, [languages[sequence.example] for sequence in once])
     later, unmeasured = encoded(fresh[-options.most_later :], encode, maximum_tokens=options.maximum_tokens)
@@ -154,6 +151,14 @@ def prepare(
     watched = [section_of(example) for example in left]
     groups = [example.group for example in left]
     return Data(training, general, later, groups, wrong, watched, old, pairs, judged, sections, figures)
+
+
+def general_rows(texts: int, encode: Encode, options: NightOptions) -> list[TrainingSequence]:
+    """What is held beside so many texts of the user's, and teaches nothing."""
+    share = options.sft.general
+    count = min(_MOST_GENERAL, texts // share) if share else 0
+    rows, _ = encoded(general_examples(count), encode, maximum_tokens=options.maximum_tokens)
+    return [silent(each) for each in rows]
 
 
 def how_preferred(data: Data, options: NightOptions) -> tuple[Literal["dpo", "kto"] | None, str]:

@@ -25,7 +25,7 @@ from model.training.dataset import TrainingSequence
 COUNT = 24
 _SMALLEST = 600  # characters of a file
 Look = Callable[[], tuple[list[Guard], dict[str, Any]]]
-LEAST_STRENGTH = 0.25  # of an adapter: with less of it, next to nothing of what it learned is left
+_LEAST_STRENGTH = 0.25  # of an adapter: with less of it, next to nothing of what it learned is left
 _MOST_LOOKS = 3
 _GROWTH = 1.5  # the exponent by which forgetting was seen to grow with the strength, 1.5 to 4 (docs/benchmarks.md)
 _SURE = 0.95  # of the strength that would forget exactly what is allowed
@@ -66,7 +66,7 @@ def settled_strength(model: Any, look: Look) -> tuple[list[Guard], dict[str, Any
 
     One that forgot too much is taken back, for good, to the share of itself that forgets as much as is allowed: between
     a network and what fine-tuning made of it, most of what was learned outlives most of what was forgotten (Wortsman et
-    al. 2022, "Robust fine-tuning of zero-shot models"). Where the guard still fails, or would below `LEAST_STRENGTH`,
+    al. 2022, "Robust fine-tuning of zero-shot models"). Where the guard still fails, or would below `_LEAST_STRENGTH`,
     it stays failed. The figures of one that was weakened hold its `strength` and `whole`, the loss at all of it.
     """
     guards, figures = look()
@@ -75,7 +75,7 @@ def settled_strength(model: Any, look: Look) -> tuple[list[Guard], dict[str, Any
         if not guards or guards[0].passed:
             break
         share = _SURE * (guards[0].bound / guards[0].value) ** (1 / _GROWTH)
-        if strength * share < LEAST_STRENGTH:
+        if strength * share < _LEAST_STRENGTH:
             break
         for name, parameter in model.named_parameters():
             if "lora_B" in name:

@@ -5,7 +5,7 @@ each, and learned from (`model.training.section_training`); pieces of other file
 same number of steps on advantages that were shuffled among the samples: what only much practice would do.
 INKLING_HISTORY names the package and its versions, INKLING_STEPS how many steps, INKLING_SAMPLES how many samples of a
 section, INKLING_HELD how many sections are held back, INKLING_LEARN what is learned from (rewards,shuffled). About half
-an hour on two cores; on a GPU, where torch finds one, some minutes.
+an hour on two cores; where torch finds a GPU, it runs there.
 """
 
 import os
@@ -38,7 +38,7 @@ _HISTORY = "wtforms==2.3.3,3.0.1,3.2.1"
 _OPTIONS = SectionOptions(most_tokens=64, samples=int(os.environ.get("INKLING_SAMPLES", "4")))
 _LEARN = {"rewards": "rewards", "shuffled": "the same, shuffled among the samples"}
 _CHARACTERS = (30, 220)  # of a section
-_HELD = "16"
+_HELD = int(os.environ.get("INKLING_HELD", "16"))
 _SAMPLES = 2  # of each that is held back
 
 
@@ -87,9 +87,7 @@ def _sections(layout: Any) -> tuple[list[Section], list[Section]]:
     apart = frozenset(paths[::3])
     held = [section_of(one) for one in usable if one.path in apart]
     random.Random(1).shuffle(held)
-    return [section_of(one) for one in usable if one.path not in apart], held[
-        : int(os.environ.get("INKLING_HELD", _HELD))
-    ]
+    return [section_of(one) for one in usable if one.path not in apart], held[:_HELD]
 
 
 def _shuffled(usual: Any) -> Any:

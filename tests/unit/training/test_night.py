@@ -9,11 +9,13 @@ import pytest
 
 from feedback.examples import Example
 from model.adapters import RUNS_FOLDER, Registry, RegistryError
-from model.evaluation.comparison import improvement
+from model.evaluation.comparison import Guard, improvement
+from model.training import night as night_module
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.training.dataset import shuffled_targets, split_by_time
 from model.training.night import run_night
 from model.training.night_data import NightOptions
+from model.training.old_tasks import old_tasks_guard
 from model.training.preference import PreferenceOptions
 from model.training.progress import Progress
 from model.training.sft import SftOptions, TrainingCancelledError
@@ -108,6 +110,28 @@ def test_code_of_others_is_held_beside_and_is_no_part_of_what_was_learned_from(
     assert verdict.figures["planned_steps"] == 11 + 13  # the first pass leaves it out
     assert verdict.adapter is not None
     assert len(registry.record(verdict.adapter)["training_examples"]) == 42
+
+
+def test_a_candidate_that_forgot_too_much_is_judged_and_kept_at_less_of_its_strength(
+    registry: Registry, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tiny base knows no old tasks, so what they tell is said here: twice as much as is allowed, then half."""
+    rises = iter([0.02, 0.005])
+
+    def known(*of: object) -> tuple[list[Guard], dict[str, float]]:
+        after = 1.0 + next(rises)
+        return [old_tasks_guard(1.0, after, 0.01)], {"before": 1.0, "after": after}
+
+    monkeypatch.setattr(night_module, "still_known", known)
+    verdict = night(registry, tiny_base, written(OTHER_HABITS, 60))
+    strength = verdict.figures["old_tasks"]["strength"]
+    assert strength == pytest.approx(0.95 * 2 ** (-2 / 3))
+    assert f"It has {strength:.0%} of its strength" in verdict.reason
+    assert "rose by 2.0%" in verdict.reason
+    (guard,) = (one for one in verdict.figures["guards"] if one["name"] == "use of context")
+    assert guard["bound"] == pytest.approx(
+        -OPTIONS.context_loss * strength * max(0.5, verdict.figures["margin_before"])
+    )
 
 
 def test_each_later_example_stays_in_the_record(registry: Registry, tiny_base: Path) -> None:

@@ -28,6 +28,15 @@ def sequences(tiny_base: Path) -> list[TrainingSequence]:
     return [encode(replace(example, prefix=known + example.prefix)) for example in examples]
 
 
+def moved_away(tiny_base: Path) -> Any:
+    """The base with an adapter that says something else."""
+    model = with_fresh_adapter(load_network(tiny_base), FAST)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+    return model
+
+
 def test_only_tokens_of_the_tail_are_held_that_are_no_target_and_that_something_predicts():
     row = Row(tuple(range(8)), tuple(range(8)), (0, 0, 1, 1, -1, -1, -1, -1), (0, 0, 0, 0, 0, 0, 0, 1.0))
     assert around(row) == [5, 6]
@@ -82,10 +91,7 @@ def test_what_is_held_moves_less_and_what_is_to_be_learned_is_learned(
 def test_holding_some_of_the_sequences_weighs_as_much_as_holding_all(
     tiny_base: Path, sequences: list[TrainingSequence]
 ):
-    model = with_fresh_adapter(load_network(tiny_base), FAST)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.05)
+    model = moved_away(tiny_base)
 
     def moved(share: float) -> list[float]:
         held = Retention(model, 1.0, 40, share, "cpu")
@@ -100,10 +106,7 @@ def test_holding_some_of_the_sequences_weighs_as_much_as_holding_all(
 def test_a_row_without_a_target_teaches_nothing_and_is_held_by_its_own_weight(
     tiny_base: Path, sequences: list[TrainingSequence]
 ):
-    model = with_fresh_adapter(load_network(tiny_base), FAST)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.05)
+    model = moved_away(tiny_base)
     quiet = [silent(sequence) for sequence in sequences[:6]]
     assert sum(sequence.targets for sequence in quiet) == 0
 

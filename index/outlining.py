@@ -1,14 +1,15 @@
 """Outlines of texts, made in a process of their own: one that a grammar may crash or hold up without harm.
 
 No clock can stop a tree-sitter query, and no exception is raised where a grammar's scanner writes past its buffer. So
-texts go to a child (`python -c`, isolated as every child of ours), one at a time; where it dies or takes longer than a
-limit, another takes its place and the text is cut by lines. It also lets two cores share the work: while the child cuts
-a text, whoever asked stores the one before. What an outline is stands in `index.chunks`.
+texts go to children (`python -c`, isolated as every child of ours), one at a time to each; where one dies or takes longer
+than a limit, another takes its place and the text is cut by lines. It also lets cores share the work: while children cut
+texts, whoever asked stores those before. What an outline is stands in `index.chunks`.
 
-Always: `outlines` answers every text, in order, whatever becomes of the child.
+Always: `outlines` answers every text, in order, whatever becomes of the children.
 """
 
 import contextlib
+import os
 import pickle
 import struct
 import subprocess
@@ -26,7 +27,9 @@ from inkling.process import environment
 CPU_SECONDS = 4  # for one text, where the system can count them
 CLOCK_SECONDS = 30.0  # for one text, on a machine as busy as it may be
 TRIES = 2  # a child may also be killed for reasons that are not the text's
-AHEAD = 2  # texts that are under way while one is looked at
+AHEAD = 16  # texts that are under way while one is looked at: storing some of them at once takes a while
+FEW = 4  # so many texts at once are not worth a second child
+CHILDREN = min(2, os.cpu_count() or 1)  # what two cut takes longer to store
 _LENGTH = struct.Struct("<Q")
 _PACKAGES = Path(__file__).resolve().parents[1]
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from index.outlining import serve; serve()"
@@ -41,85 +44,106 @@ class Text(NamedTuple):
 
 
 class Outliner:
-    """Owns the child, which starts with the first text. Not to be used by two threads at once."""
+    """Owns the children, which start with the first texts that need them. Not to be used by two threads at once."""
 
     def __init__(self, cpu_seconds: int = CPU_SECONDS, clock_seconds: float = CLOCK_SECONDS) -> None:
         self.refused: list[str] = []  # paths that were cut by lines since somebody looked
-        self._limits = cpu_seconds, clock_seconds
-        self._child: subprocess.Popen[bytes] | None = None
-        self._thread: ThreadPoolExecutor | None = None
+        self._children = [_Child(cpu_seconds, clock_seconds) for _ in range(CHILDREN)]
 
     def outlines(self, texts: Iterable[Text]) -> Iterator[Outline]:
-        """An outline per text, in order; `texts` are taken a few ahead."""
-        waiting: deque[Future[Outline]] = deque()
-        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="outlines")
+        """An outline per text, in order; `texts` are taken some ahead."""
+        waiting: deque[tuple[Text, Future[Outline | None]]] = deque()
         try:
-            for text in texts:
-                waiting.append(self._thread.submit(self._outline, text))
+            for number, text in enumerate(texts):
+                child = self._children[number % CHILDREN if number >= FEW else 0]
+                waiting.append((text, child.asked(text)))
                 if len(waiting) > AHEAD:
-                    yield waiting.popleft().result()
+                    yield self._answer(*waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield self._answer(*waiting.popleft())
         finally:
-            for future in waiting:  # nobody wants them any more
+            for _, future in waiting:  # nobody wants them any more
                 future.cancel()
 
     def close(self) -> None:
-        """End the child; another text starts a new one."""
+        """End the children; another text starts new ones."""
+        for child in self._children:
+            child.close()
+
+    def _answer(self, text: Text, future: "Future[Outline | None]") -> Outline:
+        if (found := future.result()) is not None:
+            return found
+        self.refused.append(text.path)
+        return outline(text.path, text.text, "plaintext")
+
+
+class _Child:
+    """A process that cuts texts, one at a time, and the thread that talks to it. Both start with the first text."""
+
+    def __init__(self, cpu_seconds: int, clock_seconds: float) -> None:
+        self._limits = cpu_seconds, clock_seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread: ThreadPoolExecutor | None = None
+
+    def asked(self, text: Text) -> "Future[Outline | None]":
+        """What becomes of the text; None where the process dies of it or takes too long."""
+        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="outlines")
+        return self._thread.submit(self._tried, text)
+
+    def close(self) -> None:
         if self._thread is not None:
             self._thread.shutdown(wait=True, cancel_futures=True)
             self._thread = None
         self._end()
 
-    def _outline(self, text: Text) -> Outline:
+    def _tried(self, text: Text) -> Outline | None:
         for _ in range(TRIES):
             try:
-                return self._asked(text)
+                return self._answer(text)
             except TimeoutError:
                 break
             except (OSError, EOFError):
                 continue
-        self.refused.append(text.path)
-        return outline(text.path, text.text, "plaintext")
+        return None
 
-    def _asked(self, text: Text) -> Outline:
-        """What the child says. Raises TimeoutError, and OSError or EOFError where it died."""
-        child = self._child or self._started()
-        assert child.stdin is not None
-        assert child.stdout is not None
+    def _answer(self, text: Text) -> Outline:
+        """What the process says. Raises TimeoutError, and OSError or EOFError where it died."""
+        process = self._process or self._started()
+        assert process.stdin is not None
+        assert process.stdout is not None
         late = threading.Event()
-        timer = threading.Timer(self._limits[1], _kill, (child, late))
+        timer = threading.Timer(self._limits[1], _kill, (process, late))
         timer.daemon = True
         timer.start()
         try:
-            _write(child.stdin, tuple(text))
-            answer: Outline = _read(child.stdout)
+            _write(process.stdin, tuple(text))
+            answer: Outline = _read(process.stdout)
             return answer
         except (OSError, EOFError) as error:
             self._end()
-            if late.is_set() or _ran_out(child.returncode):
+            if late.is_set() or _ran_out(process.returncode):
                 raise TimeoutError from error
             raise
         finally:
             timer.cancel()
 
     def _started(self) -> subprocess.Popen[bytes]:
-        self._child = subprocess.Popen(
+        self._process = subprocess.Popen(
             [sys.executable, "-E", "-P", "-X", "utf8", "-c", _START, str(_PACKAGES), str(self._limits[0])],
             env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        return self._child
+        return self._process
 
     def _end(self) -> None:
-        child, self._child = self._child, None
-        if child is None:
+        process, self._process = self._process, None
+        if process is None:
             return
-        child.kill()
-        child.wait()
-        for pipe in (child.stdin, child.stdout):
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):  # what was not written yet is nobody's loss
                     pipe.close()
@@ -156,9 +180,9 @@ def _ran_out(code: int | None) -> bool:
     return code is not None and code == -getattr(signal, "SIGXCPU", 0)
 
 
-def _kill(child: subprocess.Popen[bytes], late: threading.Event) -> None:
+def _kill(process: subprocess.Popen[bytes], late: threading.Event) -> None:
     late.set()
-    child.kill()
+    process.kill()
 
 
 def _write(stream: IO[bytes], value: object) -> None:

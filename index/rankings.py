@@ -6,7 +6,8 @@ Every function reads one open store and changes nothing. How the rankings become
 import json
 import math
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -129,10 +130,20 @@ def by_name(database: sqlite3.Connection, query: str, depth: int, where: str, va
     return [Ranked(row[0], 1.0 / rank) for rank, row in enumerate(rows, start=1)]
 
 
-def by_meaning(
-    store: Store, vectors: Vectors, query: NDArray[np.float32], depth: int, where: str, values: list[Any]
-) -> list[Ranked]:
-    """Chunks whose vectors are nearest, by their cosine."""
+def begin_by_meaning(
+    store: Store,
+    vectors: Vectors,
+    query: NDArray[np.float32],
+    depth: int,
+    where: str,
+    values: list[Any],
+    other: Executor | None = None,
+) -> Callable[[], list[Ranked]]:
+    """Chunks whose vectors are nearest, by their cosine: what has to be called for them.
+
+    With `other`, vectors are compared there from now on, while this thread asks the store for something else. Until
+    that is done the vectors may not be caught up with.
+    """
     vectors.refresh(store)
     allowed: Iterable[int] | None = None
     if where:
@@ -142,16 +153,23 @@ def by_meaning(
             (vectors.model, *values),
         )
         allowed = [row[0] for row in rows]
-    asked = 2 * depth
-    while True:  # chunks that are gone keep their vectors for a while: ask for more until enough are there
-        near = dict(vectors.nearest(query, asked, allowed))
-        found = store.database.execute(
-            "SELECT c.id, e.id FROM embedded e JOIN chunks c ON c.hash = e.hash JOIN files f ON f.id = c.file "
-            f"WHERE e.id IN (SELECT value FROM json_each(?)) {where}",
-            (json.dumps(list(near)), *values),
-        ).fetchall()
-        if len(found) >= depth or len(near) < asked:
-            break
-        asked *= 4
-    ranked = [Ranked(chunk, near[number]) for chunk, number in found]
-    return sorted(ranked, key=lambda each: (-each.score, each.chunk))[:depth]
+    begun = other.submit(vectors.nearest, query, 2 * depth, allowed) if other is not None else None
+
+    def ranking() -> list[Ranked]:
+        asked = 2 * depth
+        nearest = begun.result() if begun is not None else vectors.nearest(query, asked, allowed)
+        while True:  # chunks that are gone keep their vectors for a while: ask for more until enough are there
+            near = dict(nearest)
+            found = store.database.execute(
+                "SELECT c.id, e.id FROM embedded e JOIN chunks c ON c.hash = e.hash JOIN files f ON f.id = c.file "
+                f"WHERE e.id IN (SELECT value FROM json_each(?)) {where}",
+                (json.dumps(list(near)), *values),
+            ).fetchall()
+            if len(found) >= depth or len(near) < asked:
+                break
+            asked *= 4
+            nearest = vectors.nearest(query, asked, allowed)
+        ranked = [Ranked(chunk, near[number]) for chunk, number in found]
+        return sorted(ranked, key=lambda each: (-each.score, each.chunk))[:depth]
+
+    return ranking

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -19,7 +20,7 @@ from index.database import database_path
 from index.embedding import Encoder, NoMeaningError
 from index.fusion import Answer, best, fuse
 from index.names import best_symbols
-from index.rankings import Filter, Ranked, by_meaning, by_name, by_words, weights_of
+from index.rankings import Filter, Ranked, begin_by_meaning, by_name, by_words, weights_of
 from index.records import Hit, Match, Symbol
 from index.relevance import installed
 from index.store import Store, definition_lines, load_candidates, load_hits
@@ -178,14 +179,18 @@ class Search:
         depth = max(DEPTH, 3 * limit)
         database = store.database
         where, values = chosen.condition(database)
-        weights = weights_of(database, query)
         rankings: dict[Match, list[Ranked]] = {}
-        if "words" in by:
-            rankings["words"] = by_words(database, weights, depth, where, values)
-        if "symbol" in by:
-            rankings["symbol"] = by_name(database, query, depth, where, values)
-        if vector is not None and self._vectors is not None:
-            rankings["meaning"] = by_meaning(store, self._vectors, vector, depth, where, values)
+        with ThreadPoolExecutor(1) as other:  # comparing vectors takes as long as everything that the store is asked
+            meaning = None
+            if vector is not None and self._vectors is not None:
+                meaning = begin_by_meaning(store, self._vectors, vector, depth, where, values, other)
+            weights = weights_of(database, query)
+            if "words" in by:
+                rankings["words"] = by_words(database, weights, depth, where, values)
+            if "symbol" in by:
+                rankings["symbol"] = by_name(database, query, depth, where, values)
+            if meaning is not None:
+                rankings["meaning"] = meaning()
         scores = fuse(rankings)
         candidates = load_candidates(database, scores)
         texts = load_hits(database, candidates, scores, dict.fromkeys(candidates, ()))

@@ -20,7 +20,7 @@ from index.embedding import Embedder
 from index.evaluation.measure import rank_of, workspace
 from index.evaluation.questions import Question, Target, docstring_questions
 from index.fusion import WEIGHTS, Features, features, fuse
-from index.rankings import Filter, Ranked, by_meaning, by_name, by_words, weights_of
+from index.rankings import Filter, Ranked, begin_by_meaning, by_name, by_words, weights_of
 from index.records import Match
 from index.search import DEPTH
 from index.store import Store, load_candidates, load_hits
@@ -85,7 +85,7 @@ def _one(store: Store, vectors: Vectors, encoder: Embedder, question: Question) 
     rankings: dict[Match, list[Ranked]] = {
         "words": by_words(store.database, weights, DEPTH, *where),
         "symbol": by_name(store.database, question.text, DEPTH, *where),
-        "meaning": by_meaning(store, vectors, encoder.encode([question.text])[0], DEPTH, *where),
+        "meaning": begin_by_meaning(store, vectors, encoder.encode([question.text])[0], DEPTH, *where)(),
     }
     candidates = load_candidates(store.database, fuse(rankings))
     found = features(rankings, candidates, weights)

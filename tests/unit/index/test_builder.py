@@ -170,7 +170,7 @@ def test_a_file_that_vanishes_between_walk_and_read_is_counted(root: Path) -> No
         if progress.phase == "chunk":
             (root / "z/last.py").unlink(missing_ok=True)
 
-    write(root, {f"a/{number}.py": "x = 1\n" for number in range(70)} | {"z/last.py": "last = 1\n"})
+    write(root, {f"a/{number}.py": "x = 1\n" for number in range(100)} | {"z/last.py": "last = 1\n"})
     result = Builder(root, None).build_words(vanish)
     assert result.skipped == {"gone": 1}
 

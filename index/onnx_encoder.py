@@ -5,7 +5,9 @@ otherwise is not for it (`OnnxEncoder.fitting` gives None), and sentence-transfo
 """
 
 import json
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,14 @@ from index.encoder_graph import BertShape, Weights, build, extremes
 from index.lora import deltas
 from index.onnx_session import open_session
 
-KIND = "onnx-int8-tokens"  # how it rounds: vectors of this encoder do not mix with those of another
+KIND = "onnx-int8-pairs"  # how it rounds: vectors of this encoder do not mix with those of another
 _BATCH_TOKENS = 256  # padding included; more leaves the processor's caches and is slower
 _MODULES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
 _TYPES = ("F32", "F16", "BF16")
 
 
 class OnnxEncoder:
-    """See `index.embedding.Encoder`. `threads` None: all cores, which sleep when there is nothing to do."""
+    """See `index.embedding.Encoder`. `threads` None: as many as there are cores. A single text is one thread's work."""
 
     def __init__(
         self,
@@ -45,7 +47,8 @@ class OnnxEncoder:
             for name, delta in deltas(adapter, {name: tensor.shape for name, tensor in tensors.items()}).items():
                 tensors[name] = tensors[name] + delta
         graph, arrays = build(shape, tensors, weights, signed=not _saturates())
-        self._session = open_session(graph, arrays, threads=threads or 0)
+        self._session = open_session(graph, arrays, threads=1)
+        self._threads = threads or os.cpu_count() or 1
         self._width = shape.hidden
         self._tokenizer = _tokenizer(folder, shape)
 
@@ -61,19 +64,31 @@ class OnnxEncoder:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Float32 (texts, width), each row of length 1."""
-        vectors = np.empty((len(texts), self._width), dtype=np.float32)
         rows = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
-        for group in _batches([len(row) for row in rows]):
-            lengths = np.array([len(rows[number]) for number in group], dtype=np.int32)
-            ids = np.zeros((len(group), int(lengths.max())), dtype=np.int64)
-            for place, number in enumerate(group):
-                ids[place, : lengths[place]] = rows[number]
-            hidden = self._session.inference.run(None, {"ids": ids, "lengths": lengths})[0]
-            there = np.arange(ids.shape[1])[None] < lengths[:, None]
-            hidden = hidden.reshape(*ids.shape, self._width)
-            pooled = (hidden * there[..., None]).sum(axis=1) / lengths[:, None]
-            vectors[group] = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
+        vectors = np.empty((len(texts), self._width), dtype=np.float32)
+        groups = list(_batches([len(row) for row in rows]))
+        if self._threads == 1 or len(groups) < 2:
+            for group in groups:
+                vectors[group] = self._encoded([rows[number] for number in group])
+            return vectors
+        # Each group on one thread: threads that share a group wait for each other at every operator.
+        with ThreadPoolExecutor(self._threads) as pool:
+            found = pool.map(self._encoded, ([rows[number] for number in group] for group in groups))
+            for group, those in zip(groups, found, strict=True):
+                vectors[group] = those
         return vectors
+
+    def _encoded(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """The vectors of rows of tokens, side by side."""
+        lengths = np.array([len(row) for row in rows], dtype=np.int32)
+        ids = np.zeros((len(rows), int(lengths.max())), dtype=np.int64)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = row
+        hidden = self._session.inference.run(None, {"ids": ids, "lengths": lengths})[0].reshape(*ids.shape, self._width)
+        there = np.arange(ids.shape[1])[None] < lengths[:, None]
+        pooled: NDArray[np.float32] = (hidden * there[..., None]).sum(axis=1) / lengths[:, None]
+        unit: NDArray[np.float32] = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
+        return unit
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -1,9 +1,9 @@
 """Outlines of texts, made in a process of their own: one that a grammar may crash or hold up without harm.
 
 No clock can stop a tree-sitter query, and no exception is raised where a grammar's scanner writes past its buffer. So
-texts go to children (`python -c`, isolated as every child of ours), one at a time to each; where one dies or takes longer
-than a limit, another takes its place and the text is cut by lines. It also lets cores share the work: while children cut
-texts, whoever asked stores those before. What an outline is stands in `index.chunks`.
+texts go to children (`python -c`, isolated as every child of ours), one at a time to each; where one dies or takes
+longer than a limit, another takes its place and the text is cut by lines. It also lets cores share the work: while
+children cut texts, whoever asked stores those before. What an outline is stands in `index.chunks`.
 
 Always: `outlines` answers every text, in order, whatever becomes of the children.
 """
@@ -82,7 +82,7 @@ class _Child:
 
     def __init__(self, cpu_seconds: int, clock_seconds: float) -> None:
         self._limits = cpu_seconds, clock_seconds
-        self._process: subprocess.Popen[bytes] | None = None
+        self._running: subprocess.Popen[bytes] | None = None
         self._thread: ThreadPoolExecutor | None = None
 
     def asked(self, text: Text) -> "Future[Outline | None]":
@@ -108,42 +108,42 @@ class _Child:
 
     def _answer(self, text: Text) -> Outline:
         """What the process says. Raises TimeoutError, and OSError or EOFError where it died."""
-        process = self._process or self._started()
-        assert process.stdin is not None
-        assert process.stdout is not None
+        running = self._running or self._started()
+        assert running.stdin is not None
+        assert running.stdout is not None
         late = threading.Event()
-        timer = threading.Timer(self._limits[1], _kill, (process, late))
+        timer = threading.Timer(self._limits[1], _kill, (running, late))
         timer.daemon = True
         timer.start()
         try:
-            _write(process.stdin, tuple(text))
-            answer: Outline = _read(process.stdout)
+            _write(running.stdin, tuple(text))
+            answer: Outline = _read(running.stdout)
             return answer
         except (OSError, EOFError) as error:
             self._end()
-            if late.is_set() or _ran_out(process.returncode):
+            if late.is_set() or _ran_out(running.returncode):
                 raise TimeoutError from error
             raise
         finally:
             timer.cancel()
 
     def _started(self) -> subprocess.Popen[bytes]:
-        self._process = subprocess.Popen(
+        self._running = subprocess.Popen(
             [sys.executable, "-E", "-P", "-X", "utf8", "-c", _START, str(_PACKAGES), str(self._limits[0])],
             env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        return self._process
+        return self._running
 
     def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
+        running, self._running = self._running, None
+        if running is None:
             return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
+        running.kill()
+        running.wait()
+        for pipe in (running.stdin, running.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):  # what was not written yet is nobody's loss
                     pipe.close()
@@ -180,9 +180,9 @@ def _ran_out(code: int | None) -> bool:
     return code is not None and code == -getattr(signal, "SIGXCPU", 0)
 
 
-def _kill(process: subprocess.Popen[bytes], late: threading.Event) -> None:
+def _kill(running: subprocess.Popen[bytes], late: threading.Event) -> None:
     late.set()
-    process.kill()
+    running.kill()
 
 
 def _write(stream: IO[bytes], value: object) -> None:

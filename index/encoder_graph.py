@@ -113,7 +113,7 @@ class _Writer:
     def fine(self, source: str, output: str, weight: NDArray[np.float32]) -> str:
         """The same where more is asked of `source`: what rounding leaves of it is rounded once more, 15 bits in all.
 
-        That is two products, faster than one in float32 only where matrices may be signed; elsewhere the matrix alone is
+        That is two products, faster than one in float32 where matrices may be signed; elsewhere the matrix alone is
         rounded.
         """
         if self.weights == "float32":

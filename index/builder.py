@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from index import files
 from index.database import lock
-from index.embedding import Embedder, Encoder
+from index.embedding import Embedder, Encoder, with_parts
 from index.files import File, Walk
 from index.intake import OVER, Intake
 from index.outlining import Outliner
@@ -201,7 +201,7 @@ class Builder:
         there = self._cache.among(encoder.model, batch)
         texts = dict(store.texts([digest for digest in batch if digest not in there]))
         if texts:
-            self._cache.put(encoder.model, list(texts), encoder.encode(list(texts.values())))
+            self._cache.put(encoder.model, list(texts), *with_parts(encoder, list(texts.values())))
         store.bind(encoder.model, [*there, *texts])
         self._bound += len(there) + len(texts)
 

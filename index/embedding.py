@@ -11,12 +11,13 @@ import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.encoder_graph import BertShape
+from index.late import Head, Parts, Question, opened
 from index.lora import deltas
 from index.onnx_encoder import KIND, OnnxEncoder
 from index.shipped_encoder import shipped, version_of
@@ -51,6 +52,27 @@ class Encoder(Protocol):
         """Float32 (n, dimension), each row of length 1."""
 
 
+@runtime_checkable
+class PartsEncoder(Encoder, Protocol):
+    """One that also knows which part of a chunk fits which token of a question (`index.late`)."""
+
+    def encode_parts(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], list[Parts] | None]:
+        """Vectors as of `encode`, and the parts of each text; None where these weights have no head for it."""
+
+    def encode_question(self, text: str) -> tuple[NDArray[np.float32], Question | None]:
+        """The vector of a question, (dimension,), and its tokens; None as above."""
+
+
+def with_parts(encoder: Encoder, texts: Sequence[str]) -> tuple[NDArray[np.float32], list[Parts] | None]:
+    """Vectors of any encoder, and parts where it makes some."""
+    return encoder.encode_parts(texts) if isinstance(encoder, PartsEncoder) else (encoder.encode(texts), None)
+
+
+def as_question(encoder: Encoder, text: str) -> tuple[NDArray[np.float32], Question | None]:
+    """The same for a question."""
+    return encoder.encode_question(text) if isinstance(encoder, PartsEncoder) else (encoder.encode([text])[0], None)
+
+
 class Embedder:
     """A sentence encoder in a local folder. Loading waits for the first text; safe to share by threads.
 
@@ -78,18 +100,45 @@ class Embedder:
 
     @property
     def model(self) -> str:
-        """The folder's name, a fingerprint of its configuration and weights, and of the adapter if there is one.
+        """The folder's name, a fingerprint of its configuration and weights, and of adapter and head if there are any.
 
         Raises NoEmbeddingWeightsError.
         """
         if self._model is None:
             kind = f"-{KIND}" if self._shape is not None else ""
             adapter = f"+{version_of(self._adapter)}" if self._adapter is not None else ""
-            self._model = f"{self.folder.name}@{fingerprint(self.folder)}{adapter}{kind}"
+            head = f"-{self._head.version}" if self._head is not None else ""
+            self._model = f"{self.folder.name}@{fingerprint(self.folder)}{adapter}{kind}{head}"
         return self._model
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Float32 (n, 384 for the default weights), each row of length 1. Raises NoMeaningError."""
+        return self._read(texts)[0]
+
+    def encode_parts(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], list[Parts] | None]:
+        """See `PartsEncoder`. Raises NoMeaningError."""
+        vectors, states = self._read(texts)
+        if self._head is None or states is None:
+            return vectors, None
+        return vectors, [self._head.parts(one) for one in states]
+
+    def encode_question(self, text: str) -> tuple[NDArray[np.float32], Question | None]:
+        """See `PartsEncoder`. Raises NoMeaningError."""
+        vectors, states = self._read([text])
+        if self._head is None or states is None:
+            return vectors[0], None
+        return vectors[0], self._head.question(states[0])
+
+    def encode_states(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """Vectors, and the states of each text's tokens, float32 (tokens, width): what a head is taught with. Raises
+        NoMeaningError, also for an encoder that tells no states."""
+        vectors, states = self._read(texts)
+        if states is None:
+            raise NoMeaningError(f"Expected a BERT that pools the mean of its tokens in {self.folder}.")
+        return vectors, states
+
+    def _read(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], list[NDArray[np.float32]] | None]:
+        """Vectors, and states of tokens if our own runtime encodes."""
         readable = [_readable(text) for text in texts]
         try:
             with self._lock:
@@ -104,11 +153,11 @@ class Embedder:
                 "Search goes by words until Inkling is started again; if it fails again, report it."
             ) from error
 
-    def _encoded(self, texts: list[str]) -> NDArray[np.float32]:
+    def _encoded(self, texts: list[str]) -> tuple[NDArray[np.float32], list[NDArray[np.float32]] | None]:
         if isinstance(self._encoder, OnnxEncoder):
-            return self._encoder.encode(texts)
+            return self._encoder.encode_states(texts)
         if not texts:
-            return np.zeros((0, self._encoder.get_embedding_dimension()), dtype=np.float32)
+            return np.zeros((0, self._encoder.get_embedding_dimension()), dtype=np.float32), None
         vectors = self._encoder.encode(
             texts,
             batch_size=self._batch,
@@ -116,7 +165,7 @@ class Embedder:
             convert_to_numpy=True,
             show_progress_bar=False,
         )
-        return np.asarray(vectors, dtype=np.float32)
+        return np.asarray(vectors, dtype=np.float32), None
 
     @cached_property
     def _shape(self) -> BertShape | None:
@@ -126,6 +175,13 @@ class Embedder:
     @cached_property
     def _adapter(self) -> Path | None:
         return shipped(self.folder.name, fingerprint(self.folder)) if self._wanted == "shipped" else self._wanted
+
+    @cached_property
+    def _head(self) -> Head | None:
+        """What comes with the adapter and makes parts; only our own runtime tells the states of tokens."""
+        if self._adapter is None or self._shape is None:
+            return None
+        return opened(self._adapter, version_of(self._adapter))
 
     def _load(self) -> Any:
         """An OnnxEncoder or a SentenceTransformer."""

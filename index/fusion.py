@@ -3,8 +3,9 @@ duplicates are folded.
 
 The reranker is linear in a few figures per chunk (`Features`) and knows no query beyond its words. `WEIGHTS` were
 fitted to 743 docstrings of the ten packages that the encoder's adapter was not trained on, by the likelihood of the
-right chunk (as `tests/benchmarks/fusion.py` does). Two are set by hand: that of `symbol`, so that a name that is
-spelled out finds its definition first, and that of `loose`, as docstrings never ask for text between definitions. Pure.
+right chunk (as `tests/benchmarks/fusion.py` does), and so were those `WITHOUT_PARTS`, where no chunk has any. Two are
+set by hand: that of `symbol`, so that a name that is spelled out finds its definition first, and that of `loose`, as
+docstrings never ask for text between definitions. Pure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,9 +30,15 @@ class Features(NamedTuple):
     asked: float = 0.0  # share of the query's words, by weight, that are names here
     loose: float = 0.0  # text between definitions
     cosine: float = 0.0  # 0 for what is not among the nearest
+    closest: float = 0.0  # how well each word of the query fits the closest part (`index.late`)
+    closest_rank: float = 0.0
 
 
 WEIGHTS = Features(
+    words_rank=1.26, meaning_rank=0.27, words_score=1.35, meaning_score=2.6, symbol=8.0, asked=1.41, loose=-1.35,
+    cosine=2.69, closest=3.7, closest_rank=1.49,
+)  # fmt: skip
+WITHOUT_PARTS = Features(
     words_rank=0.8, meaning_rank=1.4, words_score=2.2, meaning_score=2.5, symbol=8.0, asked=1.2, loose=-1.35, cosine=4.3
 )
 
@@ -39,13 +46,15 @@ WEIGHTS = Features(
 @dataclass(frozen=True)
 class Answer:
     """What one workspace knows about a query: its rankings, the query's words with their weights there, and what is to
-    be known of the ranked chunks. `begins` tells chunks of one name in one file apart: the line of their definition."""
+    be known of the ranked chunks. `begins` tells chunks of one name in one file apart: the line of their definition.
+    `closeness`: see `index.late`; of those chunks only that have parts."""
 
     rankings: Mapping[Match, Sequence[Ranked]] = field(default_factory=dict)
     query: Mapping[str, float] = field(default_factory=dict)
     candidates: Mapping[int, Candidate] = field(default_factory=dict)
     hits: Mapping[int, Hit] = field(default_factory=dict)
     begins: Mapping[int, int] = field(default_factory=dict)
+    closeness: Mapping[int, float] = field(default_factory=dict)
 
 
 def best(answers: Sequence[Answer], limit: int) -> list[tuple[int, Hit]]:
@@ -54,8 +63,8 @@ def best(answers: Sequence[Answer], limit: int) -> list[tuple[int, Hit]]:
     One hit per definition: its other pieces, and copies of its text in other files and workspaces, stay with the best
     of them.
     """
-    rankings, query, candidates = _together(answers)
-    scores = rerank(rankings, candidates, query) if len(rankings) > 1 else fuse(rankings)
+    rankings, query, candidates, closeness = _together(answers)
+    scores = rerank(rankings, candidates, query, closeness) if len(rankings) > 1 else fuse(rankings)
     matched = {match: {each.chunk for each in ranking} for match, ranking in rankings.items()}
     kept: list[tuple[int, Hit]] = []
     seen: set[object] = set()
@@ -77,8 +86,9 @@ def best(answers: Sequence[Answer], limit: int) -> list[tuple[int, Hit]]:
 
 def _together(
     answers: Sequence[Answer],
-) -> tuple[dict[Match, list[Ranked]], dict[str, float], dict[int, Candidate]]:
-    """Rankings, query and candidates of all workspaces as if of one; chunk c of answer a becomes c * answers + a.
+) -> tuple[dict[Match, list[Ranked]], dict[str, float], dict[int, Candidate], dict[int, float]]:
+    """Rankings, query, candidates and closeness of all workspaces as if of one; chunk c of answer a becomes
+    c * answers + a.
 
     Cosines and the places of names mean the same everywhere. BM25 is larger where more is indexed, so it is taken as a
     share of what the query's words weigh there; a word that a workspace does not know weighs as much as elsewhere.
@@ -89,6 +99,7 @@ def _together(
         query |= {word: max(weight, query.get(word, 0.0)) for word, weight in answer.query.items()}
     rankings: dict[Match, list[Ranked]] = {}
     candidates: dict[int, Candidate] = {}
+    closeness: dict[int, float] = {}
     for place, answer in enumerate(answers):
         whole = sum(answer.query.get(word, weight) for word, weight in query.items()) or 1.0
         for match, ranking in answer.rankings.items():
@@ -96,9 +107,10 @@ def _together(
             moved = [Ranked(each.chunk * many + place, each.score / unit) for each in ranking]
             rankings.setdefault(match, []).extend(moved)
         candidates |= {chunk * many + place: candidate for chunk, candidate in answer.candidates.items()}
+        closeness |= {chunk * many + place: value for chunk, value in answer.closeness.items()}
     for ranking in rankings.values():
         ranking.sort(key=lambda each: (-each.score, each.chunk))
-    return rankings, query, candidates
+    return rankings, query, candidates, closeness
 
 
 def fuse(rankings: Mapping[Match, Sequence[Ranked]]) -> dict[int, float]:
@@ -111,18 +123,29 @@ def fuse(rankings: Mapping[Match, Sequence[Ranked]]) -> dict[int, float]:
 
 
 def rerank(
-    rankings: Mapping[Match, Sequence[Ranked]], candidates: Mapping[int, Candidate], query: Mapping[str, float]
+    rankings: Mapping[Match, Sequence[Ranked]],
+    candidates: Mapping[int, Candidate],
+    query: Mapping[str, float],
+    closeness: Mapping[int, float],
 ) -> dict[int, float]:
     """The candidates with their final score, best first. `query`: its words with their weights."""
-    found = features(rankings, candidates, query)
-    scores = {chunk: sum(w * x for w, x in zip(WEIGHTS, each, strict=True)) for chunk, each in found.items()}
+    weights = WEIGHTS if closeness else WITHOUT_PARTS
+    found = features(rankings, candidates, query, closeness)
+    scores = {chunk: sum(w * x for w, x in zip(weights, each, strict=True)) for chunk, each in found.items()}
     return dict(sorted(scores.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def features(
-    rankings: Mapping[Match, Sequence[Ranked]], candidates: Mapping[int, Candidate], query: Mapping[str, float]
+    rankings: Mapping[Match, Sequence[Ranked]],
+    candidates: Mapping[int, Candidate],
+    query: Mapping[str, float],
+    closeness: Mapping[int, float],
 ) -> dict[int, Features]:
-    """The figures of each candidate."""
+    """The figures of each candidate. How close one comes that is not embedded yet is taken for the mean of others."""
+    usual = sum(closeness.values()) / len(closeness) if closeness else 0.0
+    close = {chunk: closeness.get(chunk, usual) for chunk in candidates} if closeness else {}
+    order = sorted(close, key=lambda chunk: (-close[chunk], chunk))
+    places = {chunk: rank for rank, chunk in enumerate(order, start=1)}
     ranks = {match: {each.chunk: rank for rank, each in enumerate(r, start=1)} for match, r in rankings.items()}
     scaled = {match: _scaled(ranking, match) for match, ranking in rankings.items()}
     cosines = {each.chunk: each.score for each in rankings.get("meaning", ())}
@@ -132,21 +155,23 @@ def features(
         defined = set(words(candidate.names))
         asked = sum(weight for word, weight in query.items() if word in defined) / whole
         found[chunk] = Features(
-            words_rank=_reciprocal(ranks, "words", chunk),
-            meaning_rank=_reciprocal(ranks, "meaning", chunk),
+            words_rank=_reciprocal(ranks.get("words", {}), chunk),
+            meaning_rank=_reciprocal(ranks.get("meaning", {}), chunk),
             words_score=scaled.get("words", {}).get(chunk, 0.0),
             meaning_score=scaled.get("meaning", {}).get(chunk, 0.0),
             symbol=scaled.get("symbol", {}).get(chunk, 0.0) * asked**2,
             asked=asked,
             loose=float(candidate.kind in ("module", "text", "variable")),
             cosine=cosines.get(chunk, 0.0),
+            closest=close.get(chunk, 0.0),
+            closest_rank=_reciprocal(places, chunk),
         )
     return found
 
 
-def _reciprocal(ranks: Mapping[Match, Mapping[int, int]], match: Match, chunk: int) -> float:
+def _reciprocal(ranks: Mapping[int, int], chunk: int) -> float:
     """1 for the first of a ranking, 0 for what is not in it."""
-    rank = ranks.get(match, {}).get(chunk)
+    rank = ranks.get(chunk)
     return (FUSION + 1) / (FUSION + rank) if rank else 0.0
 
 

@@ -64,31 +64,35 @@ class OnnxEncoder:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Float32 (texts, width), each row of length 1."""
+        return self.encode_states(texts)[0]
+
+    def encode_states(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """The same, and the states of each text's tokens, float32 (tokens, width), without those at both ends that are
+        no part of the text."""
         rows = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         vectors = np.empty((len(texts), self._width), dtype=np.float32)
+        states = [vectors[:0]] * len(texts)
         groups = list(_batches([len(row) for row in rows]))
-        if self._threads == 1 or len(groups) < 2:
-            for group in groups:
-                vectors[group] = self._encoded([rows[number] for number in group])
-            return vectors
         # Each group on one thread: threads that share a group wait for each other at every operator.
         with ThreadPoolExecutor(self._threads) as pool:
-            found = pool.map(self._encoded, ([rows[number] for number in group] for group in groups))
-            for group, those in zip(groups, found, strict=True):
+            several = self._threads > 1 and len(groups) > 1
+            found = (pool.map if several else map)(self._encoded, ([rows[n] for n in group] for group in groups))
+            for group, (those, hidden) in zip(groups, found, strict=True):
                 vectors[group] = those
-        return vectors
+                for place, number in enumerate(group):
+                    states[number] = hidden[place, 1 : len(rows[number]) - 1]
+        return vectors, states
 
-    def _encoded(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """The vectors of rows of tokens, side by side."""
+    def _encoded(self, rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The vectors of rows of tokens, side by side, and their states (rows, longest, width)."""
         lengths = np.array([len(row) for row in rows], dtype=np.int32)
         ids = np.zeros((len(rows), int(lengths.max())), dtype=np.int64)
         for place, row in enumerate(rows):
             ids[place, : len(row)] = row
         hidden = self._session.inference.run(None, {"ids": ids, "lengths": lengths})[0].reshape(*ids.shape, self._width)
         there = np.arange(ids.shape[1])[None] < lengths[:, None]
-        pooled: NDArray[np.float32] = (hidden * there[..., None]).sum(axis=1) / lengths[:, None]
-        unit: NDArray[np.float32] = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
-        return unit
+        pooled = (hidden * there[..., None]).sum(axis=1) / lengths[:, None]
+        return pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12), hidden
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:

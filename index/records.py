@@ -24,10 +24,11 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What the reranker sees of a chunk. `names` are all names that it defines."""
+    """What the reranker sees of a chunk. `names` are all names that it defines, `hash` is that of its content."""
 
     kind: str
     names: str
+    hash: bytes
 
 
 @dataclass(frozen=True)

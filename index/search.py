@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from index.context import Ask, Catalog, find_context
 from index.database import database_path
-from index.embedding import Encoder, NoMeaningError
+from index.embedding import Encoder, NoMeaningError, as_question
 from index.fusion import Answer, best, fuse
+from index.late import Question
 from index.names import best_symbols
 from index.rankings import Filter, Ranked, begin_by_meaning, by_name, by_words, weights_of
 from index.records import Hit, Match, Symbol
@@ -27,6 +28,7 @@ from index.store import Store, definition_lines, load_candidates, load_hits
 from index.vectors import Vectors
 
 T = TypeVar("T")
+Meant = tuple[NDArray[np.float32], Question | None]  # a query's vector and tokens
 
 ALL: frozenset[Match] = frozenset(get_args(Match))
 DEPTH = 100  # how many results of each kind are fused, at least
@@ -83,8 +85,8 @@ class Search:
             return Answer()
         chosen = Filter(path, language, kind)
         # Loading the encoder takes seconds: nobody waits for it while holding the lock, nor is a snapshot kept.
-        vector = self._encoded(query) if "meaning" in by and self._reading(self._knows_vectors, False) else None
-        return self._reading(lambda store: self._answer(store, query, vector, limit, chosen, by), Answer())
+        meant = self._encoded(query) if "meaning" in by and self._reading(self._knows_vectors, False) else None
+        return self._reading(lambda store: self._answer(store, query, meant, limit, chosen, by), Answer())
 
     def symbols(self, query: str, limit: int) -> list[Symbol]:
         """Definitions whose name fits: exact, then by prefix, by a word's prefix, by substring, by letters in order."""
@@ -156,9 +158,9 @@ class Search:
         self._vectors.refresh(store)
         return len(self._vectors) > 0
 
-    def _encoded(self, query: str) -> NDArray[np.float32] | None:
+    def _encoded(self, query: str) -> Meant | None:
         try:
-            return self._embedder.encode([query])[0] if self._embedder else None
+            return as_question(self._embedder, query) if self._embedder else None
         except NoMeaningError as error:
             self._without_meaning(error)
             return None
@@ -171,7 +173,7 @@ class Search:
         self,
         store: Store,
         query: str,
-        vector: NDArray[np.float32] | None,
+        meant: Meant | None,
         limit: int,
         chosen: Filter,
         by: frozenset[Match],
@@ -182,8 +184,8 @@ class Search:
         rankings: dict[Match, list[Ranked]] = {}
         with ThreadPoolExecutor(1) as other:  # comparing vectors takes as long as everything that the store is asked
             meaning = None
-            if vector is not None and self._vectors is not None:
-                meaning = begin_by_meaning(store, self._vectors, vector, depth, where, values, other)
+            if meant is not None and self._vectors is not None:
+                meaning = begin_by_meaning(store, self._vectors, meant[0], depth, where, values, other)
             weights = weights_of(database, query)
             if "words" in by:
                 rankings["words"] = by_words(database, weights, depth, where, values)
@@ -193,11 +195,14 @@ class Search:
                 rankings["meaning"] = meaning()
         scores = fuse(rankings)
         candidates = load_candidates(database, scores)
+        closeness: dict[int, float] = {}
+        if meant is not None and meant[1] is not None and self._vectors is not None and len(rankings) > 1:
+            closeness = self._vectors.closeness(meant[1], candidates)
         texts = load_hits(database, candidates, scores, dict.fromkeys(candidates, ()))
         hits = dict(zip(candidates, texts, strict=True))
         times = Counter((hit.path, hit.scope, hit.name) for hit in texts)
         alike = [chunk for chunk, hit in hits.items() if times[hit.path, hit.scope, hit.name] > 1]
-        return Answer(rankings, weights, candidates, hits, definition_lines(database, alike))
+        return Answer(rankings, weights, candidates, hits, definition_lines(database, alike), closeness)
 
     def _stats(self, store: Store) -> dict[str, Any]:
         def count(sql: str) -> int:

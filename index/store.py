@@ -349,7 +349,7 @@ def load_candidates(database: sqlite3.Connection, chunks: Iterable[int]) -> dict
     """What the reranker has to know of these chunks, in this order."""
     order = list(chunks)
     rows = database.execute(
-        "SELECT id, kind, names FROM chunks WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(order),)
+        "SELECT id, kind, names, hash FROM chunks WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(order),)
     )
     found = {row[0]: Candidate(*row[1:]) for row in rows}
     return {chunk: found[chunk] for chunk in order if chunk in found}

@@ -1,4 +1,4 @@
-"""Vectors of every text that was ever embedded on this machine, by the hash of the text and the model.
+"""Vectors of every text that was ever embedded on this machine, and its parts (`index.late`), by hash and model.
 
 All workspaces share it, so that what one branch, worktree or clone has embedded is never embedded again. It knows no
 chunks and no files, and finds nothing near: that is `index.vectors`. Several processes write at once and take turns.
@@ -25,14 +25,15 @@ from inkling.folders import index_folder
 
 T = TypeVar("T")
 
-MOST_VECTORS = 500_000  # about 450 MB
-VERSION = 1
+MOST_VECTORS = 250_000  # about 600 MB
+VERSION = 2
 _BATCH = 500
 _DAY = 86_400
 _TABLE = """
 CREATE TABLE vectors (
-  model TEXT NOT NULL, hash BLOB NOT NULL, day INTEGER NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (model, hash)
-) STRICT, WITHOUT ROWID;
+  id INTEGER PRIMARY KEY, hash BLOB NOT NULL, model TEXT NOT NULL, day INTEGER NOT NULL, vector BLOB NOT NULL,
+  parts BLOB, UNIQUE (hash, model)
+) STRICT;
 CREATE INDEX vectors_day ON vectors (day);
 """
 
@@ -78,30 +79,50 @@ class VectorCache:
 
     def get(self, model: str, hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float16]]:
         """Vectors of those hashes that have one, float16 (dimension,)."""
+        return {digest: np.frombuffer(blob, dtype="<f2") for digest, blob in self._column("vector", model, hashes)}
 
-        def ask(database: sqlite3.Connection) -> dict[bytes, NDArray[np.float16]]:
-            found: dict[bytes, NDArray[np.float16]] = {}
+    def parts(self, model: str, hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.int8]]:
+        """Parts of those hashes that have some, one after the other: int8 (parts * dimension,)."""
+        return {digest: np.frombuffer(blob, dtype=np.int8) for digest, blob in self._column("parts", model, hashes)}
+
+    def _column(self, name: str, model: str, hashes: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+        def ask(database: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
+            found: list[tuple[bytes, bytes]] = []
             for batch in _batches(hashes):
                 marks = ", ".join("?" * len(batch))
                 rows = database.execute(
-                    f"SELECT hash, vector FROM vectors WHERE model = ? AND hash IN ({marks})", (model, *batch)
+                    f"SELECT hash, {name} FROM vectors WHERE model = ? AND hash IN ({marks}) AND {name} IS NOT NULL",
+                    (model, *batch),
                 )
-                found |= {digest: np.frombuffer(blob, dtype="<f2") for digest, blob in rows}
+                found += rows.fetchall()
             return found
 
-        return self._tried(ask, {})
+        return self._tried(ask, [])
 
-    def put(self, model: str, hashes: Sequence[bytes], vectors: NDArray[np.float32]) -> None:
-        """Keep one vector per hash, in one transaction, as float16. Raises IndexFullError and IndexBrokenError."""
+    def put(
+        self,
+        model: str,
+        hashes: Sequence[bytes],
+        vectors: NDArray[np.float32],
+        parts: Sequence[NDArray[np.int8]] | None = None,
+    ) -> None:
+        """Keep one vector per hash as float16, and its parts if there are any, in one transaction.
+
+        Raises IndexFullError and IndexBrokenError.
+        """
         day = _today()
+        blobs = [None] * len(hashes) if parts is None else [one.tobytes() for one in parts]
         rows = [
-            (model, digest, day, vector.astype("<f2").tobytes()) for digest, vector in zip(hashes, vectors, strict=True)
+            (digest, model, day, vector.astype("<f2").tobytes(), blob)
+            for digest, vector, blob in zip(hashes, vectors, blobs, strict=True)
         ]
+
+        insertion = "INSERT OR IGNORE INTO vectors (hash, model, day, vector, parts) VALUES (?, ?, ?, ?, ?)"
 
         def insert(database: sqlite3.Connection) -> bool:
             with database:
                 database.execute("BEGIN IMMEDIATE")
-                database.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?)", rows)
+                database.executemany(insertion, rows)
             return True
 
         if not self._tried(insert, False) and not self._tried(insert, False):  # the second time into a new file
@@ -116,8 +137,8 @@ class VectorCache:
                 return 0
             with database:
                 database.execute("BEGIN IMMEDIATE")
-                oldest = "SELECT model, hash FROM vectors WHERE day < ? ORDER BY day LIMIT ?"
-                delete = f"DELETE FROM vectors WHERE (model, hash) IN ({oldest})"
+                oldest = "SELECT id FROM vectors WHERE day < ? ORDER BY day LIMIT ?"
+                delete = f"DELETE FROM vectors WHERE id IN ({oldest})"
                 gone = database.execute(delete, (_today(), held - most)).rowcount
                 if gone:
                     database.execute(f"PRAGMA application_id = {_fresh()}")

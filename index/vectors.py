@@ -10,7 +10,7 @@ only means that all vectors are read from the cache.
 
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.late import Question
+from index.records import Candidate
 from index.store import Store
 from index.vector_cache import VectorCache
 
@@ -75,6 +77,14 @@ class Vectors:
         for part in self._parts:
             found += _nearest(part, row, limit, wanted)
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:limit]
+
+    def closeness(self, question: Question, candidates: Mapping[int, Candidate]) -> dict[int, float]:
+        """How close the chunks come to a question, part by part (`index.late`); those that have no parts, as they are
+        not embedded yet, are left out."""
+        kept = self._cache.parts(self.model, [candidate.hash for candidate in candidates.values()])
+        parts = {chunk: kept[each.hash] for chunk, each in candidates.items() if each.hash in kept}
+        shaped = [each.reshape(-1, question.tokens.shape[1]) for each in parts.values()]
+        return dict(zip(parts, question.closeness(shaped), strict=True))
 
     def _append(self, bound: Sequence[tuple[int, bytes]]) -> None:
         vectors = self._cache.get(self.model, [digest for _, digest in bound])

@@ -8,7 +8,7 @@ whether it may be served, `night_record` keeps what happened. `gate` and `releva
 says whether this installation can train. The shipped adapter below it: `corpus` reads pinned packages (`corpus_files`
 says which files are worth it, `corpus_file` keeps what was read), `exercises` draws rows at `cursors` from them,
 `pretraining` trains, on a GPU many rows at once (`packs` lays them end to end, `packed` computes), `shipping` runs it
-all; `search_*` does the same for the encoder of the index. Both read rows through `network` and `batches` as serving
-would: one by one through transformers' layers (`attention`), a night's side by side (`bundles`, `lean`). Nothing here
-knows of SQL or of an editor.
+all; `search_*` does the same for the encoder of the index, `late_training` for the head that compares part by part.
+Nights and the shipped adapter read rows through `network` and `batches` as serving would: one by one through
+transformers' layers (`attention`), a night's side by side (`bundles`, `lean`). Nothing here knows of SQL or editors.
 """

@@ -29,6 +29,10 @@ def pretrain_search(
     measure: Annotated[
         int, typer.Option(min=0, help="Questions of each held-out package that weights and adapter are compared on.")
     ] = 60,
+    late_only: Annotated[
+        bool,
+        typer.Option("--late-only", help="Keep the adapter in --out and teach only which part of a chunk fits a word."),
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume/--afresh", help="Go on from the folder's checkpoint.")] = True,
     threads: Annotated[int, typer.Option(min=0, help="0: all cores.")] = 0,
     kept: Annotated[
@@ -42,6 +46,8 @@ def pretrain_search(
       inkling pretrain-search --out index/weights/all-minilm-l6-v2
 
       inkling pretrain-search --corpus corpus.xz --out /tmp/search --steps 100
+
+      inkling pretrain-search --out index/weights/all-minilm-l6-v2 --late-only
     """
     from model.catalog import EMBEDDING
     from model.training import packages
@@ -49,6 +55,7 @@ def pretrain_search(
     from model.training.corpus_file import read_corpus
 
     packages.require()
+    from model.training.late_training import HeadOptions
     from model.training.search_shipping import make_search_adapter
     from model.training.search_training import SearchOptions
 
@@ -68,8 +75,8 @@ def pretrain_search(
         corpus = read_corpus(kept) if kept is not None else load_corpus()
         options = SearchOptions(steps=steps, rank=rank, alpha=2 * rank, learning_rate=rate)
         record = make_search_adapter(
-            EMBEDDING.name, folder, corpus, options=options, measure=measure, threads=threads, resume=resume,
-            progress=show,
+            EMBEDDING.name, folder, corpus, options=options, late=HeadOptions(), late_only=late_only, measure=measure,
+            threads=threads, resume=resume, progress=show,
         )  # fmt: skip
     out.print(f"{folder} holds the adapter after {record['steps']} steps on {record['questions']} questions.")
     if measure:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.embedding import Embedder
+from index.embedding import Embedder, as_question
 from index.evaluation.measure import rank_of, workspace
 from index.evaluation.questions import Question, Target, docstring_questions
 from index.fusion import WEIGHTS, Features, features, fuse
@@ -82,13 +82,15 @@ def _asked(packages: Sequence[str], encoder: Embedder) -> list[_Asked]:
 def _one(store: Store, vectors: Vectors, encoder: Embedder, question: Question) -> _Asked:
     weights = weights_of(store.database, question.text)
     where = Filter().condition(store.database)
+    vector, meant = as_question(encoder, question.text)
     rankings: dict[Match, list[Ranked]] = {
         "words": by_words(store.database, weights, DEPTH, *where),
         "symbol": by_name(store.database, question.text, DEPTH, *where),
-        "meaning": begin_by_meaning(store, vectors, encoder.encode([question.text])[0], DEPTH, *where)(),
+        "meaning": begin_by_meaning(store, vectors, vector, DEPTH, *where)(),
     }
     candidates = load_candidates(store.database, fuse(rankings))
-    found = features(rankings, candidates, weights)
+    closeness = vectors.closeness(meant, candidates) if meant is not None else {}
+    found = features(rankings, candidates, weights, closeness)
     hits = load_hits(store.database, candidates, dict.fromkeys(candidates, 0.0), dict.fromkeys(candidates, ()))
     right = [rank_of([hit], question.targets) > 0 for hit in hits]
     return _Asked(np.array([found[chunk] for chunk in candidates], dtype=np.float64), np.array(right))

@@ -93,7 +93,25 @@ def test_vectors_of_different_encoders_have_different_names(folder: Path, monkey
     ours = Embedder(folder).model
     monkeypatch.setattr("index.onnx_encoder.find_spec", lambda name: None)
     theirs = Embedder(folder).model
-    assert ours == f"{theirs}-{KIND}"
+    assert ours.startswith(f"{theirs}-{KIND}-")  # and the version of the head
+
+
+def test_the_shipped_head_finds_the_part_that_answers(folder: Path):
+    embedder = Embedder(folder, threads=1)
+    vectors, parts = embedder.encode_parts(TEXTS)
+    vector, question = embedder.encode_question("surface of a circle, given its radius")
+    assert parts is not None
+    assert question is not None
+    assert [one.shape[1] for one in parts] == [64] * len(TEXTS)
+    np.testing.assert_array_equal(vectors, embedder.encode(TEXTS))
+    assert vector.shape == (384,)
+    close = question.closeness(parts)
+    assert max(close) == close[0]
+
+
+def test_other_weights_have_no_parts(embedder: Embedder):
+    assert embedder.encode_parts(TEXTS[:1])[1] is None
+    assert embedder.encode_question("x")[1] is None
 
 
 def test_without_onnxruntime_sentence_transformers_encodes(folder: Path, monkeypatch: pytest.MonkeyPatch):

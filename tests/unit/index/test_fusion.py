@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from index.builder import Builder
-from index.fusion import best
+from index.fusion import best, features
 from index.search import Search
-from tests.unit.index.workspace import CountingEncoder, repository
+from tests.unit.index.workspace import CountingEncoder, PartsEncoder, repository
 
 LONG = "".join(f"    lava_{number} = volcano_{number}(crater, {number})\n\n" for number in range(200))
 
@@ -63,6 +63,35 @@ def test_what_fits_best_in_a_folder_is_not_the_best_of_all(tmp_path: Path) -> No
     one = searching(tmp_path / "loose", loose).answer("pour lava of the volcano into the crater", limit=10)
     two = searching(tmp_path / "fitting", fitting).answer("pour lava of the volcano into the crater", limit=10)
     assert [place for place, _ in best([one, two], 6)] == [1, 1, 1, 0, 0, 0]
+
+
+def test_chunks_are_as_close_as_their_parts_and_who_has_none_yet_as_the_others(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "lava.py": "def pour(lava):\n    return crater\n",
+        "ash.py": "def blow(ash):\n    return crater\n",
+        "later.py": "def crater(lava):\n    pass\n",
+    }
+    repository(tmp_path, files)
+    Builder(tmp_path, PartsEncoder).build()
+    (tmp_path / "later.py").write_text("def crater(lava):\n    return ash\n")
+    Builder(tmp_path, None).build()
+    answer = Search(tmp_path, PartsEncoder()).answer("lava crater", limit=10)
+    paths = {chunk: hit.path for chunk, hit in answer.hits.items()}
+    close = {paths[chunk]: value for chunk, value in answer.closeness.items()}
+    assert close == {"lava.py": pytest.approx(1), "ash.py": pytest.approx(0.5)}
+    found = features(answer.rankings, answer.candidates, answer.query, answer.closeness)
+    figures = {paths[chunk]: (one.closest, one.closest_rank) for chunk, one in found.items()}
+    assert [figures[path][0] for path in files] == pytest.approx([1, 0.5, 0.75])
+    assert [figures[path][1] for path in files] == pytest.approx([1, 21 / 23, 21 / 22])
+    doubled = best([answer, answer], 10)
+    assert [hit.path for _, hit in doubled] == [hit.path for _, hit in best([answer], 10)]
+
+
+def test_without_parts_nothing_is_close(tmp_path: Path) -> None:
+    answer = searching(tmp_path, {"lava.py": "def pour(lava): pass\n"}).answer("lava", limit=10)
+    assert answer.closeness == {}
+    found = features(answer.rankings, answer.candidates, answer.query, answer.closeness)
+    assert [(one.closest, one.closest_rank) for one in found.values()] == [(0, 0)]
 
 
 def test_no_answers_are_no_hits() -> None:

@@ -234,6 +234,17 @@ def test_a_cache_that_is_damaged_somewhere_within_is_put_aside_and_filled_anew(t
     assert set(cache.get("m", hashes)) == set(hashes[:3])
 
 
+def test_parts_are_kept_beside_vectors_for_who_has_some(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path / "vectors.sqlite")
+    rows = np.ones((2, 4), dtype=np.float32)
+    parts = [np.arange(6, dtype=np.int8).reshape(3, 2), np.zeros((0, 2), dtype=np.int8)]
+    cache.put("m", [b"a" * 16, b"b" * 16], rows, parts)
+    cache.put("m", [b"c" * 16], rows[:1])
+    found = cache.parts("m", [b"a" * 16, b"b" * 16, b"c" * 16, b"d" * 16])
+    assert {digest: one.tolist() for digest, one in found.items()} == {b"a" * 16: [0, 1, 2, 3, 4, 5], b"b" * 16: []}
+    assert set(cache.get("m", [b"a" * 16, b"c" * 16])) == {b"a" * 16, b"c" * 16}
+
+
 @pytest.mark.parametrize("left", ["nothing", "another"])
 def test_an_open_cache_notices_that_its_file_is_another_now(tmp_path: Path, left: str) -> None:
     cache = VectorCache(tmp_path / "cache/vectors.sqlite")

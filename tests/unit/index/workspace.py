@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from index.late import Question
 from index.words import words
 
 # What the child of an `Outliner` runs, but that it dies of every file whose name says so.
@@ -52,3 +53,20 @@ def repository(root: Path, files: dict[str, str | bytes]) -> Path:
     write(root, files)
     subprocess.run(["git", "-c", "init.defaultBranch=main", "init", "-q"], cwd=root, check=True, capture_output=True)
     return root
+
+
+class PartsEncoder(CountingEncoder):
+    """The same, and each word of a text is a part of it, and a token of a question."""
+
+    model = "hashed-words-in-parts"
+
+    def encode_parts(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], list[NDArray[np.int8]]]:
+        return self.encode(texts), [(127 * self._words(text)).astype(np.int8) for text in texts]
+
+    def encode_question(self, text: str) -> tuple[NDArray[np.float32], Question]:
+        tokens = self._words(text)
+        return self.encode([text])[0], Question(tokens, np.full(len(tokens), 1 / len(tokens), dtype=np.float32))
+
+    def _words(self, text: str) -> NDArray[np.float32]:
+        places = [sha256(word.encode()).digest()[1] % 64 for word in words(text)]
+        return np.eye(64, dtype=np.float32)[places]

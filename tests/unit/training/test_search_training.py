@@ -15,8 +15,9 @@ from index.shipped_encoder import shipped
 from model.training.checkpoints import CHECKPOINT_FILE
 from model.training.corpus import Corpus, Package
 from model.training.corpus_files import CodeFile
+from model.training.late_training import HeadOptions
 from model.training.search_pairs import Library, Pair, batches, library
-from model.training.search_shipping import make_search_adapter
+from model.training.search_shipping import NoAdapterError, make_search_adapter
 from model.training.search_training import SearchOptions, SearchPace, reciprocal_ranks, train_encoder
 from model.weights import resolve
 
@@ -166,8 +167,9 @@ def test_the_record_names_what_was_trained_on_and_figures_of_what_was_not(tmp_pa
     packages = (Package("ours", "1", "MIT", "0"), Package("theirs", "1", "MIT", "0", held_out=True))
     corpus = Corpus(packages, {"ours": written("ours", 24)}, {"theirs": written("theirs", 24)}, {})
     record = make_search_adapter(
-        "all-minilm-l6-v2", tmp_path, corpus, options=replace(OPTIONS, steps=2), measure=5, threads=1
-    )
+        "all-minilm-l6-v2", tmp_path, corpus, options=replace(OPTIONS, steps=2), late=HeadOptions(passes=1), measure=5,
+        threads=1,
+    )  # fmt: skip
     assert record["questions"] == 24
     assert [(package["name"], package["held_out"]) for package in record["corpus"]] == [
         ("ours", False),
@@ -175,3 +177,18 @@ def test_the_record_names_what_was_trained_on_and_figures_of_what_was_not(tmp_pa
     ]
     assert set(record["held_out"]["weights"]) == set(record["held_out"]["adapter"]) == {"theirs"}
     assert json.loads((tmp_path / "metadata.json").read_text()) == record
+    adapter = (tmp_path / "adapter_model.safetensors").read_bytes()
+    again = make_search_adapter(
+        "all-minilm-l6-v2", tmp_path, corpus, options=OPTIONS, late=HeadOptions(passes=2), late_only=True, measure=0,
+        threads=1,
+    )  # fmt: skip
+    assert len(again.pop("late")["losses"]) == 2
+    assert again == {name: value for name, value in record.items() if name != "late"}
+    assert (tmp_path / "adapter_model.safetensors").read_bytes() == adapter
+
+
+def test_a_head_needs_an_adapter_below_it(tmp_path: Path):
+    with pytest.raises(NoAdapterError, match="leave --late-only out"):
+        make_search_adapter(
+            "all-minilm-l6-v2", tmp_path, Corpus((), {}, {}, {}), options=OPTIONS, late=HeadOptions(), late_only=True
+        )

@@ -1,8 +1,8 @@
 """Late interaction (Khattab and Zaharia 2020): how well each token of a question fits the closest part of a chunk.
 
 A vector says what a text is about as a whole, while what is asked may stand in one of its lines. So the states that an
-encoder leaves of each token are kept, in few numbers: projected (`Head`), `PART` in a row as one, in 8 bits. Pure; the
-head of the default weights is made by `inkling pretrain-search`, and who is not given one does without.
+encoder leaves of each token are kept in few numbers: projected (`Head`), `PART` in a row as one, in 8 bits. No model
+runs here; the head of the default weights is made by `inkling pretrain-search`, and who is not given one does without.
 """
 
 import hashlib

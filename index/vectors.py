@@ -32,7 +32,7 @@ _BLOCK = 4096
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Piece:
     """A faiss index and the store's ids of its rows, ascending."""
 
     ids: NDArray[np.int64]
@@ -47,10 +47,10 @@ class Vectors:
         self._cache = cache or VectorCache()
         self._seen: tuple[Any, ...] = ()
         self._name = ""
-        self._parts: list[_Part] = []
+        self._pieces: list[_Piece] = []
 
     def __len__(self) -> int:
-        return sum(len(part.ids) for part in self._parts)
+        return sum(len(piece.ids) for piece in self._pieces)
 
     def refresh(self, store: Store) -> None:
         """Catch up with the store; costs three look-ups if nothing changed."""
@@ -60,8 +60,8 @@ class Vectors:
         name = json.dumps([seen[0], store.fact("base")])
         if name != self._name:
             base = _opened(store, self.model)
-            self._parts, self._name = [base] if base else [], name
-        last = int(self._parts[-1].ids[-1]) if self._parts else 0
+            self._pieces, self._name = [base] if base else [], name
+        last = int(self._pieces[-1].ids[-1]) if self._pieces else 0
         later = store.embedded_after(self.model, last)
         for start in range(0, len(later), _BLOCK):
             self._append(later[start : start + _BLOCK])
@@ -74,8 +74,8 @@ class Vectors:
         wanted = None if allowed is None else np.unique(np.fromiter(allowed, dtype=np.int64))
         row = np.ascontiguousarray(query.reshape(1, -1), dtype=np.float32)
         found: list[tuple[int, float]] = []
-        for part in self._parts:
-            found += _nearest(part, row, limit, wanted)
+        for piece in self._pieces:
+            found += _nearest(piece, row, limit, wanted)
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:limit]
 
     def closeness(self, question: Question, candidates: Mapping[int, Candidate]) -> dict[int, float]:
@@ -93,14 +93,14 @@ class Vectors:
             return
         ids = np.array([number for number, _ in there], dtype=np.int64)
         rows = np.stack([vector for _, vector in there]).astype(np.float32)
-        if self._parts and not _is_mapped(self._parts[-1]):
-            part = self._parts.pop()
-            ids = np.concatenate([part.ids, ids])
-            index = part.index
+        if self._pieces and not _is_mapped(self._pieces[-1]):
+            piece = self._pieces.pop()
+            ids = np.concatenate([piece.ids, ids])
+            index = piece.index
         else:
             index = _flat(rows.shape[1])
         index.add(rows)
-        self._parts.append(_Part(ids, index))
+        self._pieces.append(_Piece(ids, index))
 
 
 def write_base(store: Store, model: str, cache: VectorCache) -> bool:
@@ -147,7 +147,7 @@ def _facts(store: Store) -> dict[str, Any]:
     return json.loads(store.fact("base") or "{}")
 
 
-def _opened(store: Store, model: str) -> _Part | None:
+def _opened(store: Store, model: str) -> _Piece | None:
     facts = _facts(store)
     if facts.get("model") != model:
         return None
@@ -158,39 +158,39 @@ def _opened(store: Store, model: str) -> _Part | None:
         index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
     except (OSError, EOFError, ValueError, RuntimeError):
         return None
-    return _Part(ids, index) if len(ids) == index.ntotal == facts["rows"] else None
+    return _Piece(ids, index) if len(ids) == index.ntotal == facts["rows"] else None
 
 
-def _is_mapped(part: _Part) -> bool:
-    return isinstance(part.ids, np.memmap)
+def _is_mapped(piece: _Piece) -> bool:
+    return isinstance(piece.ids, np.memmap)
 
 
 def _nearest(
-    part: _Part, row: NDArray[np.float32], limit: int, wanted: NDArray[np.int64] | None
+    piece: _Piece, row: NDArray[np.float32], limit: int, wanted: NDArray[np.int64] | None
 ) -> list[tuple[int, float]]:
     faiss = _faiss()
-    graph = isinstance(part.index, faiss.IndexHNSW)
+    graph = isinstance(piece.index, faiss.IndexHNSW)
     parameters = faiss.SearchParametersHNSW() if graph else faiss.SearchParameters()
     if graph:
         parameters.efSearch = max(2 * limit, 64)
     if wanted is not None:
-        positions = np.searchsorted(part.ids, wanted)
-        positions = positions[positions < len(part.ids)]
-        positions = positions[np.isin(part.ids[positions], wanted)]
+        positions = np.searchsorted(piece.ids, wanted)
+        positions = positions[positions < len(piece.ids)]
+        positions = positions[np.isin(piece.ids[positions], wanted)]
         if not len(positions):
             return []
         if graph and len(positions) <= EXACT:
-            scores = part.index.reconstruct_batch(positions) @ row[0]
+            scores = piece.index.reconstruct_batch(positions) @ row[0]
             best = np.argsort(-scores, kind="stable")[:limit]
-            return [(int(part.ids[positions[place]]), float(scores[place])) for place in best]
-        mask = np.zeros((len(part.ids) + 7) // 8 * 8, dtype=np.uint8)
+            return [(int(piece.ids[positions[place]]), float(scores[place])) for place in best]
+        mask = np.zeros((len(piece.ids) + 7) // 8 * 8, dtype=np.uint8)
         mask[positions] = 1
         bitmap = np.packbits(mask, bitorder="little")
         chosen = faiss.IDSelectorBitmap(bitmap)  # faiss keeps neither alive, so both have names until it has searched
         parameters.sel = chosen
-    scores, places = part.index.search(row, min(limit, len(part.ids)), params=parameters)
+    scores, places = piece.index.search(row, min(limit, len(piece.ids)), params=parameters)
     pairs = zip(places[0], scores[0], strict=True)
-    return [(int(part.ids[place]), float(score)) for place, score in pairs if place >= 0]
+    return [(int(piece.ids[place]), float(score)) for place, score in pairs if place >= 0]
 
 
 def _flat(dimension: int) -> Any:

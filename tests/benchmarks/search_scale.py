@@ -1,8 +1,8 @@
 """Search on a repository that hurts: 100,000 chunks of Python's own library and of what is installed beside it.
 
 Prints how long the words take, a query's p50 and p95 as served (encoding included), what a saved file takes until it is
-found, and the memory of a process that searches. Vectors of the chunks are noise, which costs as much to search as real
-ones; the encoder of the queries is the real one. Everything lies in a folder that is removed afterwards.
+found, and the memory of a process that searches. Vectors and parts of the chunks are noise, which costs as much to
+search as real ones; the encoder of the queries is the real one. Everything lies in a folder that is removed afterwards.
 """
 
 import os
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from index.builder import Builder
 from index.embedding import Embedder
 from index.evaluation.measure import percentile
+from index.late import Question
 from index.search import Search
 from model.weights import resolve
 
@@ -45,6 +46,13 @@ class _Noise:
         vectors = self._random.standard_normal((len(texts), 384)).astype(np.float32)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
+    def encode_parts(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], list[NDArray[np.int8]]]:
+        parts = self._random.integers(-40, 40, (len(texts), 23, 64), dtype=np.int8)
+        return self.encode(texts), list(parts)
+
+    def encode_question(self, text: str) -> tuple[NDArray[np.float32], None]:
+        return self.encode([text])[0], None
+
 
 class _Asking:
     """The real encoder, under the name of the noise."""
@@ -56,6 +64,12 @@ class _Asking:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self._embedder.encode(texts)
+
+    def encode_parts(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], list[NDArray[np.int8]] | None]:
+        return self._embedder.encode_parts(texts)
+
+    def encode_question(self, text: str) -> tuple[NDArray[np.float32], Question | None]:
+        return self._embedder.encode_question(text)
 
 
 def run() -> None:

@@ -8,16 +8,17 @@ of them are worth their place. It never returns the active file.
 import json
 import re
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import PurePosixPath
 
 from index.languages import family_of, language_of
+from index.lexical import Counts
 from index.records import Hit, Match
 from index.relevance import NAMES, WRITTEN, Cursor, Relevance, shared_folders
 from index.store import Store, load_candidates, load_hits
-from index.words import indexed, match_expression
+from index.words import match_expression
 
 MOST_WORDS = 12
 MOST_PLACES = 2000  # occurrences that are looked at for one keystroke
@@ -26,8 +27,6 @@ IMPORTS_WITHIN = 40_000  # characters from the top of the file
 MOST_CANDIDATES = 400  # chunks of imported files that are looked at
 MOST_NAMES = 24  # near the cursor whose definitions are looked for
 MOST_DEFINITIONS = 6  # of one name; more, and it says nothing about which is meant
-MOST_COUNTS = 20_000  # words whose counts are kept
-MOST_CHANGE = 0.1  # of the files, beyond which words are counted anew
 MOST_READ = 32  # candidates whose text is looked at
 
 # No two parts that may follow each other match the same character, and what is in brackets is bounded: what somebody
@@ -49,8 +48,6 @@ _SCRIPT_ENDINGS = ("", ".ts", ".tsx", ".js", ".jsx", ".mjs", ".mts", ".vue", ".s
 class Catalog:
     """The paths in the index, by file name, and in how many chunks words stand, kept between keystrokes.
 
-    Counting a word that is everywhere takes a millisecond. Counts only say what is rare, so they may be a little old:
-    they go once there are a tenth more or fewer files than `counted`.
     `package` is the workspace folder's own name: inside an opened package, modules are imported by it.
     """
 
@@ -58,8 +55,7 @@ class Catalog:
     generation: object = None
     files: dict[str, int] = field(default_factory=dict)
     by_name: dict[str, list[str]] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    counted: int = 0
+    counts: Counts = field(default_factory=Counts)
 
     def refresh(self, store: Store) -> None:
         """Catch up with the store; costs one look-up if nothing changed."""
@@ -74,21 +70,6 @@ class Catalog:
         self.files, self.by_name = files, {}
         for path in files:
             self.by_name.setdefault(path.rpartition("/")[2], []).append(path)
-        if abs(len(files) - self.counted) >= MOST_CHANGE * self.counted:
-            self.counts, self.counted = {}, len(files)
-
-    def count(self, database: sqlite3.Connection, wanted: Collection[str]) -> dict[str, int]:
-        """In how many chunks these words stand, those in none left out."""
-        terms = {word: indexed(word) for word in wanted}
-        unknown = [term for term in terms.values() if term not in self.counts]
-        if len(self.counts) + len(unknown) > MOST_COUNTS:
-            self.counts.clear()
-            unknown = list(terms.values())
-        rows = database.execute(
-            "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?))", (json.dumps(unknown),)
-        )
-        self.counts |= dict(rows.fetchall())
-        return {word: self.counts[term] for word, term in terms.items() if term in self.counts}
 
     def ending_with(self, tail: str, near: str) -> str | None:
         """The path that is `tail` or ends with it; of several, the one that shares most folders with `near`."""
@@ -300,7 +281,7 @@ def _similar(
     database: sqlite3.Connection, catalog: Catalog, path: str, near: Mapping[str, float], limit: int
 ) -> dict[int, float]:
     """Chunks in the same kind of language that share the rarest words near the cursor, with a score from 0 to 1."""
-    counts = catalog.count(database, near)
+    counts = catalog.counts.of(database, near)
     telling: list[str] = []
     places = 0
     for word in sorted(counts, key=lambda word: (counts[word] / (0.2 + near.get(word, 0.0)), word))[:MOST_WORDS]:

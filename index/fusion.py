@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+import numpy as np
+
 from index.rankings import Ranked
 from index.records import Candidate, Hit, Match
 from index.words import words
@@ -131,7 +133,9 @@ def rerank(
     """The candidates with their final score, best first. `query`: its words with their weights."""
     weights = WEIGHTS if closeness else WITHOUT_PARTS
     found = features(rankings, candidates, query, closeness)
-    scores = {chunk: sum(w * x for w, x in zip(weights, each, strict=True)) for chunk, each in found.items()}
+    scores = dict(
+        zip(found, (np.array([*found.values()]).reshape(-1, len(weights)) * weights).sum(1).tolist(), strict=True)
+    )
     return dict(sorted(scores.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
@@ -144,35 +148,33 @@ def features(
     """The figures of each candidate. How close one comes that is not embedded yet is taken for the mean of others."""
     usual = sum(closeness.values()) / len(closeness) if closeness else 0.0
     close = {chunk: closeness.get(chunk, usual) for chunk in candidates} if closeness else {}
-    order = sorted(close, key=lambda chunk: (-close[chunk], chunk))
-    places = {chunk: rank for rank, chunk in enumerate(order, start=1)}
-    ranks = {match: {each.chunk: rank for rank, each in enumerate(r, start=1)} for match, r in rankings.items()}
-    scaled = {match: _scaled(ranking, match) for match, ranking in rankings.items()}
+    order = sorted(close.items(), key=lambda pair: (-pair[1], pair[0]))
+    closest = _reciprocal([Ranked(*pair) for pair in order])
+    by_words, by_meaning = (_reciprocal(rankings.get(match, ())) for match in ("words", "meaning"))
+    worded, meant, named = (_scaled(rankings.get(match, ()), match) for match in ("words", "meaning", "symbol"))
     cosines = {each.chunk: each.score for each in rankings.get("meaning", ())}
     whole = sum(query.values()) or 1.0
     found: dict[int, Features] = {}
     for chunk, candidate in candidates.items():
-        defined = set(words(candidate.names))
-        asked = sum(weight for word, weight in query.items() if word in defined) / whole
+        asked = sum(query[word] for word in query.keys() & words(candidate.names)) / whole
         found[chunk] = Features(
-            words_rank=_reciprocal(ranks.get("words", {}), chunk),
-            meaning_rank=_reciprocal(ranks.get("meaning", {}), chunk),
-            words_score=scaled.get("words", {}).get(chunk, 0.0),
-            meaning_score=scaled.get("meaning", {}).get(chunk, 0.0),
-            symbol=scaled.get("symbol", {}).get(chunk, 0.0) * asked**2,
+            words_rank=by_words.get(chunk, 0.0),
+            meaning_rank=by_meaning.get(chunk, 0.0),
+            words_score=worded.get(chunk, 0.0),
+            meaning_score=meant.get(chunk, 0.0),
+            symbol=named.get(chunk, 0.0) * asked**2,
             asked=asked,
             loose=float(candidate.kind in ("module", "text", "variable")),
             cosine=cosines.get(chunk, 0.0),
             closest=close.get(chunk, 0.0),
-            closest_rank=_reciprocal(places, chunk),
+            closest_rank=closest.get(chunk, 0.0),
         )
     return found
 
 
-def _reciprocal(ranks: Mapping[int, int], chunk: int) -> float:
-    """1 for the first of a ranking, 0 for what is not in it."""
-    rank = ranks.get(chunk)
-    return (FUSION + 1) / (FUSION + rank) if rank else 0.0
+def _reciprocal(ranking: Sequence[Ranked]) -> dict[int, float]:
+    """1 for the first of a ranking, falling towards 0."""
+    return {each.chunk: (FUSION + 1) / (FUSION + rank) for rank, each in enumerate(ranking, start=1)}
 
 
 def _scaled(ranking: Sequence[Ranked], match: Match) -> dict[int, float]:

@@ -1,10 +1,10 @@
-"""The rankings that a search is made of: chunks by words, by name and by meaning, each best first.
+"""Two of the rankings that a search is made of: chunks by name and by meaning, each best first.
 
-Every function reads one open store and changes nothing. How the rankings become one is decided in `index.fusion`.
+Every function reads one open store and changes nothing. The third, by words, is `index.lexical`; how they become one is
+decided in `index.fusion`.
 """
 
 import json
-import math
 import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
@@ -20,13 +20,9 @@ from index.names import names_in
 from index.records import Kind
 from index.store import Store
 from index.vectors import Vectors
-from index.words import indexed, match_expression, query_words
 from inkling.errors import UserError
 
-MAX_WORDS = 64  # of a query
 MAX_PATTERN = 1000  # characters
-MOST_PLACES = 15_000  # chunks that are scored for one query: what is everywhere costs much and says little
-WEIGHTS = "1.0, 4.0, 2.0"  # of text, names and path in BM25
 
 
 class BadFilterError(UserError):
@@ -74,46 +70,6 @@ class Filter:
             return globs([self.path.removeprefix("./")]) if self.path else None
         except ValueError as error:
             raise BadFilterError(f"Expected a path pattern such as 'src/**/*.py', found {self.path!r}.") from error
-
-
-def weights_of(database: sqlite3.Connection, query: str) -> dict[str, float]:
-    """The query's words that the index knows, each with its inverse document frequency; the rarest first."""
-    wanted = {indexed(word): word for word in query_words(query)[:MAX_WORDS]}
-    known = database.execute(
-        "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?)) ORDER BY doc, term",
-        (json.dumps(list(wanted)),),
-    ).fetchall()
-    held = _held(database)
-    return {wanted[term]: math.log(1.0 + held / (1.0 + count)) for term, count in known}
-
-
-def _held(database: sqlite3.Connection) -> int:
-    """How many chunks there are, at least 1."""
-    known = "SELECT max(1, coalesce((SELECT value FROM facts WHERE name = 'chunks'), 1))"
-    return int(database.execute(known).fetchone()[0])
-
-
-def by_words(
-    database: sqlite3.Connection, weights: dict[str, float], depth: int, where: str, values: list[Any]
-) -> list[Ranked]:
-    """Chunks with words of the query, by BM25."""
-    held = _held(database)
-    telling: list[str] = []
-    places = 0.0
-    for word, weight in weights.items():
-        places += held / math.expm1(weight)
-        if telling and places > MOST_PLACES:
-            break
-        telling.append(word)
-    if not telling:
-        return []
-    source = "words" if not where else "words JOIN chunks c ON c.id = words.rowid JOIN files f ON f.id = c.file"
-    rows = database.execute(
-        f"SELECT words.rowid, -bm25(words, {WEIGHTS}) AS score FROM {source} WHERE words MATCH ? {where} "
-        "ORDER BY score DESC, words.rowid LIMIT ?",
-        (match_expression(telling), *values, depth),
-    )
-    return [Ranked(*row) for row in rows]
 
 
 def by_name(database: sqlite3.Connection, query: str, depth: int, where: str, values: list[Any]) -> list[Ranked]:

@@ -20,8 +20,9 @@ from index.database import database_path
 from index.embedding import Encoder, NoMeaningError, as_question
 from index.fusion import Answer, best, fuse
 from index.late import Question
+from index.lexical import Counts, by_words, weights_of
 from index.names import best_symbols
-from index.rankings import Filter, Ranked, begin_by_meaning, by_name, by_words, weights_of
+from index.rankings import Filter, Ranked, begin_by_meaning, by_name
 from index.records import Hit, Match, Symbol
 from index.relevance import installed
 from index.store import Store, definition_lines, load_candidates, load_hits
@@ -33,6 +34,7 @@ Meant = tuple[NDArray[np.float32], Question | None]  # a query's vector and toke
 ALL: frozenset[Match] = frozenset(get_args(Match))
 DEPTH = 100  # how many results of each kind are fused, at least
 MAX_QUERY = 4000  # characters
+COMMON = 1000  # chunks: in how many of them a word stands is worth remembering
 
 
 class Search:
@@ -47,6 +49,7 @@ class Search:
         self._embedder = embedder
         self._vectors: Vectors | None = None
         self._catalog = Catalog(root.resolve().name)
+        self._counts = Counts(COMMON)
         self._relevance = installed()
         self._store: Store | None = None
         self._lock = threading.Lock()
@@ -186,7 +189,7 @@ class Search:
             meaning = None
             if meant is not None and self._vectors is not None:
                 meaning = begin_by_meaning(store, self._vectors, meant[0], depth, where, values, other)
-            weights = weights_of(database, query)
+            weights = weights_of(database, query, self._counts)
             if "words" in by:
                 rankings["words"] = by_words(database, weights, depth, where, values)
             if "symbol" in by:

@@ -20,7 +20,8 @@ from index.embedding import Embedder, as_question
 from index.evaluation.measure import rank_of, workspace
 from index.evaluation.questions import Question, Target, docstring_questions
 from index.fusion import WEIGHTS, Features, features, fuse
-from index.rankings import Filter, Ranked, begin_by_meaning, by_name, by_words, weights_of
+from index.lexical import by_words, weights_of
+from index.rankings import Filter, Ranked, begin_by_meaning, by_name
 from index.records import Match
 from index.search import DEPTH
 from index.store import Store, load_candidates, load_hits

@@ -8,9 +8,8 @@ from index.builder import Builder
 from index.context import Ask, Catalog, imported_files
 from index.relevance import WRITTEN, Features, Relevance, install, installed, relevance_file
 from index.search import Search
-from index.store import Store
 from tests.growth import growth
-from tests.unit.index.workspace import repository, write
+from tests.unit.index.workspace import repository
 
 ENGINE = "class Engine:\n    def ignite(self, spark: int) -> bool:\n        return spark > 3\n"
 FILES: dict[str, str | bytes] = {
@@ -139,26 +138,3 @@ def test_what_is_named_twice_leaves_room_for_others(search: Search, monkeypatch:
     monkeypatch.setattr("index.context.MOST_READ", 2)
     prefix = "from app.engine import Engine\n\nEngine().ignite(spark=rotate("  # it is imported, and two of its names
     assert len(found(search, "new.py", prefix)) == 2
-
-
-def test_words_are_counted_anew_when_a_tenth_of_the_files_changed(tmp_path: Path) -> None:
-    root = repository(tmp_path / "workspace", {f"{number}.py": f"spark = {number}\n" for number in range(20)})
-    builder = Builder(root, None)
-    builder.build()
-    catalog = Catalog()
-
-    def counted() -> int:
-        store = Store.reader(root)
-        assert store is not None
-        catalog.refresh(store)
-        number = catalog.count(store.database, ["spark"])["spark"]
-        store.close()
-        return number
-
-    assert counted() == 20
-    write(root, {"one more.py": "spark = 20\n"})
-    builder.build()
-    assert counted() == 20  # a little old
-    write(root, {"another.py": "spark = 21\n"})
-    builder.build()
-    assert counted() == 22

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from index.builder import Builder
 from index.context import Ask
 from index.embedding import Embedder
-from index.rankings import BadFilterError, weights_of
+from index.lexical import weights_of
+from index.rankings import BadFilterError
 from index.search import Search
 from index.store import Store
 from inkling.folders import models_folder

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from index import vector_cache, vectors
 from index.builder import CHUNKS_PER_BATCH, Builder
 from index.database import IndexFullError, database_path, is_full
-from index.rankings import weights_of
+from index.lexical import weights_of
 from index.search import Search
 from index.store import Store
 from index.vector_cache import VectorCache

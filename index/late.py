@@ -106,17 +106,16 @@ def opened(folder: Path, adapter: str) -> Head | None:
     return Head(mean, projection, weighing, float(bias[0]), hashlib.sha256(data).hexdigest()[:8])
 
 
-def save(head: Head, folder: Path, adapter: str) -> None:
-    """Write the head beside the adapter of this version. Raises OSError."""
-    from safetensors.numpy import save_file
+def serialized(head: Head, adapter: str) -> bytes:
+    """What stands in `HEAD_FILE` beside the adapter of this version."""
+    from safetensors.numpy import save
 
     tensors = {
         "mean": head.mean, "projection": head.projection, "weighing": head.weighing,
         "bias": np.array([head.bias], dtype=np.float32),
     }  # fmt: skip
-    save_file(
-        {name: value.astype(np.float16) for name, value in tensors.items()}, folder / HEAD_FILE, {"adapter": adapter}
-    )
+    data: bytes = save({name: value.astype(np.float16) for name, value in tensors.items()}, {"adapter": adapter})
+    return data
 
 
 def _unit(rows: NDArray[np.floating[Any]]) -> Floats:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from index.embedding import Embedder
-from index.late import save
+from index.late import HEAD_FILE, serialized
 from index.shipped_encoder import METADATA_FILE, version_of
 from inkling.errors import UserError
 from model.adapters import write_atomically
-from model.tensor_files import disk_errors
 from model.training.corpus import Corpus
 from model.training.late_training import HeadOptions, train_head
 from model.training.search_pairs import library
@@ -60,8 +59,7 @@ def make_search_adapter(
             folder, pairs, options=options, out=out, record=record, threads=threads, resume=resume, progress=progress
         )
     head, told = train_head(Embedder(folder, adapter=out, threads=threads or None), libraries, late, progress=progress)
-    with disk_errors(out):
-        save(head, out, version_of(out))
+    write_atomically(out / HEAD_FILE, serialized(head, version_of(out)))
     made = {**made, "late": told}
     _write(out, made)
     if not measure:

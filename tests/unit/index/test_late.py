@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.late import HEAD_FILE, PART, Head, Question, means, opened, save
+from index.late import HEAD_FILE, PART, Head, Question, means, opened, serialized
 
 WIDTH, DIMENSION = 12, 6
 
@@ -59,7 +59,7 @@ def test_a_chunk_that_is_the_question_is_closest(head: Head) -> None:
 
 def test_a_head_is_only_for_the_adapter_that_it_was_made_for(head: Head, tmp_path: Path) -> None:
     assert opened(tmp_path, "a") is None
-    save(head, tmp_path, "a")
+    (tmp_path / HEAD_FILE).write_bytes(serialized(head, "a"))
     found = opened(tmp_path, "a")
     assert found is not None
     assert found.version

@@ -120,6 +120,7 @@ class Builder:
         with self:
             result = self.build_words(progress)
             result.embedded = self.build_meaning(progress)
+        result.notes += self.take_notes()
         return result
 
     def build_words(self, progress: Report = quiet) -> Result:
@@ -185,11 +186,16 @@ class Builder:
             self._changed = set()
             return done
 
+    def take_notes(self) -> list[str]:
+        """What `build_meaning` found that a person should know, once."""
+        note, self._cache.note = self._cache.note, ""
+        return [note] if note else []
+
     @property
     def replaced(self) -> bool:
-        """True if what is open is not the index any more, as somebody removed its folder: then the lock, too, is none,
-        and whoever keeps both open with `with` has to begin again."""
-        return self._store is not None and self._store.replaced()
+        """True if what is open is not the index any more, as somebody removed its folder (then the lock, too, is none),
+        or as a reader found it damaged: whoever keeps it open with `with` has to begin again."""
+        return self._store is not None and (self._store.replaced() or self._store.doubted)
 
     @property
     def has_meaning(self) -> bool:

@@ -5,8 +5,10 @@ database that is broken or of another version is put aside by the next writer, o
 its place in one step. What the tables mean is not known here.
 """
 
+import errno
 import hashlib
 import os
+import shutil
 import sqlite3
 import uuid
 from contextlib import closing
@@ -26,6 +28,9 @@ CUT = 1
 ENDINGS = ("-wal", "-shm", "")
 # What SQLite says where the disk or a user's share of it has no room: of a share it only learns that writing failed.
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_LEAST_ROOM = 1_000_000  # bytes; with less, whatever fails does so for want of room
 
 
 class IndexBusyError(UserError):
@@ -36,7 +41,7 @@ class IndexBrokenError(UserError):
     """The index cannot be opened, nor made anew."""
 
 
-class IndexFullError(UserError):
+class IndexFullError(IndexBrokenError):
     """The disk has no room for the index. What was written before is still there."""
 
 
@@ -59,7 +64,7 @@ def lock(root: Path) -> FileLock:
             "Searching works meanwhile; to build it here, close the other one first."
         ) from error
     except OSError as error:
-        raise broken(path, error) from error
+        raise refused(path, error) from error
     return taken
 
 
@@ -70,21 +75,30 @@ def remove_index(root: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def open_to_read(path: Path) -> sqlite3.Connection | None:
-    """A connection that cannot write; None while there is no database of our version."""
+def open_to_read(path: Path) -> tuple[sqlite3.Connection, bool] | None:
+    """A connection that cannot write, and whether it is frozen: where a disk without room refuses what readers share
+    with a writer, the file is read as it lies there, for one look. None while there is no database of our version."""
     if not path.exists():
         return None
-    connection = None
-    try:
-        connection = connect(path)  # a reader of a WAL database needs its shared memory file
-        if _revision(connection) == REVISION:
-            connection.execute("PRAGMA query_only = ON")
-            return connection
-    except (sqlite3.DatabaseError, OSError):
-        pass  # the next writer makes it anew
-    if connection is not None:
-        connection.close()
+    for frozen in (False, True):
+        if frozen and _unfinished(path):
+            break
+        connection = None
+        try:
+            connection = _as_it_lies(path) if frozen else connect(path)
+            if _revision(connection) == REVISION:
+                connection.execute("PRAGMA query_only = ON")
+                return connection, frozen
+        except (sqlite3.DatabaseError, OSError):
+            pass  # if it is damaged, the next writer makes it anew
+        if connection is not None:
+            connection.close()
     return None
+
+
+def doubted(path: Path) -> Path:
+    """The file that says, while it is there, that a reader found this database damaged."""
+    return path.with_suffix(".damaged")
 
 
 def open_to_write(root: Path, whole: int = 0) -> tuple[sqlite3.Connection, str]:
@@ -98,14 +112,15 @@ def open_to_write(root: Path, whole: int = 0) -> tuple[sqlite3.Connection, str]:
     note = f"The index of {root} was damaged; it is made anew. What was there is kept as {_aside(path)}."
     connection = None
     try:
-        connection = connect(path)
-        checked = path.stat().st_ino == whole
-        if checked or connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
-            if _revision(connection) == REVISION and _cut_alike(connection):
-                return connection, ""
-            note = ""  # of another version: nothing is wrong with it
-    except sqlite3.DatabaseError:
-        pass
+        if not doubted(path).exists():
+            connection = connect(path)
+            if path.stat().st_ino == whole or _is_whole(connection):
+                if _revision(connection) == REVISION and _cut_alike(connection):
+                    return connection, ""
+                note = ""  # of another version: nothing is wrong with it
+    except sqlite3.DatabaseError as error:
+        if not is_ours_to_replace(error):
+            raise refused(path, error) from error
     if connection is not None:
         connection.close()
     return _made_anew(root, path, keep=bool(note)), note
@@ -125,8 +140,13 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def broken(path: Path, error: Exception) -> IndexBrokenError:
-    """What to say where an index cannot be written at all."""
+def refused(path: Path, error: Exception) -> IndexBrokenError:
+    """What to say where the system refuses to open or to write a file of the index that may be whole."""
+    if is_full(error) or _room(path) < _LEAST_ROOM:
+        return IndexFullError(
+            f"The disk has no room for the index {path}. Free some space, or index less (`index.maxFiles`, "
+            ".gitignore); what is indexed already can be searched."
+        )
     return IndexBrokenError(
         f"Expected to write the index at {path}, but: {error}. "
         "Free some space or make the folder writable, or set INKLING_HOME to another one."
@@ -135,7 +155,53 @@ def broken(path: Path, error: Exception) -> IndexBrokenError:
 
 def is_full(error: Exception) -> bool:
     """Whether this error means that the disk has no room."""
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
     return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode in _FULL
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether this error means that the file is not as it was written."""
+    return isinstance(error, sqlite3.DatabaseError) and _code(error) in _DAMAGED
+
+
+def is_ours_to_replace(error: Exception) -> bool:
+    """The same, or that tables are missing; else something is in the way of a file that may be whole."""
+    return is_damage(error) or (isinstance(error, sqlite3.DatabaseError) and _code(error) == sqlite3.SQLITE_ERROR)
+
+
+def _code(error: sqlite3.DatabaseError) -> int:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def _room(path: Path) -> int:
+    """Bytes that are free where `path` lies."""
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return _LEAST_ROOM
+
+
+def _as_it_lies(path: Path) -> sqlite3.Connection:
+    where = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    return sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False)
+
+
+def _unfinished(path: Path) -> bool:
+    """Whether some of what was written lies beside the file."""
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _is_whole(connection: sqlite3.Connection) -> bool:
+    """Reads everything: of 100,000 chunks in a second and a half. SQLite's own check does not look into the words."""
+    if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        return False
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'words'").fetchone():
+        connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
+    return True
 
 
 def _aside(path: Path) -> Path:
@@ -179,9 +245,10 @@ def _made_anew(root: Path, path: Path, keep: bool = False) -> sqlite3.Connection
         for ending in ENDINGS:
             path.with_name(path.name + ending).unlink(missing_ok=True)
         draft.replace(path)
+        doubted(path).unlink(missing_ok=True)
         return connect(path)
     except (OSError, sqlite3.Error) as error:
-        raise broken(path, error) from error
+        raise refused(path, error) from error
 
 
 def _migrate(path: Path) -> None:
@@ -201,6 +268,6 @@ def _migrate(path: Path) -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except DatabaseError as error:
-        raise OSError(str(error.orig)) from error
+        raise (error.orig if isinstance(error.orig, sqlite3.Error) else OSError(str(error))) from error
     finally:
         engine.dispose()

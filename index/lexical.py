@@ -8,6 +8,7 @@ scored that can be among the best: no word gives a chunk more than its share of 
 import json
 import math
 import sqlite3
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ from index.words import indexed, match_expression, query_words
 MAX_WORDS = 64  # of a query
 MOST_COUNTS = 20_000  # words whose counts are kept
 MOST_CHANGE = 0.1  # of the chunks, beyond which words are counted anew
+MOST_SECONDS = 600.0  # the same: a branch may have as many chunks as another
 MOST_PLACES = 15_000  # chunks that one query looks at: what is everywhere costs much and says little
 WEIGHTS = "1.0, 4.0, 2.0"  # of text, names and path in BM25
 _SATURATED = 2.2  # k1 + 1 of FTS5's BM25: what a word's inverse document frequency is multiplied by at most
@@ -34,18 +36,20 @@ class Counts:
     """In how many chunks words stand, kept between questions for those that are in `least` or more.
 
     Counting a word that is everywhere takes milliseconds. Counts only say what is rare, so they may be a little old:
-    they go once there are a tenth more or fewer chunks than `held`.
+    they go once there are a tenth more or fewer chunks than `held`, and after `MOST_SECONDS`.
     """
 
     least: int = 0
     known: dict[str, int] = field(default_factory=dict)
     held: int = 0
+    since: float = -math.inf
 
     def of(self, database: sqlite3.Connection, wanted: Collection[str]) -> dict[str, int]:
         """The counts of these words, those that are nowhere left out."""
         held = _held(database)
-        if abs(held - self.held) >= MOST_CHANGE * self.held:
-            self.known, self.held = {}, held
+        now = time.monotonic()
+        if abs(held - self.held) >= MOST_CHANGE * self.held or now - self.since > MOST_SECONDS:
+            self.known, self.held, self.since = {}, held, now
         terms = {word: indexed(word) for word in wanted}
         unknown = [term for term in terms.values() if term not in self.known]
         if len(self.known) + len(unknown) > MOST_COUNTS:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.context import Ask, Catalog, find_context
-from index.database import database_path
+from index.database import database_path, is_damage
 from index.embedding import Encoder, NoMeaningError, as_question
 from index.fusion import Answer, best, fuse
 from index.late import Question
@@ -113,7 +113,7 @@ class Search:
         parts = (path, path.with_name(path.name + "-wal"))
         return {
             **found,
-            "note": self.note,
+            "note": self.note or (self._vectors.note if self._vectors is not None else ""),
             "bytes": sum(part.stat().st_size for part in parts if part.exists()),
             "database": str(path),
         }
@@ -144,9 +144,14 @@ class Search:
                     return work(self._store)
                 finally:
                     database.execute("ROLLBACK")
-            except sqlite3.DatabaseError:  # broken or of another version by now: the writer will mend it
+            except sqlite3.DatabaseError as error:  # damaged or of another version by now: the writer will mend it
+                if is_damage(error):
+                    self._store.doubt()
                 self._forget()
                 return nothing
+            finally:
+                if self._store is not None and self._store.frozen:
+                    self._forget()
 
     def _knows_vectors(self, store: Store) -> bool:
         """True if there is anything to compare a query with; catches up with the store."""

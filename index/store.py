@@ -7,6 +7,7 @@ how it is opened is `index.database`'s business; the vectors are in `index.vecto
 Always: a write is one transaction, so that a process killed at any moment leaves a consistent index.
 """
 
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from index.chunks import Outline
-from index.database import IndexFullError, database_path, is_full, open_to_read, open_to_write
+from index.database import database_path, doubted, is_full, open_to_read, open_to_write, refused
 from index.files import File
 from index.records import Candidate, Chunk, Hit, Match
 from index.words import spelled
@@ -59,18 +60,20 @@ def content_hash(chunk: Chunk) -> bytes:
 class Store:
     """An open index. Make one with `Store.reader` or `Store.writer`; not to be used by two threads at once."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, note: str = "") -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, note: str = "", frozen: bool = False) -> None:
         self.path = path
         self.database = connection
         self.note = note
+        self.frozen = frozen
         self.inode = path.stat().st_ino
 
     @classmethod
     def reader(cls, root: Path) -> "Store | None":
-        """The index of `root`, for reading; None while there is none of our version."""
+        """The index of `root`, for reading; None while there is none of our version. One that is `frozen` sees nothing
+        that is written later: it is for one look."""
         path = database_path(root)
-        connection = open_to_read(path)
-        return cls(path, connection) if connection is not None else None
+        opened = open_to_read(path)
+        return cls(path, opened[0], frozen=opened[1]) if opened is not None else None
 
     @classmethod
     def writer(cls, root: Path, whole: int = 0) -> "Store":
@@ -89,6 +92,17 @@ class Store:
             return self.path.stat().st_ino != self.inode
         except OSError:
             return True
+
+    def doubt(self) -> None:
+        """Tell the next writer that this database is damaged: its own look, at most once a start, may come late or
+        find nothing."""
+        with contextlib.suppress(OSError):
+            doubted(self.path).touch()
+
+    @property
+    def doubted(self) -> bool:
+        """Whether a reader found it damaged."""
+        return doubted(self.path).exists()
 
     def fact(self, name: str) -> Any:
         """One of the facts: root; built (time of the last write); generation (counts writes, but for new vectors);
@@ -302,10 +316,7 @@ class Store:
         except sqlite3.OperationalError as error:
             if not is_full(error):
                 raise
-            raise IndexFullError(
-                f"The disk has no room for the index {self.path}. Free some space, or index less "
-                "(`index.maxFiles`, .gitignore); what is indexed already can be searched."
-            ) from error
+            raise refused(self.path, error) from error
 
     def _changed(self) -> None:
         self.database.execute("UPDATE facts SET value = value + 1 WHERE name = 'generation'")

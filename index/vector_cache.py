@@ -20,7 +20,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from index.database import ENDINGS, IndexFullError, broken, connect, is_full
+from index.database import ENDINGS, connect, is_damage, is_ours_to_replace, refused
 from inkling.folders import index_folder
 
 T = TypeVar("T")
@@ -39,10 +39,14 @@ CREATE INDEX vectors_day ON vectors (day);
 
 
 class VectorCache:
-    """An open cache. Not to be used by two threads at once."""
+    """An open cache. Not to be used by two threads at once. `note` says if its file was damaged.
+
+    Every method raises IndexFullError and IndexBrokenError where the system refuses the file.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or index_folder() / "vectors.sqlite"
+        self.note = ""
         self._database: sqlite3.Connection | None = None
         self._inode = 0
 
@@ -106,10 +110,7 @@ class VectorCache:
         vectors: NDArray[np.float32],
         parts: Sequence[NDArray[np.int8]] | None = None,
     ) -> None:
-        """Keep one vector per hash as float16, and its parts if there are any, in one transaction.
-
-        Raises IndexFullError and IndexBrokenError.
-        """
+        """Keep one vector per hash as float16, and its parts if there are any, in one transaction."""
         day = _today()
         blobs = [None] * len(hashes) if parts is None else [one.tobytes() for one in parts]
         rows = [
@@ -126,7 +127,7 @@ class VectorCache:
             return True
 
         if not self._tried(insert, False) and not self._tried(insert, False):  # the second time into a new file
-            raise broken(self.path, sqlite3.DatabaseError("it is damaged"))
+            raise refused(self.path, sqlite3.DatabaseError("it is damaged"))
 
     def prune(self, most: int = MOST_VECTORS) -> int:
         """Remove the least recently used vectors beyond `most`, but none that was used today; how many."""
@@ -147,14 +148,12 @@ class VectorCache:
         return self._tried(remove, 0)
 
     def _tried(self, work: Callable[[sqlite3.Connection], T], absent: T) -> T:
-        """What `work` makes of the open file; `absent` if that turns out to be damaged. Raises IndexFullError."""
+        """What `work` makes of the open file; `absent` if that turns out to be damaged."""
         try:
             return work(self._opened())
-        except sqlite3.OperationalError as error:
-            if not is_full(error):
-                raise
-            raise IndexFullError(f"The disk has no room for the vectors in {self.path}. Free some space.") from error
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise refused(self.path, error) from error
             self._put_aside()
             return absent
 
@@ -162,9 +161,18 @@ class VectorCache:
         """Close a damaged file and move it out of the way, unless another process has done that already, or has it open
         where that cannot be done."""
         self.close()
-        with contextlib.suppress(OSError), FileLock(self.path.with_suffix(".lock")):
+        with contextlib.suppress(OSError), self._turn():
             if self.path.stat().st_ino == self._inode:
-                self.path.replace(self.path.with_suffix(".broken"))
+                self._move_aside()
+
+    def _move_aside(self) -> None:
+        aside = self.path.with_suffix(".broken")
+        self.path.replace(aside)
+        self.note = f"The vectors in {self.path} were damaged; they are made anew. What was there is kept as {aside}."
+
+    def _turn(self) -> FileLock:
+        """Whoever holds it may put another file into this place."""
+        return FileLock(self.path.with_suffix(".lock"))
 
     def _opened(self) -> sqlite3.Connection:
         if self._database is not None and self._replaced():
@@ -172,11 +180,11 @@ class VectorCache:
         if self._database is None:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                with FileLock(self.path.with_suffix(".lock")):
+                with self._turn():
                     self._database = self._usable() or self._made_anew()
                     self._inode = self.path.stat().st_ino
             except (OSError, sqlite3.Error) as error:
-                raise broken(self.path, error) from error
+                raise refused(self.path, error) from error
         return self._database
 
     def _replaced(self) -> bool:
@@ -187,6 +195,7 @@ class VectorCache:
             return True
 
     def _usable(self) -> sqlite3.Connection | None:
+        """The file if it is whole and of our version. A damaged one is put aside; one that the system refuses stays."""
         if not self.path.exists():
             return None
         database = None
@@ -195,21 +204,34 @@ class VectorCache:
             if database.execute("PRAGMA user_version").fetchone()[0] == VERSION:
                 database.execute("SELECT count(*) FROM (SELECT 1 FROM vectors LIMIT 1)").fetchone()
                 return database
-        except sqlite3.DatabaseError:
-            pass
-        if database is not None:
             database.close()
+        except sqlite3.DatabaseError as error:
+            if database is not None:
+                database.close()
+            if not is_ours_to_replace(error):
+                raise
+            self._move_aside()
         return None
 
     def _made_anew(self) -> sqlite3.Connection:
+        """An empty one, made beside its place: what is there is lost only once there is another."""
+        draft = self.path.with_suffix(".new")
+        self._remove(draft)
+        os.close(os.open(draft, os.O_CREAT | os.O_RDWR, 0o600))
+        with contextlib.closing(connect(draft)) as database:
+            database.executescript(
+                f"BEGIN; {_TABLE} PRAGMA user_version = {VERSION}; PRAGMA application_id = {_fresh()}; COMMIT;"
+            )
+        self._remove(self.path, but_itself=True)
+        draft.replace(self.path)
+        return connect(self.path)
+
+    @staticmethod
+    def _remove(path: Path, *, but_itself: bool = False) -> None:
+        """A database, or only what SQLite keeps beside it."""
         for ending in ENDINGS:
-            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        database = connect(self.path)
-        database.executescript(
-            f"BEGIN; {_TABLE} PRAGMA user_version = {VERSION}; PRAGMA application_id = {_fresh()}; COMMIT;"
-        )
-        return database
+            if ending or not but_itself:
+                path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def _today() -> int:

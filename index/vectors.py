@@ -8,6 +8,7 @@ Always: everything here can be made again from the store and the vector cache, a
 only means that all vectors are read from the cache.
 """
 
+import contextlib
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.database import IndexBrokenError
 from index.late import Question
 from index.records import Candidate
 from index.store import Store
@@ -49,6 +51,11 @@ class Vectors:
         self._name = ""
         self._pieces: list[_Piece] = []
 
+    @property
+    def note(self) -> str:
+        """That the cache was damaged, if it was."""
+        return self._cache.note
+
     def __len__(self) -> int:
         return sum(len(piece.ids) for piece in self._pieces)
 
@@ -63,8 +70,11 @@ class Vectors:
             self._pieces, self._name = [base] if base else [], name
         last = int(self._pieces[-1].ids[-1]) if self._pieces else 0
         later = store.embedded_after(self.model, last)
-        for start in range(0, len(later), _BLOCK):
-            self._append(later[start : start + _BLOCK])
+        try:
+            for start in range(0, len(later), _BLOCK):
+                self._append(later[start : start + _BLOCK])
+        except IndexBrokenError:
+            return  # there are those of the file, and the others are asked for again
         self._seen = seen
 
     def nearest(
@@ -80,8 +90,11 @@ class Vectors:
 
     def closeness(self, question: Question, candidates: Mapping[int, Candidate]) -> dict[int, float]:
         """How close the chunks come to a question, part by part (`index.late`); those that have no parts, as they are
-        not embedded yet, are left out."""
-        kept = self._cache.parts(self.model, [candidate.hash for candidate in candidates.values()])
+        not embedded yet, or as the cache cannot be read, are left out."""
+        try:
+            kept = self._cache.parts(self.model, [candidate.hash for candidate in candidates.values()])
+        except IndexBrokenError:
+            return {}
         parts = {chunk: kept[each.hash] for chunk, each in candidates.items() if each.hash in kept}
         shaped = [each.reshape(-1, question.tokens.shape[1]) for each in parts.values()]
         return dict(zip(parts, question.closeness(shaped), strict=True))
@@ -138,7 +151,8 @@ def write_base(store: Store, model: str, cache: VectorCache) -> bool:
     store.put_base(json.dumps(facts), model, {int(number) for number in place})
     for old in store.path.parent.glob(f"{store.path.stem}.*"):
         if old.suffix in (".faiss", ".npy") and not old.name.startswith(name):
-            old.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # where a reader has it mapped, Windows keeps it for the next time
+                old.unlink()
     return True
 
 

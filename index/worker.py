@@ -30,9 +30,10 @@ from typing import Any, BinaryIO, NoReturn
 import psutil
 
 from index.builder import Builder, Report, Result
-from index.database import IndexBusyError, IndexFullError
+from index.database import IndexBrokenError, IndexBusyError, IndexFullError
 from index.embedding import Embedder, NoMeaningError
 from index.files import MAX_BYTES, MAX_FILES
+from index.housekeeping import sweep
 from index.priority import give_way
 from index.records import Progress
 from inkling.errors import UserError
@@ -100,6 +101,7 @@ class _Worker:
         self._embeds = builder.has_meaning
         self._last_progress = ("", 0.0)
         self._told_meaning = False
+        self._trouble = ""  # why chunks are not embedded now, as it was said
         self._next_look = 0.0  # when the tree is looked at again
 
     def say(self, message: dict[str, Any]) -> None:
@@ -184,6 +186,9 @@ class _Worker:
                     self.say({"phase": "waiting", "done": 0, "total": 0, "seconds_left": None, "note": str(error)})
                     told = True
                 self._understand(self._inbox.take(BUSY_SECONDS))
+            except IndexFullError as error:
+                self.say({"phase": "ready", "error": str(error)})
+                self._understand(self._inbox.take(POLL_SECONDS))
 
     def _understand(self, messages: list[dict[str, Any]]) -> tuple[list[str], bool]:
         """(changed paths, whether to rescan). Raises _StoppedError."""
@@ -211,6 +216,13 @@ class _Worker:
             self._embeds = False
             self.say({"phase": "ready", "ready": "words", "files": whole.files, "error": str(error)})
             return
+        except IndexBrokenError as error:  # the cache of vectors; words go on, and this is tried again
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                self.say({"phase": "ready", "ready": "words", "files": whole.files, "error": self._trouble})
+            return
+        self._trouble = ""
+        whole.notes += self._builder.take_notes()
         if not self._urgent() and not self._told_meaning:
             self._told_meaning = True
             self.ready("meaning", whole)
@@ -242,6 +254,7 @@ def serve(
 ) -> int:
     """Run until told to stop; the exit status. `embedding_folder` None means words alone."""
     give_way()
+    sweep()
     encoder = partial(Embedder, embedding_folder, threads=_threads()) if embedding_folder is not None else None
     builder = Builder(root, encoder, max_files=max_files, max_file_bytes=max_file_bytes)
     worker = _Worker(builder, _Inbox(stdin), stdout)

@@ -17,7 +17,7 @@ from typing import TypeVar
 from agent.findings import Finding
 from agent.project import ToolError, unseen
 from index.builder import Builder
-from index.database import IndexBusyError, IndexFullError
+from index.database import IndexBrokenError, IndexBusyError
 from index.embedding import Embedder
 from index.files import MAX_BYTES, MAX_FILES
 from index.languages import language_of
@@ -66,7 +66,7 @@ class DiskProject:
                 self._embedding = asyncio.create_task(self._embed(), name="embedding")
             except IndexBusyError:
                 pass  # an editor has the folder open, and keeps the index up to date
-            except IndexFullError as error:  # what is indexed can be searched
+            except IndexBrokenError as error:  # what is indexed can be searched
                 self._report(str(error))
         if self._embedding is not None:
             await asyncio.wait({self._embedding}, timeout=_PATIENCE)
@@ -96,6 +96,8 @@ class DiskProject:
             return  # an editor opened the folder just now
         except UserError as error:
             self._report(str(error))
+        for note in self._builder.take_notes():
+            self._report(note)
 
     async def _built(self, work: Callable[[], T]) -> T:
         """What `work` with the builder gives, always in one thread: a cancelled search leaves its build running, and

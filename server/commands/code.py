@@ -64,6 +64,7 @@ def index(
       inkling index ../project --stats
     """
     from index.builder import Builder
+    from index.housekeeping import sweep
     from index.search import Search
     from index.worker import serve
 
@@ -77,6 +78,7 @@ def index(
         raise typer.Exit(serve(root, folder, sys.stdin.buffer, sys.stdout.buffer, most_files, most_bytes))
     builder = Builder(root, folder, max_files=most_files, max_file_bytes=most_bytes)
     if not stats:
+        sweep()
         with counting("things") as report:
             result = builder.build(lambda progress: report(progress.phase, progress.done, progress.total))
         _say(*result.notes)
@@ -125,7 +127,7 @@ def search(
       inkling search "parse config" --path "src/**" --json
     """
     from index.builder import Builder
-    from index.database import IndexBusyError, IndexFullError
+    from index.database import IndexBrokenError, IndexBusyError
     from index.embedding import Embedder
     from index.search import Search
 
@@ -137,7 +139,7 @@ def search(
         _bring_up_to_date(Builder(place, encoder, **limits))
     except IndexBusyError:
         pass  # an editor has the folder open, and keeps the index up to date
-    except IndexFullError as error:
+    except IndexBrokenError as error:
         _say(str(error))
     searcher = Search(place, encoder() if encoder is not None else None)
     hits = searcher.search(query, limit=limit, path=path, language=language, kind=kind)
@@ -158,6 +160,7 @@ def search(
 
 def _bring_up_to_date(builder: "Builder") -> None:
     """All words, and as much of the meaning as a person waits for."""
+    from index.database import IndexBrokenError
     from index.embedding import NoMeaningError
 
     began, late = 0.0, False
@@ -172,9 +175,9 @@ def _bring_up_to_date(builder: "Builder") -> None:
         result = builder.build_words(lambda progress: report(progress.phase, progress.done, progress.total))
         try:
             builder.build_meaning(lambda progress: report(progress.phase, progress.done, progress.total), enough)
-        except NoMeaningError as error:
+        except (NoMeaningError, IndexBrokenError) as error:
             result.notes.append(str(error))
-    _say(*result.notes)
+    _say(*result.notes, *builder.take_notes())
     if late:
         _say("Not everything is embedded yet, so some is found by its words only; `inkling index` embeds the rest.")
 

@@ -1,6 +1,5 @@
 """What the databases promise: vectors shared by all workspaces, a file of them mapped into memory, and no loss."""
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from index import vector_cache, vectors
 from index.builder import CHUNKS_PER_BATCH, Builder
-from index.database import IndexFullError, database_path, is_full
+from index.database import database_path
 from index.lexical import weights_of
 from index.search import Search
 from index.store import Store
@@ -209,31 +208,6 @@ def test_vectors_that_the_cache_lost_are_embedded_again(root: Path) -> None:
         assert cache.execute("SELECT count(*) FROM vectors").fetchone()[0] == 40
 
 
-def damaged_within(cache: Path) -> None:
-    """Overwrite the second half of a database that nobody has open."""
-    with sqlite3.connect(cache) as database:
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    size = cache.stat().st_size
-    with cache.open("r+b") as stream:
-        stream.seek(size // 2 // 4096 * 4096)
-        stream.write(b"\xff" * (size - stream.tell()))
-
-
-def test_a_cache_that_is_damaged_somewhere_within_is_put_aside_and_filled_anew(tmp_path: Path) -> None:
-    cache = VectorCache(tmp_path / "vectors.sqlite")
-    hashes = [bytes([number // 256, number % 256]) * 8 for number in range(2000)]
-    rows = np.ones((len(hashes), 64), dtype=np.float32)
-    cache.put("m", hashes, rows)
-    cache.close()
-    damaged_within(cache.path)
-    before = cache.identity
-    assert cache.among("m", hashes) == set()
-    assert cache.path.with_suffix(".broken").exists()
-    assert cache.identity != before
-    cache.put("m", hashes[:3], rows[:3])
-    assert set(cache.get("m", hashes)) == set(hashes[:3])
-
-
 def test_parts_are_kept_beside_vectors_for_who_has_some(tmp_path: Path) -> None:
     cache = VectorCache(tmp_path / "vectors.sqlite")
     rows = np.ones((2, 4), dtype=np.float32)
@@ -258,50 +232,6 @@ def test_an_open_cache_notices_that_its_file_is_another_now(tmp_path: Path, left
     cache.put("m", [b"new"], one)
     assert cache.identity != before
     assert other.among("m", [b"old", b"other", b"new"]) == {b"new"} | ({b"other"} if left == "another" else set())
-
-
-def test_a_damaged_cache_leaves_search_by_words_and_is_embedded_again(tmp_path: Path) -> None:
-    functions = (f"def function_{n}(x):\n    return {os.urandom(400).hex()!r}, x\n" for n in range(300))
-    root = repository(tmp_path / "workspace", {f"{n}.py": text for n, text in enumerate(functions)})
-    encoder = CountingEncoder()
-    Builder(root, lambda: encoder).build()
-    damaged_within(index_folder() / "vectors.sqlite")
-    search = Search(root, encoder)
-    assert search.search("function_7")[0].path == "7.py"
-    assert Builder(root, lambda: encoder).build().embedded == 300
-    assert "meaning" in search.search("function_7")[0].matched
-
-
-def test_a_damaged_database_is_kept_aside_and_said_once(root: Path) -> None:
-    Builder(root, None).build()
-    database_path(root).write_bytes(b"this is no database")
-    notes = Builder(root, None).build().notes
-    assert len(notes) == 1
-    assert "was damaged" in notes[0]
-    assert database_path(root).with_suffix(".broken").read_bytes() == b"this is no database"
-    assert Builder(root, None).build().notes == []
-
-
-def test_a_full_disk_is_said_and_loses_nothing(root: Path) -> None:
-    with Builder(root, None) as builder:
-        builder.build()
-        store = builder._open_store()
-        pages = store.database.execute("PRAGMA page_count").fetchone()[0]
-        store.database.execute(f"PRAGMA max_page_count = {pages}")
-        write(root, {"big.py": "".join(f"def big_{n}(): return '{os.urandom(60).hex()}'\n" for n in range(2000))})
-        with pytest.raises(IndexFullError, match="Free some space"):
-            builder.build()
-        assert [hit.name for hit in Search(root, None).search("function_7")][:1] == ["function_7"]
-        store.database.execute("PRAGMA max_page_count = 1000000")
-        builder.build()
-    assert Search(root, None).search("big_7")[0].path == "big.py"
-
-
-@pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE])
-def test_a_used_up_share_of_the_disk_is_a_full_disk(code: int) -> None:
-    error = sqlite3.OperationalError("disk I/O error")
-    error.sqlite_errorcode = code
-    assert is_full(error)
 
 
 def test_symbols_uses_and_imports_of_a_file_are_kept_and_go_with_it(tmp_path: Path) -> None:

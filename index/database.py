@@ -24,7 +24,7 @@ from inkling.folders import index_folder
 REVISION = "0002"  # the newest step in `migrations/`
 # Counts up with a change of which files have text and how they become chunks, definitions and words: what is indexed
 # is made anew then.
-CUT = 1
+CUT = 2
 ENDINGS = ("-wal", "-shm", "")
 # What SQLite says where the disk or a user's share of it has no room: of a share it only learns that writing failed.
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
@@ -219,8 +219,15 @@ def _revision(connection: sqlite3.Connection) -> str | None:
 def _cut_alike(connection: sqlite3.Connection) -> bool:
     """Whether files would be cut now as they were then. Words are removed by finding them again, which also takes the
     same tables of characters."""
-    facts = dict(connection.execute("SELECT name, value FROM facts WHERE name IN ('unicode', 'cut')").fetchall())
-    return facts.get("unicode") == unidata_version and facts.get("cut", 1) == CUT
+    facts = dict(connection.execute("SELECT name, value FROM facts").fetchall())
+    return all(facts.get(name) == value for name, value in _rules().items())
+
+
+def _rules() -> dict[str, Any]:
+    """What decides how files are cut and words are found."""
+    from index.grammars import installed
+
+    return {"unicode": unidata_version, "cut": CUT, "grammars": installed()}
 
 
 def _made_anew(root: Path, path: Path, keep: bool = False) -> sqlite3.Connection:
@@ -238,7 +245,7 @@ def _made_anew(root: Path, path: Path, keep: bool = False) -> sqlite3.Connection
                 "chunks": 0,
                 "built": 0.0,
             }
-            facts |= {"unicode": unidata_version, "cut": CUT}
+            facts |= _rules()
             connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
         if keep:
             path.replace(_aside(path))

@@ -6,10 +6,13 @@ and `@comment` mark single nodes. Nothing is parsed here. Grammars are loaded on
 that an older query does not fit only means that files of its language are cut by lines.
 """
 
+import contextlib
+import hashlib
 import importlib
 import re
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tree_sitter import Language, Query, QueryError
@@ -79,6 +82,17 @@ def grammar(language: str) -> Grammar | None:
         return Grammar(loaded, *(_only(loaded, patterns, kind) for kind in (_DEFINING, _OTHER, _COMMENT)))
     except (ImportError, AttributeError, ValueError, QueryError):
         return None
+
+
+@cache
+def installed() -> str:
+    """16 letters that are others where other wheels, or other versions of them, are installed: files are cut as they
+    say."""
+    found = []
+    for module in sorted({source.module for source in _SOURCES.values()}):
+        with contextlib.suppress(PackageNotFoundError):
+            found.append(f"{module} {version(module)}")
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
 
 
 def _only(language: Language, patterns: str, kind: re.Pattern[bytes]) -> Query:

@@ -107,8 +107,8 @@ class Store:
     def fact(self, name: str) -> Any:
         """One of the facts: root; built (time of the last write); generation (counts writes, but for new vectors);
         chunks (how many there are); epoch (of the ids of vectors); base (the file of vectors, see `index.vectors`);
-        cache (that vectors were found in); unicode and cut (the tables and the rules that words and chunks were found
-        with)."""
+        cache (that vectors were found in); unicode, cut and grammars (the tables and the rules that words and chunks
+        were found with)."""
         row = self.database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 

@@ -283,10 +283,13 @@ def test_a_database_of_another_version_is_made_anew(root: Path) -> None:
     assert Builder(root, None).build().changed == 2
 
 
-def test_an_index_whose_files_were_cut_by_other_rules_is_made_anew(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("rule", "other"), [("database.CUT", 1), ("grammars.installed", lambda: "other wheels")])
+def test_an_index_whose_files_were_cut_by_other_rules_is_made_anew(
+    root: Path, monkeypatch: pytest.MonkeyPatch, rule: str, other: object
+) -> None:
     Builder(root, None).build()
     assert Builder(root, None).build().changed == 0
-    monkeypatch.setattr("index.database.CUT", 2)
+    monkeypatch.setattr(f"index.{rule}", other)
     assert Builder(root, None).build().changed == 2
     assert Builder(root, None).build().changed == 0
 

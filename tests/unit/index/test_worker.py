@@ -14,6 +14,7 @@ import pytest
 from index.builder import Builder
 from index.database import IndexBusyError, lock
 from index.search import Search
+from index.store import Store
 from inkling.folders import index_folder, models_folder
 from inkling.process import environment
 from tests.unit.index.workspace import repository, write
@@ -50,6 +51,30 @@ class Embedder(CountingEncoder):
         Path(sys.argv[1], "later.py").write_text("later = 1")
         threading.Event().wait(2 * worker.POLL_SECONDS)
         return super().encode(texts)
+worker.Embedder = Embedder
+worker.POLL_SECONDS = 0.1
+worker.SHARE = 0
+"""
+# While there is a file named `refuse`, the cache of vectors cannot be opened, and one named `full` fills the disk.
+_REFUSING = """
+import sys
+from pathlib import Path
+from index import store, vector_cache, worker
+from index.database import IndexFullError
+from tests.unit.index.workspace import CountingEncoder
+class Embedder(CountingEncoder):
+    def __init__(self, folder, threads):
+        super().__init__()
+connect, open_to_write = vector_cache.connect, store.open_to_write
+def refusing(path):
+    if Path(sys.argv[1], "refuse").exists():
+        raise PermissionError(13, "Permission denied", str(path))
+    return connect(path)
+def full(*arguments):
+    if Path(sys.argv[1], "full").exists():
+        raise IndexFullError("The disk has no room.")
+    return open_to_write(*arguments)
+vector_cache.connect, store.open_to_write = refusing, full
 worker.Embedder = Embedder
 worker.POLL_SECONDS = 0.1
 worker.SHARE = 0
@@ -187,6 +212,39 @@ def test_an_encoder_that_fails_leaves_words(start: Start, root: Path) -> None:
     worker.send({"changed": ["b.py"]})
     worker.until("ready", "words")
     assert Search(root, None).search("beta")
+
+
+def test_without_a_cache_of_vectors_words_go_on_and_meaning_follows_once_there_is_one(start: Start, root: Path) -> None:
+    write(root, {"refuse": ""})
+    worker = start(str(root), "weights", before=_REFUSING)
+    assert "Permission denied" in worker.until("error")["error"]
+    write(root, {"b.py": "def beta(): pass\n"})
+    worker.send({"changed": ["b.py"]})
+    worker.until("ready", "words")
+    assert Search(root, None).search("beta")
+    (root / "refuse").unlink()
+    worker.until("ready", "meaning")
+
+
+def test_a_disk_that_is_full_at_the_start_is_waited_for(start: Start, root: Path) -> None:
+    write(root, {"full": ""})
+    worker = start(str(root), before=_REFUSING)
+    assert worker.until("error")["error"] == "The disk has no room."
+    (root / "full").unlink()
+    worker.until("ready", "words")
+    assert Search(root, None).search("alpha")
+
+
+def test_what_a_reader_found_damaged_is_made_anew(start: Start, root: Path) -> None:
+    worker = start(str(root), before=_REFUSING)
+    worker.until("ready", "words")
+    reader = Store.reader(root)
+    assert reader is not None
+    reader.doubt()
+    worker.send({"changed": ["a.py"]})
+    (note,) = worker.until("ready", "words")["notes"]
+    assert "was damaged" in note
+    assert Search(root, None).search("alpha")
 
 
 def test_what_nobody_reports_is_seen_while_everything_is_embedded(start: Start, root: Path) -> None:

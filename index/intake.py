@@ -1,13 +1,15 @@
 """One pass over the files that a walk found, in order: which are known, which are read anew, which have no text.
 
 It reads and has outlines made, and writes nothing: what comes out is for `Store.put`. Always: only files with text
-count towards the limit, the first by path, so that a folder of images crowds nothing out; and a file that was refused
-for what is in it is not read again before it changes.
+count towards the limit, the first by path, so that a folder of images crowds nothing out; a file that was refused for
+what is in it is not read again before it changes; and one that is cut by lines for now is stored with a size that no
+file has, so that a later look tries it again.
 """
 
 import hashlib
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from index import files
@@ -56,17 +58,23 @@ class Intake:
 
     def entries(self, outliner: Outliner) -> Iterator[Entry | File | Refused]:
         """For each file that changed, in order: what is in it; the file alone if that is known already; or that it has
-        no text. A file that cannot be read, or that the limit leaves out, is not among them."""
+        no text. A file that cannot be read, that the limit leaves out, or that is still cut by lines for now, is not
+        among them."""
         waiting: deque[_Read | File | Refused] = deque()
-        for outline in outliner.outlines(self._texts(waiting)):
+        for outline in outliner.outlines(self._texts(waiting, outliner)):
             while not isinstance(first := waiting.popleft(), tuple):
                 yield first
-            yield (*first, outline)
+            file, digest, language = first
+            if file.path in outliner.postponed:
+                file, was = _by_lines(file), self._known.get(file.path)
+                if was is not None and was.hash == digest and self._same(was, file):
+                    continue
+            yield file, digest, language, outline
         for rest in waiting:
             assert not isinstance(rest, tuple), "every text has an outline"
             yield rest
 
-    def _texts(self, waiting: deque[_Read | File | Refused]) -> Iterator[Text]:
+    def _texts(self, waiting: deque[_Read | File | Refused], outliner: Outliner) -> Iterator[Text]:
         """Texts to outline; what is to be said of each file goes into `waiting`."""
         for file in self._found:
             if file in self._refused:
@@ -77,12 +85,12 @@ class Intake:
             self.looked += not same
             if len(self.kept) >= self._most:
                 self.skipped[OVER] += 1
-            elif same:
+            elif same or (self._same(was, _by_lines(file)) and not outliner.due(file.path)):
                 self.kept.add(file.path)
             elif (text := self._read(file, waiting)) is not None:
                 self.kept.add(file.path)
                 digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()[:16]
-                if was is not None and was.hash == digest:
+                if was is not None and was.hash == digest and was.size >= 0:
                     waiting.append(file)
                     continue
                 language = language_of(file.path)
@@ -102,3 +110,8 @@ class Intake:
     @staticmethod
     def _same(was: Known | None, file: File) -> bool:
         return was is not None and (was.size, was.mtime_ns) == (file.size, file.mtime_ns)
+
+
+def _by_lines(file: File) -> File:
+    """The file as it is stored while it is cut by lines for now: its size, below zero."""
+    return replace(file, size=~file.size)

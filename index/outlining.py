@@ -2,8 +2,10 @@
 
 No clock can stop a tree-sitter query, and no exception is raised where a grammar's scanner writes past its buffer. So
 texts go to children (`python -c`, isolated as every child of ours), one at a time to each; where one dies or takes
-longer than a limit, another takes its place and the text is cut by lines. It also lets cores share the work: while
-children cut texts, whoever asked stores those before. What an outline is stands in `index.chunks`.
+longer than a limit, another takes its place and the text is cut by lines. That is said of a text for good, until it
+changes; not so where no child can be started, or where somebody else ends it (a system without memory): such a text is
+cut by lines for now. It also lets cores share the work: while children cut texts, whoever asked stores those before.
+What an outline is stands in `index.chunks`.
 
 Always: `outlines` answers every text, in order, whatever becomes of the children.
 """
@@ -15,7 +17,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -30,6 +32,10 @@ TRIES = 2  # a child may also be killed for reasons that are not the text's
 AHEAD = 16  # texts that are under way while one is looked at: storing some of them at once takes a while
 FEW = 4  # so many texts at once are not worth a second child
 CHILDREN = min(2, os.cpu_count() or 1)  # what two cut takes longer to store
+DYING_SECONDS = 10.0  # from the end of what a child says to its own end
+EAGER = 4  # so many looks in a row try a text again that had no child,
+RARE = 40  # then one in so many: what the machine lacks may be lacking for long, and trying takes more of it
+_BY_OTHERS = (-1, -2, -9, -15)  # SIGHUP, SIGINT, SIGKILL and SIGTERM; no code is below 0 on Windows
 _LENGTH = struct.Struct("<Q")
 _PACKAGES = Path(__file__).resolve().parents[1]
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from index.outlining import serve; serve()"
@@ -43,11 +49,16 @@ class Text(NamedTuple):
     language: str
 
 
+class _NoChildError(Exception):
+    """A text had no child to cut it, through no fault of its own."""
+
+
 class Outliner:
     """Owns the children, which start with the first texts that need them. Not to be used by two threads at once."""
 
     def __init__(self, cpu_seconds: int = CPU_SECONDS, clock_seconds: float = CLOCK_SECONDS) -> None:
         self.refused: list[str] = []  # paths that were cut by lines since somebody looked
+        self.postponed: Counter[str] = Counter()  # paths that had no child when last tried, and the looks at them since
         self._children = [_Child(cpu_seconds, clock_seconds) for _ in range(CHILDREN)]
 
     def outlines(self, texts: Iterable[Text]) -> Iterator[Outline]:
@@ -65,15 +76,26 @@ class Outliner:
             for _, future in waiting:  # nobody wants them any more
                 future.cancel()
 
+    def due(self, path: str) -> bool:
+        """Whether a text that had no child is to be tried at this look."""
+        self.postponed[path] += 1
+        return self.postponed[path] <= EAGER or self.postponed[path] % RARE == 0
+
     def close(self) -> None:
         """End the children; another text starts new ones."""
         for child in self._children:
             child.close()
 
     def _answer(self, text: Text, future: "Future[Outline | None]") -> Outline:
-        if (found := future.result()) is not None:
-            return found
-        self.refused.append(text.path)
+        try:
+            found = future.result()
+        except _NoChildError:
+            self.postponed.setdefault(text.path, 0)
+        else:
+            self.postponed.pop(text.path, None)
+            if found is not None:
+                return found
+            self.refused.append(text.path)
         return outline(text.path, text.text, "plaintext")
 
 
@@ -86,9 +108,16 @@ class _Child:
         self._thread: ThreadPoolExecutor | None = None
 
     def asked(self, text: Text) -> "Future[Outline | None]":
-        """What becomes of the text; None where the process dies of it or takes too long."""
+        """What becomes of the text; None where the process dies of it or takes too long, _NoChildError where that
+        cannot be said."""
         self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="outlines")
-        return self._thread.submit(self._tried, text)
+        try:
+            return self._thread.submit(self._tried, text)
+        except RuntimeError as error:  # no thread can be started
+            self._thread = None
+            failed: Future[Outline | None] = Future()
+            failed.set_exception(_NoChildError(error))
+            return failed
 
     def close(self) -> None:
         if self._thread is not None:
@@ -97,32 +126,44 @@ class _Child:
         self._end()
 
     def _tried(self, text: Text) -> Outline | None:
+        unlucky = None
         for _ in range(TRIES):
             try:
                 return self._answer(text)
             except TimeoutError:
-                break
+                return None
+            except _NoChildError as error:
+                unlucky = error
             except (OSError, EOFError):
                 continue
+        if unlucky is not None:
+            raise unlucky
         return None
 
     def _answer(self, text: Text) -> Outline:
-        """What the process says. Raises TimeoutError, and OSError or EOFError where it died."""
-        running = self._running or self._started()
+        """What the process says. Raises TimeoutError, OSError or EOFError where it died of the text, and _NoChildError
+        where there was none or others ended it."""
+        late = threading.Event()
+        try:
+            running = self._running or self._started()
+            timer = threading.Timer(self._limits[1], _kill, (running, late))
+            timer.daemon = True
+            timer.start()
+        except (OSError, RuntimeError) as error:  # no process can be started, or no thread
+            raise _NoChildError(error) from error
         assert running.stdin is not None
         assert running.stdout is not None
-        late = threading.Event()
-        timer = threading.Timer(self._limits[1], _kill, (running, late))
-        timer.daemon = True
-        timer.start()
         try:
             _write(running.stdin, tuple(text))
             answer: Outline = _read(running.stdout)
             return answer
         except (OSError, EOFError) as error:
+            code = _ended(running)
             self._end()
-            if late.is_set() or _ran_out(running.returncode):
+            if late.is_set() or _ran_out(code):
                 raise TimeoutError from error
+            if code in _BY_OTHERS:
+                raise _NoChildError(error) from error
             raise
         finally:
             timer.cancel()
@@ -171,6 +212,14 @@ def _allow(seconds: int) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     wanted = int(used.ru_utime + used.ru_stime) + seconds + 1
     resource.setrlimit(resource.RLIMIT_CPU, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+
+
+def _ended(running: subprocess.Popen[bytes]) -> int | None:
+    """The code of a process that says nothing more, by itself or by others; None if it goes on all the same."""
+    try:
+        return running.wait(DYING_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _ran_out(code: int | None) -> bool:

@@ -1,14 +1,19 @@
 """What a pass over the files takes in: what has no text is read once, and only text counts towards the limit."""
 
+import os
+import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from index import files
 from index.builder import Builder
+from index.outlining import EAGER
 from index.search import Search
 from index.store import Store
-from tests.unit.index.workspace import repository, write
+from tests.unit.index.workspace import CRASHING, KILLED, repository, write
 
 
 @pytest.fixture
@@ -110,3 +115,91 @@ def test_an_update_that_fills_the_index_takes_the_first_files(root: Path) -> Non
     assert updated == ["alpha.py", "new/a.py", "new/b.py"]
     builder.build()
     assert indexed(root) == updated
+
+
+def symbols(root: Path, name: str) -> list[str]:
+    return [match.path for match in Search(root, None).symbols(name, 9)]
+
+
+@pytest.fixture
+def no_child(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """No process can be started to cut texts, until it is undone."""
+
+    def fails(child: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("index.outlining._Child._started", fails)
+        yield patched
+
+
+@pytest.mark.parametrize("same_process", [True, False])
+def test_a_file_that_had_no_child_is_cut_at_the_next_look(
+    root: Path, no_child: pytest.MonkeyPatch, same_process: bool
+) -> None:
+    builder = Builder(root, None)
+    result = builder.build()
+    assert (result.files, result.changed, result.notes) == (2, 2, [])
+    assert symbols(root, "alpha") == []
+    assert [hit.path for hit in Search(root, None).search("alpha")] == ["alpha.py"], "words of it are there meanwhile"
+    no_child.undo()
+    builder = builder if same_process else Builder(root, None)
+    assert builder.build().changed == 2
+    assert (symbols(root, "alpha"), symbols(root, "beta")) == (["alpha.py"], ["sub/beta.py"])
+    assert builder.build().changed == 0
+
+
+def test_while_no_child_can_be_had_looks_change_nothing_and_become_rare(
+    root: Path, no_child: pytest.MonkeyPatch, reads: list[str]
+) -> None:
+    builder = Builder(root, None)
+    builder.build()
+    before = Search(root, None).stats()["generation"]
+    for _ in range(EAGER + 5):
+        result = builder.build()
+        assert (result.files, result.changed, result.removed, result.notes) == (2, 0, 0, [])
+    assert reads.count("alpha.py") == 1 + EAGER
+    assert Search(root, None).stats()["generation"] == before
+    write(root, {"alpha.py": "def omega(): pass\n"})
+    assert builder.build().changed == 1, "what changed is read whenever it changed"
+    assert [hit.path for hit in Search(root, None).search("omega")] == ["alpha.py"]
+
+
+def test_a_file_that_had_no_child_and_was_only_touched_is_cut_all_the_same(
+    root: Path, no_child: pytest.MonkeyPatch
+) -> None:
+    builder = Builder(root, None)
+    builder.build()
+    os.utime(root / "alpha.py", (1, 1))
+    builder.build()
+    assert symbols(root, "alpha") == []
+    no_child.undo()
+    builder.update(["alpha.py"])
+    assert (symbols(root, "alpha"), symbols(root, "beta")) == (["alpha.py"], [])
+
+
+def test_files_that_had_no_child_keep_their_place_at_the_limit(root: Path, no_child: pytest.MonkeyPatch) -> None:
+    builder = Builder(root, None, max_files=1)
+    builder.build()
+    assert builder.update(["sub/beta.py"]).changed == 0
+    assert indexed(root) == ["alpha.py"]
+    no_child.undo()
+    builder.build()
+    assert symbols(root, "alpha") == ["alpha.py"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a crash and an end by others are the same there")
+def test_only_a_crash_is_held_against_a_file(root: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str]) -> None:
+    write(root, {"deadly.py": "def gamma(): pass\n"})
+    with monkeypatch.context() as patched:
+        patched.setattr("index.outlining._START", KILLED.format(signal=signal.SIGKILL.value))
+        result = Builder(root, None).build()
+        assert (result.files, result.notes, symbols(root, "gamma")) == (3, [], [])
+        patched.setattr("index.outlining._START", CRASHING)
+        (note,) = Builder(root, None).build().notes
+        assert "crashes" in note
+        assert "deadly.py" in note
+    assert reads.count("deadly.py") == 2
+    assert Builder(root, None).build().changed == 0
+    assert reads.count("deadly.py") == 2, "it stays as it is until it changes"
+    assert symbols(root, "gamma") == []

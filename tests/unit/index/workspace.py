@@ -21,6 +21,9 @@ outlining.outline = lambda path, text, language: os.abort() if "deadly" in path 
 outlining.serve()
 """
 
+# The same, but that others end it with a signal whenever it has such a file.
+KILLED = CRASHING.replace("os.abort()", "os.kill(os.getpid(), {signal}) or time.sleep(60)").replace("os,", "os, time,")
+
 
 class CountingEncoder:
     """Hashes words into 64 numbers: texts with the same words are near. A real encoder is tested under `weights`."""

@@ -141,7 +141,7 @@ class Context:
 
     def _cut(self, folder: Folder, path: str, text: str | None) -> tuple[Document, ...]:
         """The units of a file, `text` if it is open; () if it cannot be read as text."""
-        tokens, file = self._engine.tokens, folder.root / path
+        tokens, file, most = self._engine.tokens, folder.root / path, self.settings.index.max_file_bytes
         if tokens is None or is_secret(file):
             return ()
         try:
@@ -149,11 +149,11 @@ class Context:
             if text is None:
                 status = file.lstat()
                 version = (status.st_mtime_ns, status.st_size)
-                if status.st_size > self.settings.index.max_file_bytes:
+                if status.st_size > most:
                     return ()
             known = self._units.pop(file, None)
             if known is None or known[0] != version:
-                whole = read(folder.root, path).text if text is None else text
+                whole = read(folder.root, path, max_bytes=most).text if text is None else text
                 known = version, _named(units(Document(path, _unix(whole)), tokens, self._engine.longest_document))
         except (OSError, UnreadableError):
             return ()

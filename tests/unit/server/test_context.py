@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -99,6 +100,16 @@ async def test_a_file_in_latin1_is_read(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "workspace", 60_000)
     (desk.root / "engine.py").write_bytes(f"# zündet\n{ENGINE}".encode("latin-1"))
     assert await desk.find() == ["engine.py"]
+    await desk.close()
+
+
+async def test_a_file_as_big_as_the_setting_allows_is_read(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "workspace", 60_000)
+    (desk.root / "engine.py").write_text(ENGINE + f"# {'Sparks fly. ' * 20}\n" * 4_200)
+    Builder(desk.root, None, max_file_bytes=5_000_000).build()
+    assert await desk.find() == []
+    desk.context.settings = replace(desk.context.settings, index=IndexSettings(max_file_bytes=5_000_000))
+    assert set(await desk.find()) == {"engine.py"}
     await desk.close()
 
 

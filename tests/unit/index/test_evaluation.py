@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from index.evaluation.grep_arm import Grep, count_tokens
+from index.evaluation.grep_arm import Grep, Walk, count_tokens
 from index.evaluation.measure import ask, percentile, rank_of, speed_ratio, workspace
 from index.evaluation.questions import Target, commit_questions, docstring_questions, without_docstrings
 from index.records import Hit
@@ -112,19 +112,19 @@ def test_a_hit_is_right_if_it_shows_the_start_or_lies_inside(hits: list[Hit], ra
     assert rank_of(hits, (Target("b.py", 5, 10),)) == rank
 
 
-@pytest.mark.parametrize("program", ["rg", None])
-def test_grep_reads_until_it_sees_the_function(
-    tmp_path: Path, program: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("program", ["rg", "Python's re"])
+def test_grep_reads_until_it_sees_the_function(tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {"a.py": "x = 1\n" * 60 + "def switch_current(lamp):\n    return lamp\n", "b.py": "current = 2\n" * 100}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    if program is None:
+    if program != "rg":
         monkeypatch.setattr("index.evaluation.grep_arm.shutil.which", lambda name: None)
     grep = Grep(tmp_path, files)
+    if grep.program != program:
+        pytest.skip("ripgrep is not installed")
     walk = grep.walk("switch the current of a lamp", (Target("a.py", 60, 61),))
-    assert walk.found
-    assert 20 < walk.tokens < count_tokens(files["a.py"]) + 40
+    assert walk == Walk(90, 3, True)
+    assert walk.tokens < count_tokens(files["a.py"]) + 40
     assert not grep.walk("nothing of this", (Target("a.py", 60, 61),)).found
 
 

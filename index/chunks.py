@@ -45,6 +45,8 @@ class _Unit:
     start: int
     end: int
     name_line: int
+    said: str
+    said_line: int  # that of the name if nothing is said
     inner: "list[_Unit]"
 
 
@@ -76,7 +78,6 @@ def outline(path: str, text: str, language: str | None = None) -> Outline:
 
 
 def _chunk(path: str, language: str, lines: list[str], piece: _Piece, plain: Kind) -> Chunk:
-    around = [unit for unit in piece.units if unit.name_line < piece.start]
     shown = piece.unit or (piece.units[-1] if piece.units else None)
     outside = piece.units if piece.unit is not None else piece.units[:-1]
     return Chunk(
@@ -88,8 +89,24 @@ def _chunk(path: str, language: str, lines: list[str], piece: _Piece, plain: Kin
         start_line=piece.start,
         end_line=piece.end,
         text="".join(lines[piece.start : piece.end + 1]),
-        header="\n".join("  " * depth + unit.signature for depth, unit in enumerate(around))[:MAX_HEADER],
+        header=_header(piece) if piece.units else "",
     )
+
+
+def _header(piece: _Piece) -> str:
+    """What encloses a piece and stands before it: signatures, and below each the first line of what is said of it.
+    Where there is no room for all of those lines, what lies further inside comes first."""
+    around = [unit for unit in piece.units if min(unit.name_line, unit.said_line) < piece.start]
+    room = MAX_HEADER - sum(2 * depth + len(unit.signature) + 1 for depth, unit in enumerate(around))
+    lines: list[str] = []
+    for depth, unit in reversed(list(enumerate(around))):
+        said = "  " * (depth + 1) + unit.said
+        if unit.said and unit.said_line < piece.start and len(said) <= room:
+            lines.append(said)
+            room -= len(said) + 1
+        if unit.name_line < piece.start:
+            lines.append("  " * depth + unit.signature)
+    return "\n".join(reversed(lines))[:MAX_HEADER]
 
 
 def _cut(
@@ -176,11 +193,15 @@ def _definitions(path: str, text: str, lines: list[str], language: str) -> tuple
     """The definitions of a text as nested units, and an outline without chunks. Byte offsets become lines here."""
     data = text.encode("utf-8", "replace")  # a lone surrogate becomes one byte, in the lines as well
     found = syntax(language, data)
-    lengths = map(len, lines) if len(data) == len(text) else (len(line.encode("utf-8", "replace")) for line in lines)
+    plain = len(data) == len(text)  # one byte for each character
+    lengths = map(len, lines) if plain else (len(line.encode("utf-8", "replace")) for line in lines)
     starts = list(accumulate(lengths, initial=0))
 
     def line_of(offset: int) -> int:
         return min(bisect_right(starts, offset) - 1, len(lines) - 1)
+
+    def characters(start: int, end: int) -> int:
+        return end - start if plain else len(data[start:end].decode("utf-8", "replace"))
 
     top: list[_Unit] = []
     symbols: list[Symbol] = []
@@ -195,13 +216,22 @@ def _definitions(path: str, text: str, lines: list[str], language: str) -> tuple
             outside = open_units[:-1]  # `const a = 1, b = 2`: one stretch of text, two names beside each other
         line, last = line_of(definition.name_start), line_of(max(definition.end - 1, definition.start))
         scope = ".".join(outer.name for _, outer in outside[-MAX_DEPTH:])
-        column = len(data[starts[line] : definition.name_start].decode("utf-8", "replace"))
-        length = len(data[definition.name_start : definition.name_end].decode("utf-8", "replace"))
-        symbols.append(Symbol(path, definition.name, definition.kind, scope, line, column, column + length))
+        column = characters(starts[line], definition.name_start)
+        end_column = column + characters(definition.name_start, definition.name_end)
+        symbols.append(Symbol(path, definition.name, definition.kind, scope, line, column, end_column))
         if outside is not open_units:
             continue
-        first = line_of(definition.doc_start)
-        unit = _Unit(definition.kind, definition.name, definition.signature, first, last, line, [])
+        unit = _Unit(
+            kind=definition.kind,
+            name=definition.name,
+            signature=definition.signature,
+            start=line_of(definition.doc_start),
+            end=last,
+            name_line=line,
+            said=definition.said,
+            said_line=line_of(definition.said_start) if definition.said else line,
+            inner=[],
+        )
         (open_units[-1][1].inner if open_units else top).append(unit)
         open_units.append((definition, unit))
     imports = tuple(Mention(each.name, line_of(each.start)) for each in found.imports)

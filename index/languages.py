@@ -10,7 +10,7 @@ tree-sitter 0.26.1 reads freed memory). What takes long or crashes all the same,
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate, groupby
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -26,6 +26,7 @@ MAX_IN_PROCESS = 64_000  # bytes; of more, definitions cost more than a server m
 PARSE_SECONDS = 2.0  # of work: a busy machine does not count
 MAX_SIGNATURE = 200  # characters
 MAX_NAME = 200
+MAX_SAID = 120  # characters
 _BLOCK = 1 << 16  # bytes that the parser reads at once
 _STEPS = dict.fromkeys(b"([{", 1) | dict.fromkeys(b")]}", -1)
 _NO_BRACKETS = bytes(set(range(256)) - set(_STEPS))
@@ -34,14 +35,20 @@ _KINDS: tuple[Kind, ...] = ("function", "class", "type", "variable", "method", "
 _MEMBERED = ("class", "interface")
 _LINE_END = re.compile(rb"[\r\n]")
 _QUOTES = "\"'`<>"
+_DOCSTRING_STARTS = tuple(bytes([first]) for first in b"\"'rRuU")
+_ATTRIBUTES = (b"#[", b"#![")  # of Rust, which stand between comments and what they describe
+_MARKS = re.compile(r"[\s/*#!\\-]*(?:</?\w[^<>]*>)?")  # of comments, and the tag that C# begins them with
+_END = re.compile(r"(?:\*/|</\w+>)\s*$")
+_READ = 1000  # bytes of a docstring or of comments in which words are looked for
 
 _Span = tuple[int, int]
+_Comments = tuple[int, int, int]  # where a block of them starts, and from where to where in it words may stand
 
 
-@dataclass(frozen=True)
-class Definition:
+class Definition(NamedTuple):
     """A definition in bytes of the UTF-8 text. `start` includes decorators and `export`; `doc_start` also the comments
-    right above; `signature` is one line."""
+    right above; `signature` is one line. `said` is the first line with words of what describes it, which starts at
+    `said_start`: its docstring in Python, or else those comments; "" where there is neither."""
 
     kind: Kind
     name: str
@@ -51,6 +58,8 @@ class Definition:
     name_start: int
     name_end: int
     doc_start: int
+    said: str
+    said_start: int
 
 
 class Use(NamedTuple):
@@ -198,41 +207,76 @@ def _definitions(cursor: QueryCursor, root: Node, data: bytes, comments: list[No
     above = _comments_above(comments, data)
     found: dict[int, Definition] = {}  # by the start of the name: patterns overlap, the first in the query wins
     for _, kind, node, name in named:
-        if name.start_byte != name.end_byte and name.start_byte not in found:
-            found[name.start_byte] = _definition(kind, node, name, wrapped, above, data)
+        place = _span(name)
+        if place[0] != place[1] and place[0] not in found:
+            found[place[0]] = _definition(kind, node, place, wrapped, above, data)
     ordered = sorted(found.values(), key=lambda each: (each.start, -each.end, each.name_start))
     return tuple(_with_methods(ordered))
 
 
 def _definition(
-    kind: Kind, node: Node, name: Node, wrapped: dict[_Span, _Span], above: dict[int, int], data: bytes
+    kind: Kind, node: Node, name: _Span, wrapped: dict[_Span, _Span], above: dict[int, _Comments], data: bytes
 ) -> Definition:
     body = node.child_by_field_name("body")
-    outer = _span(node)
+    start, end = outer = _span(node)
     while outer in wrapped:
         outer = wrapped[outer]
-    end_of_signature = body.start_byte if body is not None else min(node.end_byte, node.start_byte + MAX_SIGNATURE)
-    signature = data[node.start_byte : end_of_signature].decode("utf-8", "replace")
+    end_of_signature = body.start_byte if body is not None else min(end, start + MAX_SIGNATURE)
+    signature = data[start:end_of_signature].decode("utf-8", "replace")
     if body is None:
         signature = signature.split("\n")[0]
-    text = _LINE_END.split(data[name.start_byte : name.end_byte], maxsplit=1)[0]
+    text = _LINE_END.split(data[name[0] : name[1]], maxsplit=1)[0]
     line_start = data.rfind(b"\n", 0, outer[0]) + 1
     alone = not data[line_start : outer[0]].strip()
+    comments = above.get(line_start) if alone else None
+    said, said_start = _said(body, comments, data)
     return Definition(
         kind=kind,
         name=text.decode("utf-8", "replace").strip(_QUOTES)[:MAX_NAME],
         signature=" ".join(signature.split())[:MAX_SIGNATURE],
         start=outer[0],
         end=outer[1],
-        name_start=name.start_byte,
-        name_end=name.start_byte + len(text),
-        doc_start=above.get(line_start, outer[0]) if alone else outer[0],
+        name_start=name[0],
+        name_end=name[0] + len(text),
+        doc_start=comments[0] if comments else outer[0],
+        said=said,
+        said_start=said_start,
     )
 
 
-def _comments_above(comments: list[Node], data: bytes) -> dict[int, int]:
-    """Where a block of comments starts, by the start of the line that follows it without a gap."""
-    found: dict[int, int] = {}
+def _said(body: Node | None, comments: _Comments | None, data: bytes) -> tuple[str, int]:
+    """The first line of what describes a definition, and the byte where that starts. No language but Python has a
+    string as a statement here."""
+    if body is not None and data.startswith(_DOCSTRING_STARTS, start := body.start_byte):
+        string = _first(_first(body, "expression_statement"), "string")
+        if string is not None:
+            literal = data[start : min(string.end_byte, start + _READ)].lstrip(b"rRuU")
+            if literal.startswith((b"'", b'"')):  # one of bytes or with places to fill in is no docstring
+                return _first_words(literal.strip(b"'\"")), start
+    if comments is None:
+        return "", 0
+    _, start, end = comments
+    return _first_words(data[start : min(end, start + _READ)]), start
+
+
+def _first(node: Node | None, kind: str) -> Node | None:
+    """What a node begins with, if that is a node of this kind."""
+    child = node.named_child(0) if node is not None and node.named_child_count else None
+    return child if child is not None and child.type == kind else None
+
+
+def _first_words(text: bytes) -> str:
+    """The first line that has words, without marks of comments around it."""
+    for line in text.decode("utf-8", "replace").splitlines():
+        words = _END.sub("", _MARKS.sub("", line, count=1)).strip()
+        if any(map(str.isalnum, words)):
+            return words[:MAX_SAID]
+    return ""
+
+
+def _comments_above(comments: list[Node], data: bytes) -> dict[int, _Comments]:
+    """Blocks of comments, by the start of the line that follows each without a gap."""
+    found: dict[int, _Comments] = {}
     for start, end in sorted(_span(node) for node in comments):
         line_start = data.rfind(b"\n", 0, start) + 1
         if data[line_start:start].strip():
@@ -240,7 +284,10 @@ def _comments_above(comments: list[Node], data: bytes) -> dict[int, int]:
         end -= data[start:end].endswith(b"\n")  # some grammars count the line's end in
         following = data.find(b"\n", end) + 1
         if following and not data[end:following].strip():
-            found[following] = found.pop(line_start, start)
+            first, words, last = found.pop(line_start, (start, start, start))
+            if not data.startswith(_ATTRIBUTES, start):
+                words, last = words if words < last else start, end
+            found[following] = first, words, last
     return found
 
 
@@ -251,7 +298,7 @@ def _with_methods(ordered: list[Definition]) -> Iterator[Definition]:
         while around and around[-1].end <= definition.start:
             around.pop()
         if definition.kind == "function" and around and around[-1].kind in _MEMBERED:
-            definition = replace(definition, kind="method")
+            definition = definition._replace(kind="method")
         around.append(definition)
         yield definition
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.chunks import MAX_CHARACTERS, lines_of, outline
+from index.chunks import MAX_CHARACTERS, MAX_HEADER, lines_of, outline
 from index.grammars import grammar
+from index.languages import MAX_SAID
 
 PATHS = ("a.py", "a.js", "a.jsx", "a.ts", "a.tsx", "a.go", "a.rs", "A.java", "a.c", "a.cpp", "a.cs", "a.rb", "a.php",
          "a.sh", "a.md", "a.json", "a.yaml", "a.toml", "a.html", "a.css", "a.txt", "Makefile")  # fmt: skip
@@ -110,7 +111,7 @@ def test_a_big_class_is_cut_into_methods_that_say_where_they_belong() -> None:
     found = {chunk.name: chunk for chunk in chunks}
     assert set(found) == {"Engine", "method_0", "method_1", "method_2", "method_3"}
     assert found["method_2"].scope == "Engine"
-    assert found["method_2"].header == "class Engine(Base):"
+    assert found["method_2"].header == "class Engine(Base):\n  Runs."
     assert found["method_2"].kind == "method"
     assert found["Engine"].header == ""
 
@@ -121,6 +122,58 @@ def test_the_later_parts_of_a_long_function_repeat_its_signature() -> None:
     assert {chunk.name for chunk in chunks} == {"long"}
     assert chunks[0].header == ""
     assert {chunk.header for chunk in chunks[1:]} == {"def long(a, b):"}
+
+
+def test_the_first_line_of_a_docstring_stands_below_its_signature_where_the_text_does_not_show_it() -> None:
+    method = (
+        '    def run(self):\n        """\n        Goes on.\n\n        Until the end.\n        """\n'
+        + "        go()\n" * 200
+    )
+    chunks = outline("a.py", f"class Engine:\n    '''Burns oil.'''\n\n{method}").chunks
+    assert [chunk.name for chunk in chunks] == ["Engine", "run", "run"]
+    assert [chunk.header for chunk in chunks] == [
+        "",
+        "class Engine:\n  Burns oil.",
+        "class Engine:\n  Burns oil.\n  def run(self):\n    Goes on.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "above", "definition"),
+    [
+        ("a.js", "/**\n * It does.\n * @param a what\n */\n", "function f(a) {"),
+        ("a.ts", "// It does.\n// And more.\n", "export class F {"),
+        ("a.go", "// It does.\n", "func F() {"),
+        ("a.rs", "#[cfg(unix)]\n/// It does.\n#[test]\n", "fn f() {"),
+        ("A.java", "/** It does. */\n@Ann\n", "class F {"),
+        ("a.cs", "/// <summary>\n/// It does.\n/// </summary>\n", "class F {"),
+        ("a.cs", "/// <summary>It does.</summary>\n", "class F {"),
+        ("a.c", "/* -----\n   It does. */\n", "int f(int a) {"),
+        ("a.rb", "# -----\n# It does.\n# -----\n", "def f"),
+        ("a.sh", "# It does.\n", "f() {"),
+        ("a.py", "# It does.\n", "def f():"),
+    ],
+)
+def test_later_parts_repeat_what_the_comment_above_a_definition_says(path: str, above: str, definition: str) -> None:
+    end = {"def f": "end\n", "def f():": ""}.get(definition, "}\n")
+    chunks = outline(path, f"{above}{definition}\n" + "    int step;\n" * 300 + end).chunks
+    assert chunks[0].header == ""
+    assert {chunk.header.split("\n")[-1] for chunk in chunks[1:]} == {"  It does."}
+
+
+def test_a_comment_longer_than_a_chunk_says_its_first_line_to_what_it_stands_above() -> None:
+    chunks = outline("a.go", "// It does.\n" + "// More.\n" * 300 + "func F() {\n\tgo()\n}\n").chunks
+    assert "func F" in chunks[-1].text
+    assert [chunk.header for chunk in chunks] == ["", *["  It does."] * (len(chunks) - 1)]
+
+
+def test_what_is_said_leaves_room_for_every_signature_and_goes_to_the_innermost_first() -> None:
+    def opening(name: str, indent: str) -> str:
+        return f'{indent}class {name * 100}:\n{indent}    """{name.lower() * 300}"""\n'
+
+    header = outline("a.py", opening("A", "") + opening("B", "    ") + "        step()\n" * 300).chunks[-1].header
+    assert len(header) <= MAX_HEADER
+    assert header.split("\n") == [f"class {'A' * 100}:", f"  class {'B' * 100}:", "    " + "b" * MAX_SAID]
 
 
 def test_decorators_and_export_stay_with_their_definition() -> None:

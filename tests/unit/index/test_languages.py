@@ -130,3 +130,30 @@ def test_yaml_that_would_end_the_process_is_not_parsed(text: str) -> None:
 def test_comments_do_not_make_a_definition_longer_than_it_is() -> None:
     found = syntax("go", b"package a\n\n// Doc\nfunc F() {}\n").definitions[0]
     assert (found.doc_start, found.start) == (11, 18)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "said"),
+    [
+        ("a.py", "# Above.\ndef f():\n    # first\n    r'''\n\n    It\\s so.\n    More.'''\n", "It\\s so."),
+        ("a.py", 'class A: "Short."\n', "Short."),
+        ("a.py", "# Above.\ndef f():\n    return 1\n", "Above."),
+        ("a.py", 'def f():\n    """"""\n', ""),
+        ("a.py", 'def f():\n    f"""No {docstring}."""\n', ""),
+        ("a.py", 'def f():\n    rb"no docstring"\n', ""),
+        ("a.py", 'def f():\n    "no docstring".join(x)\n', ""),
+        ("a.py", 'x = "no docstring"\n', ""),
+        ("a.js", "f();  // behind\nfunction g() {}\n", ""),
+        ("a.js", "// -----\n/**/\nfunction g() {}\n", ""),
+        ("a.rs", "#[derive(Debug)]\nstruct S;\n", ""),
+        ("a.rb", 'def f = ""\n', ""),
+        ("a.rb", 'def f = "no docstring"\n', ""),
+        ("a.yaml", "# Where it runs.\njobs:\n  a: 1\n", "Where it runs."),
+    ],
+)
+def test_what_is_said_of_a_definition_is_the_first_line_of_its_docstring_or_of_the_comment_above(
+    path: str, text: str, said: str
+) -> None:
+    definition = syntax(language_of(path), text.encode()).definitions[0]
+    assert definition.said == said
+    assert not said or said in text.encode()[definition.said_start :].decode()

@@ -2,7 +2,9 @@
 
 import re
 import sqlite3
+from dataclasses import replace
 
+from index.chunks import lines_of
 from index.records import Symbol
 
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
@@ -41,7 +43,22 @@ def best_symbols(database: sqlite3.Connection, query: str, limit: int) -> list[S
     found = [Symbol(*row) for row in rows]
     fitting = [symbol for symbol in found if symbol.scope.casefold().endswith(scope)] if scope else found
     fitting.sort(key=lambda symbol: distance(query, symbol.name))
-    return fitting[: max(limit, 0)]
+    chosen = fitting[: max(limit, 0)]
+    lines = {place: _line(database, *place) for place in {(symbol.path, symbol.line) for symbol in chosen}}
+    return [replace(symbol, text=lines[symbol.path, symbol.line]) for symbol in chosen]
+
+
+def _line(database: sqlite3.Connection, path: str, line: int) -> str:
+    """A line on which something is defined; "" if it is ASCII, where every column is the same in any unit."""
+    found = database.execute(
+        "SELECT c.start_line, c.text FROM chunks c JOIN files f ON f.id = c.file "
+        "WHERE f.path = ? AND c.start_line <= ? AND c.end_line >= ? ORDER BY c.start_line DESC LIMIT 1",
+        (path, line, line),
+    ).fetchone()
+    if found is None or found[1].isascii():  # in no chunk: a heading of spaces that are none to Markdown
+        return ""
+    whole: str = lines_of(found[1])[line - found[0]]
+    return "" if whole.isascii() else whole
 
 
 def distance(query: str, name: str) -> int:

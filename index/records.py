@@ -9,7 +9,8 @@ Match = Literal["words", "meaning", "symbol"]
 
 @dataclass(frozen=True)
 class Chunk:
-    """A stretch of one file along its definitions. `header` repeats what encloses it, so that it reads alone."""
+    """A stretch of one file along its definitions. `header` repeats signatures of what encloses it and the first line
+    of what is said of each, so that it reads alone."""
 
     path: str
     language: str
@@ -49,7 +50,8 @@ class Hit:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A definition. `column` and `end_column` bound the name on `line`, in code points."""
+    """A definition. `column` and `end_column` bound the name on `line`, in code points. `text` is that line, for who
+    counts in other units: the index gives it with what it finds, but for lines of ASCII."""
 
     path: str
     name: str
@@ -58,6 +60,7 @@ class Symbol:
     line: int
     column: int
     end_column: int
+    text: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 from lsprotocol import types as lsp
 
 from index.records import Hit, Match, Symbol
+from server.positions import units
 from server.protocol import InklingServer, plain
 
 SEARCH = "inkling/search"
@@ -53,7 +54,8 @@ def register(server: InklingServer) -> None:
     @server.feature(lsp.WORKSPACE_SYMBOL)
     async def workspace_symbol(params: lsp.WorkspaceSymbolParams) -> list[lsp.WorkspaceSymbol]:
         found = await server.session.workspaces.symbols(params.query, _SYMBOLS)
-        return [symbol_message(root, symbol) for root, symbol in found]
+        encoding = server.session.documents.encoding
+        return [symbol_message(root, symbol, encoding) for root, symbol in found]
 
     @server.command(REINDEX)
     def reindex() -> None:
@@ -83,9 +85,12 @@ def hit_message(root: Path, hit: Hit) -> dict[str, Any]:
     }
 
 
-def symbol_message(root: Path, symbol: Symbol) -> lsp.WorkspaceSymbol:
-    """A definition as clients get it. Names are taken for one code unit per character."""
-    place = lsp.Range(lsp.Position(symbol.line, symbol.column), lsp.Position(symbol.line, symbol.end_column))
+def symbol_message(root: Path, symbol: Symbol, encoding: lsp.PositionEncodingKind) -> lsp.WorkspaceSymbol:
+    """A definition as clients get it, its columns in the encoding that was negotiated."""
+    columns = symbol.column, symbol.end_column
+    if symbol.text:
+        columns = units(symbol.text, columns[0], encoding), units(symbol.text, columns[1], encoding)
+    place = lsp.Range(lsp.Position(symbol.line, columns[0]), lsp.Position(symbol.line, columns[1]))
     return lsp.WorkspaceSymbol(
         name=symbol.name,
         kind=_SYMBOL_KINDS.get(symbol.kind, lsp.SymbolKind.Variable),

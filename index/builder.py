@@ -18,7 +18,7 @@ from types import TracebackType
 from filelock import FileLock
 
 from index import files
-from index.database import lock
+from index.database import is_damage, lock
 from index.embedding import Embedder, Encoder, with_parts
 from index.files import File, Walk
 from index.intake import OVER, Intake
@@ -108,6 +108,8 @@ class Builder:
         self._depth -= 1
         if isinstance(error, sqlite3.DatabaseError):
             self._whole = 0
+            if self._store is not None and is_damage(error):
+                self._store.doubt()
         if self._depth == 0 and self._store is not None and self._lock is not None:
             self._store.close()
             self._store = None

@@ -5,6 +5,7 @@ database that is broken or of another version is put aside by the next writer, o
 its place in one step. What the tables mean is not known here.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -89,16 +90,23 @@ def open_to_read(path: Path) -> tuple[sqlite3.Connection, bool] | None:
             if _revision(connection) == REVISION:
                 connection.execute("PRAGMA query_only = ON")
                 return connection, frozen
-        except (sqlite3.DatabaseError, OSError):
-            pass  # if it is damaged, the next writer makes it anew
+        except (sqlite3.DatabaseError, OSError) as error:
+            if is_damage(error):
+                doubt(path)
         if connection is not None:
             connection.close()
     return None
 
 
-def doubted(path: Path) -> Path:
-    """The file that says, while it is there, that a reader found this database damaged."""
-    return path.with_suffix(".damaged")
+def doubt(path: Path) -> None:
+    """Say that this database is damaged: the writer makes it anew, and readers let go of it."""
+    with contextlib.suppress(OSError):
+        _doubt(path).touch()
+
+
+def is_doubted(path: Path) -> bool:
+    """Whether that was said, and nobody has made it anew since."""
+    return _doubt(path).exists()
 
 
 def open_to_write(root: Path, whole: int = 0) -> tuple[sqlite3.Connection, str]:
@@ -112,10 +120,11 @@ def open_to_write(root: Path, whole: int = 0) -> tuple[sqlite3.Connection, str]:
     note = f"The index of {root} was damaged; it is made anew. What was there is kept as {_aside(path)}."
     connection = None
     try:
-        if not doubted(path).exists():
+        if not is_doubted(path):
             connection = connect(path)
             if path.stat().st_ino == whole or _is_whole(connection):
                 if _revision(connection) == REVISION and _cut_alike(connection):
+                    _touch(path)
                     return connection, ""
                 note = ""  # of another version: nothing is wrong with it
     except sqlite3.DatabaseError as error:
@@ -124,6 +133,12 @@ def open_to_write(root: Path, whole: int = 0) -> tuple[sqlite3.Connection, str]:
     if connection is not None:
         connection.close()
     return _made_anew(root, path, keep=bool(note)), note
+
+
+def remove_database(path: Path) -> None:
+    """A database, and first what SQLite keeps beside it. Raises OSError."""
+    for ending in ("-journal", *ENDINGS):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -157,12 +172,12 @@ def is_full(error: Exception) -> bool:
     """Whether this error means that the disk has no room."""
     if isinstance(error, OSError):
         return error.errno in _NO_ROOM
-    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode in _FULL
+    return isinstance(error, sqlite3.OperationalError) and _code(error) in _FULL
 
 
 def is_damage(error: Exception) -> bool:
     """Whether this error means that the file is not as it was written."""
-    return isinstance(error, sqlite3.DatabaseError) and _code(error) in _DAMAGED
+    return isinstance(error, sqlite3.DatabaseError) and _code(error) & 0xFF in _DAMAGED
 
 
 def is_ours_to_replace(error: Exception) -> bool:
@@ -171,7 +186,9 @@ def is_ours_to_replace(error: Exception) -> bool:
 
 
 def _code(error: sqlite3.DatabaseError) -> int:
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    """SQLite's code, with its details; a text that is no UTF-8 is Python's to find, and has none."""
+    unreadable = sqlite3.SQLITE_CORRUPT if "decode" in str(error) else sqlite3.SQLITE_ERROR
+    return getattr(error, "sqlite_errorcode", unreadable)
 
 
 def _room(path: Path) -> int:
@@ -204,8 +221,26 @@ def _is_whole(connection: sqlite3.Connection) -> bool:
     return True
 
 
+def put_aside(path: Path) -> Path:
+    """Move a damaged file out of the way; where it is now, as new as the damage. Raises OSError."""
+    aside = _aside(path)
+    path.replace(aside)
+    _touch(aside)
+    return aside
+
+
 def _aside(path: Path) -> Path:
     return path.with_suffix(".broken")
+
+
+def _doubt(path: Path) -> Path:
+    return path.with_suffix(".damaged")
+
+
+def _touch(path: Path) -> None:
+    """It is needed still (see `index.housekeeping`)."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:
@@ -234,7 +269,7 @@ def _made_anew(root: Path, path: Path, keep: bool = False) -> sqlite3.Connection
     """An empty index, built beside the old one and moved into its place in one step."""
     draft = path.with_suffix(".new")
     try:
-        draft.unlink(missing_ok=True)
+        remove_database(draft)
         _migrate(draft)
         with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
             named = os.fsencode(root).decode("utf-8", "replace")
@@ -247,13 +282,18 @@ def _made_anew(root: Path, path: Path, keep: bool = False) -> sqlite3.Connection
             }
             facts |= _rules()
             connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
+        if path.exists():
+            doubt(path)  # readers let go of it, which Windows waits for
         if keep:
-            path.replace(_aside(path))
-        for ending in ENDINGS:
-            path.with_name(path.name + ending).unlink(missing_ok=True)
+            put_aside(path)
+        remove_database(path)
         draft.replace(path)
-        doubted(path).unlink(missing_ok=True)
+        _doubt(path).unlink(missing_ok=True)
         return connect(path)
+    except PermissionError as error:
+        if os.name != "nt":
+            raise refused(path, error) from error
+        raise IndexBusyError(f"The index {path} is to be made anew, but another process reads it.") from error
     except (OSError, sqlite3.Error) as error:
         raise refused(path, error) from error
 

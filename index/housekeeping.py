@@ -1,7 +1,7 @@
 """Removes what nobody needs any more: indexes of folders that are gone, and what was kept aside after damage.
 
 An index can be made again, and its vectors are in the cache of all workspaces, so that nothing is lost where a folder
-comes back. A folder on a disk that is not mounted looks gone, too: hence a week of patience.
+comes back. A folder on a disk that is not mounted looks gone, too: hence a week of patience since somebody indexed it.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from index.database import ENDINGS
 from inkling.folders import index_folder
 
-PATIENCE = 7 * 86_400  # seconds since the last write
+PATIENCE = 7 * 86_400  # seconds since a writer opened it
 _LEFT_OVER = (".broken", ".new", ".damaged")
 _SHARED = "vectors"  # the cache of all workspaces
 
@@ -26,10 +26,14 @@ def sweep(now: float | None = None) -> list[Path]:
     """Remove abandoned files from the folder of indexes; which. What cannot be removed stays for the next time."""
     before = (time.time() if now is None else now) - PATIENCE
     removed: list[Path] = []
-    for path in sorted(index_folder().glob("*.sqlite")):
-        if path.stem != _SHARED and _last_written(path) < before and _is_gone(_root(path)):
+    try:
+        there = sorted(index_folder().iterdir())
+    except OSError:
+        return []
+    for path in there:
+        if path.suffix == ".sqlite" and path.stem != _SHARED and _last_written(path) < before and _is_gone(_root(path)):
             removed += _removed(path)
-    for path in sorted(index_folder().iterdir() if index_folder().is_dir() else ()):
+    for path in there:
         if path.suffix in _LEFT_OVER and _last_written(path) < before:
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -65,7 +65,8 @@ class Counts:
 
 def weights_of(database: sqlite3.Connection, query: str, counts: Counts | None = None) -> dict[str, float]:
     """The query's words that the index knows, each with its inverse document frequency; the rarest first."""
-    known = (counts or Counts()).of(database, query_words(query)[:MAX_WORDS])
+    distinct = {indexed(word): word for word in query_words(query)[:MAX_WORDS]}
+    known = (counts or Counts()).of(database, list(distinct.values()))
     held = _held(database)
     ordered = sorted(known.items(), key=lambda pair: (pair[1], pair[0]))
     return {word: math.log(1.0 + held / (1.0 + count)) for word, count in ordered}
@@ -133,7 +134,8 @@ def _bounds(
     places = [_chunks(database, word) for word in words]
     chunks, position = np.unique(np.concatenate(places), return_inverse=True)
     shares = [
-        max(_LEAST_FREQUENCY, math.log((held - len(place) + 0.5) / (len(place) + 0.5))) * _SATURATED for place in places
+        max(_LEAST_FREQUENCY, math.log((max(held - len(place), 0) + 0.5) / (len(place) + 0.5))) * _SATURATED
+        for place in places
     ]
     return chunks, np.bincount(position, np.repeat(shares, [len(place) for place in places])).astype(np.float64)
 

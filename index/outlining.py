@@ -28,6 +28,7 @@ from inkling.process import environment
 
 CPU_SECONDS = 4  # for one text, where the system can count them
 CLOCK_SECONDS = 30.0  # for one text, on a machine as busy as it may be
+STARTS = 3  # of a child that fail in a row, and the texts of this look go without
 TRIES = 2  # a child may also be killed for reasons that are not the text's
 AHEAD = 16  # texts that are under way while one is looked at: storing some of them at once takes a while
 FEW = 4  # so many texts at once are not worth a second child
@@ -64,6 +65,8 @@ class Outliner:
     def outlines(self, texts: Iterable[Text]) -> Iterator[Outline]:
         """An outline per text, in order; `texts` are taken some ahead."""
         waiting: deque[tuple[Text, Future[Outline | None]]] = deque()
+        for child in self._children:
+            child.failed = 0
         try:
             for number, text in enumerate(texts):
                 child = self._children[number % CHILDREN if number >= FEW else 0]
@@ -103,6 +106,7 @@ class _Child:
     """A process that cuts texts, one at a time, and the thread that talks to it. Both start with the first text."""
 
     def __init__(self, cpu_seconds: int, clock_seconds: float) -> None:
+        self.failed = 0  # starts in a row
         self._limits = cpu_seconds, clock_seconds
         self._running: subprocess.Popen[bytes] | None = None
         self._thread: ThreadPoolExecutor | None = None
@@ -143,20 +147,17 @@ class _Child:
     def _answer(self, text: Text) -> Outline:
         """What the process says. Raises TimeoutError, OSError or EOFError where it died of the text, and _NoChildError
         where there was none or others ended it."""
+        running = self._running or self._started()
         late = threading.Event()
-        try:
-            running = self._running or self._started()
-            timer = threading.Timer(self._limits[1], _kill, (running, late))
-            timer.daemon = True
-            timer.start()
-        except (OSError, RuntimeError) as error:  # no process can be started, or no thread
-            raise _NoChildError(error) from error
         assert running.stdin is not None
         assert running.stdout is not None
         try:
-            _write(running.stdin, tuple(text))
-            answer: Outline = _read(running.stdout)
+            with _limit(running, self._limits[1], late):
+                _write(running.stdin, tuple(text))
+                answer: Outline = _read(running.stdout)
             return answer
+        except RuntimeError as error:  # no thread can be started
+            raise _NoChildError(error) from error
         except (OSError, EOFError) as error:
             code = _ended(running)
             self._end()
@@ -165,18 +166,28 @@ class _Child:
             if code in _BY_OTHERS:
                 raise _NoChildError(error) from error
             raise
-        finally:
-            timer.cancel()
 
     def _started(self) -> subprocess.Popen[bytes]:
-        self._running = subprocess.Popen(
-            [sys.executable, "-E", "-P", "-X", "utf8", "-c", _START, str(_PACKAGES), str(self._limits[0])],
-            env=environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        return self._running
+        """A process that has said that it is there. Raises _NoChildError."""
+        if self.failed >= STARTS:
+            raise _NoChildError
+        try:
+            self._running = running = subprocess.Popen(
+                [sys.executable, "-E", "-P", "-X", "utf8", "-c", _START, str(_PACKAGES), str(self._limits[0])],
+                env=environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            assert running.stdout is not None
+            with _limit(running, CLOCK_SECONDS, threading.Event()):
+                _read(running.stdout)
+        except (OSError, EOFError, RuntimeError) as error:  # no process, none that gets so far, or no thread
+            self.failed += 1
+            self._end()
+            raise _NoChildError(error) from error
+        self.failed = 0
+        return running
 
     def _end(self) -> None:
         running, self._running = self._running, None
@@ -191,8 +202,9 @@ class _Child:
 
 
 def serve() -> None:
-    """The child: outline what comes in until the input ends."""
+    """The child: say that it is there, then outline what comes in until the input ends."""
     cpu_seconds = int(sys.argv[2])
+    _write(sys.stdout.buffer, True)
     while True:
         try:
             path, text, language = _read(sys.stdin.buffer)
@@ -229,9 +241,21 @@ def _ran_out(code: int | None) -> bool:
     return code is not None and code == -getattr(signal, "SIGXCPU", 0)
 
 
-def _kill(running: subprocess.Popen[bytes], late: threading.Event) -> None:
-    late.set()
-    running.kill()
+@contextlib.contextmanager
+def _limit(running: subprocess.Popen[bytes], seconds: float, late: threading.Event) -> Iterator[None]:
+    """End the process after so long, and say so. Raises RuntimeError where no thread can be started for that."""
+
+    def kill() -> None:
+        late.set()
+        running.kill()
+
+    timer = threading.Timer(seconds, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _write(stream: IO[bytes], value: object) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.context import Ask, Catalog, find_context
-from index.database import database_path, is_damage
+from index.database import database_path, is_damage, is_doubted
 from index.embedding import Encoder, NoMeaningError, as_question
 from index.fusion import Answer, best, fuse
 from index.late import Question
@@ -131,9 +131,9 @@ class Search:
     def _reading(self, work: Callable[[Store], T], nothing: T) -> T:
         """Run `work` in one read transaction, so that it sees one state; `nothing` while there is no index."""
         with self._lock:
-            if self._store is not None and self._store.replaced():
+            if self._store is not None and (self._store.replaced() or self._store.doubted):
                 self._forget()
-            if self._store is None:
+            if self._store is None and not is_doubted(database_path(self.root)):
                 self._store = Store.reader(self.root)
             if self._store is None:
                 return nothing

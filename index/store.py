@@ -7,7 +7,6 @@ how it is opened is `index.database`'s business; the vectors are in `index.vecto
 Always: a write is one transaction, so that a process killed at any moment leaves a consistent index.
 """
 
-import contextlib
 import hashlib
 import json
 import sqlite3
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from index.chunks import Outline
-from index.database import database_path, doubted, is_full, open_to_read, open_to_write, refused
+from index.database import database_path, doubt, is_doubted, is_full, open_to_read, open_to_write, refused
 from index.files import File
 from index.records import Candidate, Chunk, Hit, Match
 from index.words import spelled
@@ -96,13 +95,13 @@ class Store:
     def doubt(self) -> None:
         """Tell the next writer that this database is damaged: its own look, at most once a start, may come late or
         find nothing."""
-        with contextlib.suppress(OSError):
-            doubted(self.path).touch()
+        if not self.replaced():
+            doubt(self.path)
 
     @property
     def doubted(self) -> bool:
-        """Whether a reader found it damaged."""
-        return doubted(self.path).exists()
+        """Whether somebody found it damaged."""
+        return is_doubted(self.path)
 
     def fact(self, name: str) -> Any:
         """One of the facts: root; built (time of the last write); generation (counts writes, but for new vectors);

@@ -20,7 +20,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from index.database import ENDINGS, connect, is_damage, is_ours_to_replace, refused
+from index.database import connect, is_damage, is_ours_to_replace, put_aside, refused, remove_database
 from inkling.folders import index_folder
 
 T = TypeVar("T")
@@ -166,8 +166,7 @@ class VectorCache:
                 self._move_aside()
 
     def _move_aside(self) -> None:
-        aside = self.path.with_suffix(".broken")
-        self.path.replace(aside)
+        aside = put_aside(self.path)
         self.note = f"The vectors in {self.path} were damaged; they are made anew. What was there is kept as {aside}."
 
     def _turn(self) -> FileLock:
@@ -216,22 +215,15 @@ class VectorCache:
     def _made_anew(self) -> sqlite3.Connection:
         """An empty one, made beside its place: what is there is lost only once there is another."""
         draft = self.path.with_suffix(".new")
-        self._remove(draft)
+        remove_database(draft)
         os.close(os.open(draft, os.O_CREAT | os.O_RDWR, 0o600))
-        with contextlib.closing(connect(draft)) as database:
+        with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as database:  # nothing is left beside it
             database.executescript(
                 f"BEGIN; {_TABLE} PRAGMA user_version = {VERSION}; PRAGMA application_id = {_fresh()}; COMMIT;"
             )
-        self._remove(self.path, but_itself=True)
+        remove_database(self.path)
         draft.replace(self.path)
         return connect(self.path)
-
-    @staticmethod
-    def _remove(path: Path, *, but_itself: bool = False) -> None:
-        """A database, or only what SQLite keeps beside it."""
-        for ending in ENDINGS:
-            if ending or not but_itself:
-                path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def _today() -> int:

@@ -126,7 +126,7 @@ class _Worker:
 
     def ready(self, what: str, result: Result) -> None:
         if what == "words":
-            self._told_meaning = False
+            self._told_meaning, self._trouble = False, ""
         self.say(
             {
                 "phase": "ready",
@@ -211,7 +211,8 @@ class _Worker:
         if not self._embeds:
             return
         try:
-            self._builder.build_meaning(self.progress, self._urgent)
+            if self._builder.build_meaning(self.progress, self._urgent):
+                self._told_meaning = False
         except NoMeaningError as error:
             self._embeds = False
             self.say({"phase": "ready", "ready": "words", "files": whole.files, "error": str(error)})
@@ -222,7 +223,9 @@ class _Worker:
                 self.say({"phase": "ready", "ready": "words", "files": whole.files, "error": self._trouble})
             return
         self._trouble = ""
-        whole.notes += self._builder.take_notes()
+        if notes := self._builder.take_notes():
+            whole.notes += notes
+            self._told_meaning = False
         if not self._urgent() and not self._told_meaning:
             self._told_meaning = True
             self.ready("meaning", whole)

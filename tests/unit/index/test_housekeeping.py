@@ -65,6 +65,19 @@ def test_what_was_kept_aside_goes_after_a_week(tmp_path: Path) -> None:
     assert new.exists()
 
 
-def test_without_a_folder_there_is_nothing_to_remove() -> None:
+def test_a_folder_that_was_indexed_today_is_waited_for_however_long_nothing_changed_in_it(gone: Path) -> None:
+    os.utime(database_path(gone), (0, 0))
+    gone.mkdir()
+    with Builder(gone, None):
+        pass
+    gone.rmdir()
+    assert sweep(time.time() + PATIENCE / 2) == []
+
+
+@pytest.mark.parametrize("what", ["nothing", "a file"])
+def test_without_a_folder_that_can_be_read_there_is_nothing_to_remove(what: str) -> None:
     shutil.rmtree(index_folder(), ignore_errors=True)
+    if what == "a file":
+        index_folder().parent.mkdir(parents=True, exist_ok=True)
+        index_folder().write_text("")
     assert sweep() == []

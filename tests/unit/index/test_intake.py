@@ -2,9 +2,11 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,11 +127,15 @@ def symbols(root: Path, name: str) -> list[str]:
 def no_child(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """No process can be started to cut texts, until it is undone."""
 
-    def fails(child: object) -> None:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
+    real = subprocess.Popen.__init__
+
+    def fails(process: Any, command: Any, *given: Any, **named: Any) -> None:
+        if "index.outlining" in str(command):
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        real(process, command, *given, **named)
 
     with monkeypatch.context() as patched:
-        patched.setattr("index.outlining._Child._started", fails)
+        patched.setattr(subprocess.Popen, "__init__", fails)
         yield patched
 
 

@@ -1,6 +1,7 @@
 """The ranking by words: only chunks that may be among the best are scored, with the result of scoring all."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +16,18 @@ from tests.unit.index.workspace import repository, write
 WORDS = ("lava", "ash", "rock", "crater", "dust", "smoke", "vent", "magma")
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
     """120 chunks in which some words are common and others rare."""
     choose = random.Random(0)
     odds = [2.0**-place for place in range(len(WORDS))]
     files = {f"{n}.py": " ".join(choose.choices(WORDS, odds, k=choose.randint(1, 40))) + "\n" for n in range(120)}
-    root = repository(tmp_path_factory.mktemp("lexical"), dict(files))
+    root = repository(tmp_path / "lexical", dict(files))
     Builder(root, None).build()
     store = Store.reader(root)
     assert store is not None
-    return store
+    yield store
+    store.close()
 
 
 @pytest.mark.parametrize("depth", [3, 30, 1000])
@@ -53,6 +55,27 @@ def test_a_word_beyond_all_that_may_be_looked_at_is_left_out(store: Store, monke
     monkeypatch.setattr(lexical, "MOST_PLACES", len(rare) + 1)
     assert by_words(store.database, weights, 100, "", []) == rare
     assert by_words(store.database, {"lava": weights["lava"]}, 3, "", []), "the first is taken at any rate"
+
+
+def test_spellings_of_one_word_are_one_word(tmp_path: Path):
+    root = repository(tmp_path / "marks", {"a.py": "# é\n"})
+    Builder(root, None).build()
+    store = Store.reader(root)
+    assert store is not None
+    assert len(weights_of(store.database, "é è e")) == 1
+    store.close()
+
+
+def test_an_index_that_does_not_know_how_many_chunks_it_has_is_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = repository(tmp_path / "uncounted", {f"{n}.py": f"lava = ash * {n}\n" for n in range(20)})
+    with Builder(root, None) as builder:
+        builder.build()
+        database = builder._open_store().database
+        database.execute("DELETE FROM facts WHERE name = 'chunks'")
+        monkeypatch.setattr(lexical, "_FEW", 0)
+        assert len(by_words(database, weights_of(database, "lava ash"), 5, "", [])) == 5
 
 
 def test_no_words_find_nothing(store: Store):

@@ -6,13 +6,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 from index.chunks import outline
-from index.outlining import EAGER, RARE, TRIES, Outliner, Text
+from index.outlining import CHILDREN, EAGER, RARE, STARTS, TRIES, Outliner, Text
 from tests.unit.index.workspace import CRASHING, KILLED
 
 PYTHON = [Text(f"{n}.py", f"import os\n\ndef f{n}():\n    return g()\n", "python") for n in range(8)]
@@ -96,6 +97,21 @@ def test_a_text_for_which_no_child_can_be_started_is_postponed(
     assert next(tried) <= TRIES
     assert (outliner.refused, outliner.postponed) == ([], {"0.py": 0})
     assert list(outliner.outlines(PYTHON[:2])) == [outline(*text) for text in PYTHON[:2]]
+    assert outliner.postponed == {}
+
+
+def test_a_child_that_ends_before_it_is_there_is_no_fault_of_a_text_and_not_started_for_each(
+    outliner: Outliner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    monkeypatch.setattr("index.outlining._START", f"open({str(begun)!r}, 'a').write('x'); raise MemoryError")
+    found = list(outliner.outlines(PYTHON))
+    assert [each.chunks[0].text for each in found] == [text.text for text in PYTHON]
+    assert outliner.refused == []
+    assert set(outliner.postponed) == {text.path for text in PYTHON}
+    assert len(begun.read_text()) <= STARTS * CHILDREN
+    monkeypatch.undo()
+    assert list(outliner.outlines(PYTHON)) == [outline(*text) for text in PYTHON]
     assert outliner.postponed == {}
 
 

@@ -14,7 +14,9 @@ import pytest
 from index import vector_cache
 from index.builder import Builder
 from index.database import IndexBrokenError, IndexFullError, connect, database_path, is_full
+from index.housekeeping import sweep
 from index.search import Search
+from index.store import Store
 from index.vector_cache import VectorCache
 from inkling.folders import index_folder
 from tests.unit.index.workspace import CountingEncoder, repository, write
@@ -92,10 +94,7 @@ def test_a_cache_of_another_version_is_replaced_without_a_word(tmp_path: Path) -
 
 
 def test_words_that_are_damaged_where_only_their_own_check_looks_are_made_anew(tmp_path: Path) -> None:
-    files: dict[str, str | bytes] = {
-        f"{n}.py": f"def function_{n}(x): return {os.urandom(200).hex()!r}\n" for n in range(200)
-    }
-    root = repository(tmp_path / "workspace", files)
+    root = repository(tmp_path / "workspace", many())
     Builder(root, None).build()
     with closing(sqlite3.connect(database_path(root), isolation_level=None)) as database:
         number, block = database.execute("SELECT id, block FROM words_data ORDER BY length(block) DESC").fetchone()
@@ -107,10 +106,7 @@ def test_words_that_are_damaged_where_only_their_own_check_looks_are_made_anew(t
 
 
 def test_a_reader_that_finds_damage_tells_the_writer(tmp_path: Path) -> None:
-    files: dict[str, str | bytes] = {
-        f"{n}.py": f"def function_{n}(x): return {os.urandom(200).hex()!r}\n" for n in range(200)
-    }
-    root = repository(tmp_path / "workspace", files)
+    root = repository(tmp_path / "workspace", many())
     with Builder(root, None) as builder:
         builder.build()
         blocks = builder._open_store().database.execute("SELECT id, block FROM words_data WHERE id > 10").fetchall()
@@ -126,6 +122,46 @@ def test_a_reader_that_finds_damage_tells_the_writer(tmp_path: Path) -> None:
     assert search.search("function_7")[0].path == "7.py"
     with Builder(root, None) as builder:
         assert not builder.replaced
+
+
+def test_a_reader_that_cannot_even_open_it_tells_the_writer_that_has_it_open(root: Path) -> None:
+    with Builder(root, None) as builder:
+        builder.build()
+        builder._open_store().database.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        path = database_path(root)
+        path.write_bytes(b"\0" * 100 + path.read_bytes()[100:])
+        assert Search(root, None).search("function_7") == []
+        assert builder.replaced
+    assert "was damaged" in Builder(root, None).build().notes[0]
+    assert Search(root, None).search("function_7")[0].path == "7.py"
+
+
+def test_a_text_that_is_no_text_any_more_is_damage(root: Path) -> None:
+    Builder(root, None).build()
+    with closing(sqlite3.connect(database_path(root), isolation_level=None)) as database:
+        database.execute("UPDATE chunks SET text = CAST(x'ff' AS TEXT) WHERE text LIKE '%function_7(%'")
+    search = Search(root, None)
+    assert search.search("function_7") == []
+    assert "was damaged" in Builder(root, None).build().notes[0]
+    assert search.search("function_7")[0].path == "7.py"
+
+
+def test_whoever_doubts_what_was_replaced_meanwhile_does_no_harm(root: Path) -> None:
+    Builder(root, None).build()
+    late = Store.reader(root)
+    assert late is not None
+    database_path(root).write_bytes(b"this is no database")
+    assert Builder(root, None).build().changed == 40
+    late.doubt()
+    assert Builder(root, None).build().changed == 0
+
+
+def test_what_was_put_aside_is_as_old_as_the_damage(root: Path) -> None:
+    Builder(root, None).build()
+    database_path(root).write_bytes(b"this is no database")
+    os.utime(database_path(root), (0, 0))
+    assert len(Builder(root, None).build().notes) == 1
+    assert sweep() == []
 
 
 def test_a_damaged_database_is_kept_aside_and_said_once(root: Path) -> None:

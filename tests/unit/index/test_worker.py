@@ -222,6 +222,7 @@ def test_without_a_cache_of_vectors_words_go_on_and_meaning_follows_once_there_i
     worker.send({"changed": ["b.py"]})
     worker.until("ready", "words")
     assert Search(root, None).search("beta")
+    assert "Permission denied" in worker.until("error")["error"], "it is so still"
     (root / "refuse").unlink()
     worker.until("ready", "meaning")
 

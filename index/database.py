@@ -26,7 +26,7 @@ REVISION = "0002"  # the newest step in `migrations/`
 # Counts up with a change of which files have text and how they become chunks, definitions and words: what is indexed
 # is made anew then.
 CUT = 2
-ENDINGS = ("-wal", "-shm", "")
+ENDINGS = ("", "-journal", "-wal", "-shm")
 # What SQLite says where the disk or a user's share of it has no room: of a share it only learns that writing failed.
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -129,6 +129,8 @@ def open_to_write(root: Path, whole: int = 0) -> tuple[sqlite3.Connection, str]:
                 note = ""  # of another version: nothing is wrong with it
     except sqlite3.DatabaseError as error:
         if not is_ours_to_replace(error):
+            if connection is not None:
+                connection.close()
             raise refused(path, error) from error
     if connection is not None:
         connection.close()
@@ -136,8 +138,8 @@ def open_to_write(root: Path, whole: int = 0) -> tuple[sqlite3.Connection, str]:
 
 
 def remove_database(path: Path) -> None:
-    """A database, and first what SQLite keeps beside it. Raises OSError."""
-    for ending in ("-journal", *ENDINGS):
+    """A database, and then what SQLite keeps beside it: nobody sees the one without the other. Raises OSError."""
+    for ending in ENDINGS:
         path.with_name(path.name + ending).unlink(missing_ok=True)
 
 

@@ -14,6 +14,7 @@ from inkling.folders import adapters_folder, data_folder
 from inkling.process import command, environment
 from model.adapters import RUNS_FOLDER, Registry, RegistryError
 from server.night import NOT_ENOUGH
+from tests.disks import tiny
 from tests.e2e.test_night import base, ended, remember, start  # noqa: F401 - the fixture of a tiny base
 from tests.unit.training.tiny_language import OTHER_HABITS, written
 
@@ -24,13 +25,8 @@ FEW = ("--minimum-regions", "40", "--stages", "sft", "--budget", "30s")
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own with room for little."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("mounting a small file system is not allowed here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with tiny(tmp_path / "disk", "16m") as folder:
+        yield folder
 
 
 def test_a_full_disk_is_said_and_the_night_can_be_run_again(base: str, small_disk: Path) -> None:  # noqa: F811

@@ -16,6 +16,7 @@ from feedback.consent import Consent, Consents
 from feedback.database import open_database
 from feedback.recorder import Recorder
 from feedback.records import Suggestion
+from tests.disks import tiny
 from tests.unit.feedback.stored import stored
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -127,17 +128,8 @@ def test_two_processes_record_into_one_database(place: Path, child: Callable[[st
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 600 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    except OSError:
-        mounted = False
-    if not mounted:
-        pytest.skip("a tiny disk can only be mounted by root")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with tiny(tmp_path / "disk", "600k") as folder:
+        yield folder
 
 
 def test_a_full_disk_costs_facts_and_is_told_once(tiny_disk: Path, suggestion: Make) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +18,7 @@ from index.search import Search
 from index.store import Store
 from index.vector_cache import VectorCache
 from inkling.folders import index_folder
+from tests.disks import tiny
 from tests.unit.index.workspace import CountingEncoder, repository, write
 
 FILES: dict[str, str | bytes] = {f"{n}.py": f"def function_{n}(x):\n    return x + {n}\n" for n in range(40)}
@@ -192,18 +192,9 @@ def test_a_full_disk_is_said_and_loses_nothing(root: Path) -> None:
 @pytest.fixture
 def tiny_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The home of indexes on a disk of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    except OSError:
-        mounted = False
-    if not mounted:
-        pytest.skip("a tiny disk can only be mounted by root")
-    monkeypatch.setenv("INKLING_HOME", str(folder))
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with tiny(tmp_path / "disk", "4m") as folder:
+        monkeypatch.setenv("INKLING_HOME", str(folder))
+        yield folder
 
 
 def filled(folder: Path) -> Path:

@@ -9,8 +9,8 @@ computed for them stays good. What always holds: the units' texts, joined, are t
 import zlib
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 from index.chunks import lines_of
 from index.languages import MAX_IN_PROCESS, definitions, language_of
@@ -20,6 +20,7 @@ from model.tokens import Tokens
 
 _SLACK = 16  # tokens: the separator, and what a cut costs where it divides a token
 _NESTED = 3  # rank of a definition inside definitions; the rank of one is how deep it is nested
+_NAME = 80  # characters of a unit's first line that name it
 _ANYWHERE = 9  # rank of a cut inside a line: only where nothing else is left
 
 
@@ -48,6 +49,26 @@ def units(document: Document, tokens: Tokens, limit: int = LONGEST_UNIT) -> tupl
     cuts = _cuts(document, starts, room)
     edges = [0, *_divide(cuts, 0, len(document.text), room, len(starts)), len(document.text)]
     return tuple(Document(document.path, document.text[start:end]) for start, end in pairwise(edges) if start < end)
+
+
+def named_units(document: Document, tokens: Tokens, limit: int = LONGEST_UNIT) -> tuple[Document, ...]:
+    """The same, each named by its first line, so that a new version of one takes the old one's place."""
+    seen: dict[str, int] = {}
+    named = []
+    for unit in units(document, tokens, limit):
+        line = unit.text.lstrip().split("\n", 1)[0][:_NAME]
+        seen[line] = seen.get(line, 0) + 1
+        named.append(replace(unit, unit=f"{line}#{seen[line]}"))
+    return tuple(named)
+
+
+def units_of_lines(parts: Sequence[Document], first: int, last: int) -> tuple[int, ...]:
+    """Which units hold the lines from `first` to `last` (from 0, both included) of the joined text; past its end, the
+    last unit."""
+    lines = "".join(part.text for part in parts).split("\n")
+    starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+    start = starts[min(first, len(lines) - 1)]
+    return units_overlapping(parts, start, max(starts[min(last + 1, len(lines))], start + 1))
 
 
 def units_overlapping(parts: Sequence[Document], start: int, end: int) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
 """Which documents a completion attends to: the parts of other files that the index points at, chosen whole.
 
 Files are read as the editor has them, else from disk, and cut into units; that happens on a thread of its own and is
-kept until the file changes, so that a keystroke rarely waits for it. Before them stands what the user wrote elsewhere a
-moment ago (`server.recent_edits`). Secret files and files that are no text never get here.
+kept until the file changes, so that a keystroke rarely waits for it. Before them stands what the user wrote elsewhere
+(`server.recent_edits`). Secret files and files that are no text never get here.
 
 Always: `find` answers within the deadline. What is not there by then goes on being looked for, one search per document
 at a time, and serves the next request.
@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 from index.context import Ask
@@ -20,16 +19,15 @@ from index.files import UnreadableError, is_secret, read
 from index.records import Hit
 from model.document import Document
 from model.engine import Engine, EngineError
-from model.units import units, units_overlapping
-from server.documents import Documents, Snapshot, line_starts
-from server.recent_edits import Place
+from model.units import named_units, units_of_lines
+from server.documents import Documents, Snapshot
+from server.recent_edits import Lines
 from server.settings import Settings
 from server.workspaces import Folder, Workspaces
 
 _FOUND = 64  # documents whose last search is remembered
 _KEPT = 256  # files whose units are remembered
 _WARMED = 24  # units of a file that are encoded when it is opened or saved
-_NAME = 80  # characters of a unit's first line that name it
 
 
 class Context:
@@ -63,20 +61,22 @@ class Context:
         return (*written, *self._found.get(snapshot.uri, ()))
 
     def _written(self, snapshot: Snapshot, folder: Folder, offset: int) -> tuple[Document, ...]:
-        """What was written elsewhere in this folder, as far as those files are still open."""
-        characters, here = self.settings.completion.recent_characters, self._documents.get(snapshot.uri)
-        if snapshot.path is None or here is None or characters == 0:
+        """What the user wrote in this folder: in places like this one, and last."""
+        settings, open_document, path = self.settings.completion, self._documents.get(snapshot.uri), snapshot.path
+        if path is None or open_document is None:
             return ()
 
-        def lines_of(place: Place) -> tuple[str, list[str]] | None:
-            document, name = self._documents.at(place.path), folder.relative(place.path)
-            if document is None or name is None or is_secret(place.path):
-                return None
-            return name, [document.line(number) for number in range(place.first, place.last + 1)]
+        def named(file: Path) -> str | None:
+            return None if is_secret(file) else folder.relative(file)
 
-        line = here.position(offset).line
-        made = self._documents.recent.document(snapshot.path, line, lines_of, characters)
-        return (made,) if made is not None else ()
+        def read(file: Path) -> Lines | None:
+            document = self._documents.at(file)
+            return document.lines if document is not None else None
+
+        line, recent = open_document.position(offset).line, self._documents.recent
+        last = recent.document(path, line, named, read, settings.recent_characters)
+        like = recent.similar(path, line, named, read, settings.similar_characters, last)
+        return tuple(made for made in (like, last) if made is not None)
 
     async def _search(self, uri: str, folder: Folder, path: str, prefix: str, suffix: str) -> None:
         settings = self.settings.completion
@@ -130,10 +130,7 @@ class Context:
             cut = self._cut(folder, hit.path, open_texts[hit.path])
             if not cut:
                 continue
-            starts = line_starts("".join(unit.text for unit in cut))
-            first = starts[min(hit.start_line, len(starts) - 1)]
-            last = starts[min(hit.end_line, len(starts) - 1)]
-            found |= dict.fromkeys(cut[number] for number in units_overlapping(cut, first, max(last, first + 1)))
+            found |= dict.fromkeys(cut[number] for number in units_of_lines(cut, hit.start_line, hit.end_line))
         return tuple(found)
 
     def _warm(self, folder: Folder, path: str, text: str | None) -> None:
@@ -154,7 +151,7 @@ class Context:
             known = self._units.pop(file, None)
             if known is None or known[0] != version:
                 whole = read(folder.root, path, max_bytes=most).text if text is None else text
-                known = version, _named(units(Document(path, _unix(whole)), tokens, self._engine.longest_document))
+                known = version, named_units(Document(path, _unix(whole)), tokens, self._engine.longest_document)
         except (OSError, UnreadableError):
             return ()
         self._units[file] = known  # the newest last
@@ -166,14 +163,3 @@ class Context:
 def _unix(text: str) -> str:
     """The text with line ends of one character."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _named(cut: Sequence[Document]) -> tuple[Document, ...]:
-    """Units named by their first line, so that a new version of one takes the old one's place."""
-    seen: dict[str, int] = {}
-    named = []
-    for unit in cut:
-        line = unit.text.lstrip().split("\n", 1)[0][:_NAME]
-        seen[line] = seen.get(line, 0) + 1
-        named.append(replace(unit, unit=f"{line}#{seen[line]}"))
-    return tuple(named)

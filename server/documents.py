@@ -75,6 +75,10 @@ class OpenDocument:
         end = self.starts[number + 1] if number + 1 < len(self.starts) else len(self.text)
         return self.text[self.starts[number] : end].rstrip("\r\n")
 
+    def lines(self, first: int, stop: int) -> tuple[str, ...]:
+        """The lines from one to before another without their endings, as far as there are any."""
+        return tuple(self.line(number) for number in range(max(0, first), min(stop, len(self.starts))))
+
     def offset(self, position: lsp.Position) -> int:
         """The offset of a position; past a line's end: its end; past the last line: the end of the text."""
         if position.line < 0:
@@ -147,6 +151,7 @@ class Documents:
         self._open[item.uri] = document
         if document.path is not None:
             self._uris[document.path] = item.uri
+            self.recent.opened(document.path, document.lines)
         return document
 
     def get(self, uri: str) -> OpenDocument | None:
@@ -188,6 +193,7 @@ class Documents:
         document = self._open.pop(uri, None)
         if document is not None and document.path is not None:
             self._uris.pop(document.path, None)
+            self.recent.closed(document.path, document.lines)
         return document
 
 

@@ -23,7 +23,7 @@ from feedback.recorder import Recorder
 from index.files import is_secret
 from inkling.folders import data_folder
 from model.adapters import Adapter, Registry, RegistryError
-from model.recent_edits import NAME
+from model.recent_edits import NAMES
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def erase_everywhere(
     meant = everything or selection != Selection()
     ids = set(ids_of(database, selection)) if meant else set()
     adapters = forget_examples(registry, ids)
-    rows = erase(database, selection, everything, mixed=(NAME,))
+    rows = erase(database, selection, everything, mixed=NAMES)
     adapters |= forget_examples(registry, ids)
     shutil.rmtree(traces, ignore_errors=True)
     return ErasedEverywhere(

@@ -24,7 +24,8 @@ class CompletionSettings:
     """Ghost text. `mode` says how sure the model must be before anything is shown. Without `whole_lines` an offer ends
     where the model becomes unsure.
 
-    `recent_characters` of what the user wrote elsewhere a moment ago stand beside the cursor; 0 for none.
+    `recent_characters` of what the user wrote elsewhere a moment ago stand beside the cursor, and `similar_characters`
+    of what was written in places like it; 0 for none.
     """
 
     enabled: bool = True
@@ -36,6 +37,7 @@ class CompletionSettings:
     context_characters: int = 12_000
     context_milliseconds: int = 15
     recent_characters: int = 600
+    similar_characters: int = 600
 
 
 @dataclass(frozen=True)

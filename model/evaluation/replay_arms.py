@@ -1,7 +1,7 @@
 """The arms of the replay, and what each of them answers: the served `Generator` with the adapters of that day.
 
 It asks and measures; it trains nothing and judges nothing. What always holds: every arm is asked the same requests in
-the same order, from an empty cache; arms differ in the adapter that is served and in one document, nothing else.
+the same order, from an empty cache; arms differ in the adapter that is served and in documents of edits, nothing else.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,13 +28,15 @@ from model.training.night_data import Stage
 
 _CACHE = CacheBudgets(1_000_000_000, 1_000_000_000, 0)
 _KEPT_RUNTIMES = 2
+_OF_MEMORY = 2  # documents
 
 
 @dataclass(frozen=True)
 class Arm:
     """`trained`: an adapter of its own is served. `asked`: it is asked itself; else its answers are another arm's,
-    judged anew. `recent`: the newest edits stand beside the cursor, as the server has it. `stages`: of its nights,
-    where those are the product's and what they promoted is served. `extra`: it is replayed only where it is named."""
+    judged anew. `recent`: the newest and the most similar edits stand beside the cursor, as the server has it.
+    `stages`: of its nights, where those are the product's and what they promoted is served. `extra`: it is replayed
+    only where it is named."""
 
     name: str
     trained: bool
@@ -47,13 +49,13 @@ class Arm:
 
 ARMS = (
     Arm("frozen", False, True, False, "the base with what is shipped, without memory of any kind"),
-    Arm("deltas", False, True, True, "the same, and the newest edits as one document more: memory without training"),
+    Arm("deltas", False, True, True, "the same, and the user's newest and most similar edits: memory without training"),
     Arm("gate", False, False, False, "frozen, the gate fitted every night on the days before, of all packages"),
     Arm(
         "nightly", True, True, True, "deltas, and a night after each day; served is what the nights promoted",
         ("sft",),
     ),
-    Arm("alone", False, True, False, "nightly's adapters without the newest edits: training without memory"),
+    Arm("alone", False, True, False, "nightly's adapters without those edits: training without memory"),
     Arm("full", True, True, True, "deltas, trained each night on all days before; served without being asked"),
     Arm("placebo", True, True, True, "deltas, and nights on shuffled targets; served although they are not promoted"),
     Arm("wrong", True, True, True, "deltas, and adapters of another package's nights, promoted or not"),
@@ -97,13 +99,13 @@ class Served:
         recent: bool = False,
         tick: Callable[[int], None] = lambda done: None,
     ) -> list[Answer]:
-        """The answers, in order. `recent`: with the newest edits as one document more, and room for it."""
-        generator = self._generator(adapter, documents=self._sizes.documents + recent)
+        """The answers, in order. `recent`: with the documents of edits as well, and room for them."""
+        generator = self._generator(adapter, documents=self._sizes.documents + (_OF_MEMORY if recent else 0))
         found = []
         for ask in asks:
             request = replace(ask.request, max_tokens=LINE_TOKENS)
-            if recent and ask.recent is not None:
-                request = replace(request, documents=(ask.recent, *request.documents))
+            if recent:
+                request = replace(request, documents=(*ask.memory, *request.documents))
             found.append(_answer(generator, request, ask))
             tick(len(found))
         return found

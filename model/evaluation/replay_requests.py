@@ -17,15 +17,18 @@ from feedback.records import ContextDocument
 from model.completion import CompletionRequest
 from model.document import Document
 from model.evaluation.completion_cases import CompletionCase, Sizes
-from model.evaluation.document_choice import DocumentChoice
+from model.evaluation.replay_context import EDITED, FolderContext
 from model.evaluation.replay_history import Day, Hunk, Snapshot
 from model.prompt import Layout
-from model.recent_edits import path_for, recent_edits
+from model.recent_edits import RECENT, SIMILAR, path_for, recent_edits
+from model.similar_edits import Edited, similar_edits
 
 PER_HUNK = 3  # requests, at most
 PIECE_LINES = 8  # of a hunk that are learned from at one cursor
 INSIDE_SHARE = 0.5  # of cursors that stand inside a line and not at its beginning
 SHORTEST = 4  # characters that are asked for
+REMEMBERED = 256  # hunks, as the server remembers places
+_AROUND = 2000  # characters above and below a hunk
 _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 _SECONDS_OF_DAY = 86_400.0
 T = TypeVar("T")
@@ -35,14 +38,14 @@ T = TypeVar("T")
 class Ask:
     """A cursor and the rest of its line as the user wrote it.
 
-    `recent`: what the user wrote before, in any file, as one document. `last`: whether the line still stands in the
+    `memory`: documents of what the user wrote before, in any file. `last`: whether the line still stands in the
     history's last version; None if it is that version's own.
     """
 
     id: str
     request: CompletionRequest
     truth: str
-    recent: Document | None = None
+    memory: tuple[Document, ...] = ()
     last: bool | None = None
 
 
@@ -63,7 +66,6 @@ class User:
         self.seed = seed
         self._layout = layout
         self._sizes = sizes
-        self._choice = DocumentChoice(layout, sizes.document, sizes.whole)
 
     def days(self, days: Sequence[Day], last: Snapshot, requests: int) -> tuple[UserDay, ...]:
         """All days, in order, with at most `requests` requests each. `last` is the history's last snapshot."""
@@ -72,26 +74,24 @@ class User:
         final = max(hunk.version for day in days for hunk in day.hunks)
         stands = {path: frozenset(line.strip() for line in text.split("\n")) for path, text in last.files.items()}
         anywhere = frozenset[str]().union(*stands.values())
-        for number, day in enumerate(days):
-            wanted = self._wanted(number, day, requests)
-            asks: list[Ask] = []
-            examples: list[Example] = []
-            for place, hunk in enumerate(day.hunks):
-                draw = self._draw(number, place)
-                documents = self._documents(hunk, draw)
-                recent = self._recent(written, hunk)
-                for line in wanted.get(place, ()):
-                    still = (
-                        None if hunk.version == final else hunk.lines[line].strip() in stands.get(hunk.path, anywhere)
-                    )
-                    id = f"{self.package} {self.seed} {number}.{place}.{line}"
-                    asks.append(self._ask(id, hunk, line, documents, recent, still, draw))
-                examples += self._examples(
-                    f"{self.package} {self.seed} {number}.{place}", number, place, hunk,
-                    (recent, *documents) if recent is not None else documents,
-                )  # fmt: skip
-                written.append(hunk)
-            found.append(UserDay(day.name, tuple(asks), tuple(examples)))
+        with FolderContext(self._layout, self._sizes.document, self._sizes.whole) as folder:
+            for number, day in enumerate(days):
+                wanted = self._wanted(number, day, requests)
+                asks: list[Ask] = []
+                examples: list[Example] = []
+                for place, hunk in enumerate(day.hunks):
+                    draw = self._draw(number, place)
+                    documents = folder.documents(hunk.files, hunk.path, hunk.above, hunk.below, _edited(written, hunk))
+                    memory = self._memory(written, hunk)
+                    for line in wanted.get(place, ()):
+                        still = hunk.lines[line].strip() in stands.get(hunk.path, anywhere)
+                        id = f"{self.package} {self.seed} {number}.{place}.{line}"
+                        kept = None if hunk.version == final else still
+                        asks.append(self._ask(id, hunk, line, documents, memory, kept, draw))
+                    id = f"{self.package} {self.seed} {number}.{place}"
+                    examples += self._examples(id, number, place, hunk, (*memory, *documents))
+                    written.append(hunk)
+                found.append(UserDay(day.name, tuple(asks), tuple(examples)))
         return tuple(found)
 
     def _draw(self, day: int, place: int) -> random.Random:
@@ -108,20 +108,26 @@ class User:
             found.setdefault(place, []).append(line)
         return found
 
-    def _documents(self, hunk: Hunk, draw: random.Random) -> tuple[Document, ...]:
-        return self._choice.choose(hunk.files, hunk.path, hunk.whole, hunk.first_line, draw)
-
-    def _recent(self, written: Sequence[Hunk], now: Hunk) -> Document | None:
-        """The newest edits that fit into one document, as they are served, without what stands above anyway."""
+    def _memory(self, written: Sequence[Hunk], now: Hunk) -> tuple[Document, ...]:
+        """The edits that are most like this place, and the newest, each as one document as it is served, without what
+        stands above anyway."""
         encode = self._layout.tokens.encode
-        room = self._sizes.document - len(self._layout.document(Document(path_for(".py"), "")))
         above = self._layout.window(now.above)
-        places = (
-            (hunk.path, hunk.lines)
-            for hunk in reversed(written)
+        away = [
+            Edited(hunk.path, hunk.lines, _end(hunk.above), _beginning(hunk.below))
+            for hunk in written[-REMEMBERED:]
             if hunk.path != now.path or "\n".join(hunk.lines) not in above
-        )
-        return recent_edits(places, ".py", room, lambda line: len(encode(line)))
+        ]
+
+        def size(line: str) -> int:
+            return len(encode(line))
+
+        def room(name: str) -> int:
+            return self._sizes.document - len(self._layout.document(Document(path_for(".py", name), "")))
+
+        last = recent_edits(((edit.path, edit.lines) for edit in reversed(away)), ".py", room(RECENT), size)
+        like = similar_edits(away, _end(now.above), _beginning(now.below), ".py", room(SIMILAR), size, last)
+        return tuple(made for made in (like, last) if made is not None)
 
     def _ask(
         self,
@@ -129,7 +135,7 @@ class User:
         hunk: Hunk,
         line: int,
         documents: tuple[Document, ...],
-        recent: Document | None,
+        memory: tuple[Document, ...],
         last: bool | None,
         draw: random.Random,
     ) -> Ask:
@@ -139,7 +145,7 @@ class User:
         request = CompletionRequest(
             hunk.path, "python", before, f"\n{hunk.below}", documents, self.package, block=False, wait=True
         )
-        return Ask(id, request, text[at:].rstrip(), recent, last)
+        return Ask(id, request, text[at:].rstrip(), memory, last)
 
     def _examples(
         self, id: str, day: int, place: int, hunk: Hunk, documents: tuple[Document, ...]
@@ -166,6 +172,23 @@ class User:
                 reward=0.0,
                 documents=tuple(ContextDocument(document.path, document.text) for document in documents),
             )
+
+
+def _edited(written: Sequence[Hunk], now: Hunk) -> list[tuple[str, int]]:
+    """Other files that were edited lately, each with the line of its last edit (from 0), the newest first."""
+    found: dict[str, int] = {}
+    for hunk in reversed(written):
+        if hunk.path != now.path and len(found) < EDITED:
+            found.setdefault(hunk.path, hunk.first_line + len(hunk.lines) - 2)
+    return list(found.items())
+
+
+def _end(text: str) -> tuple[str, ...]:
+    return tuple(text[-_AROUND:].split("\n"))
+
+
+def _beginning(text: str) -> tuple[str, ...]:
+    return tuple(text[:_AROUND].split("\n"))
 
 
 def settled_at(day: int, place: int) -> float:

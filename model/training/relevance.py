@@ -23,7 +23,7 @@ from index.languages import definitions, language_of
 from index.relevance import Cursor, Features, Relevance, installed
 from model.evaluation.comparison import improvement, measure
 from model.prompt import Budget
-from model.recent_edits import is_recent_edits
+from model.recent_edits import is_of_edits
 from model.shipped import Shipped
 from model.training.serving import serving_format
 from model.training.sft import TrainingCancelledError
@@ -141,8 +141,8 @@ def night_relevance(
 
 
 def _chosen(example: Example) -> Example:
-    """Without the document that is there whatever the weights say."""
-    return replace(example, documents=tuple(one for one in example.documents if not is_recent_edits(one.path)))
+    """Without the documents that are there whatever the weights say."""
+    return replace(example, documents=tuple(one for one in example.documents if not is_of_edits(one.path)))
 
 
 def figures_of(example: Example) -> NDArray[np.float64]:

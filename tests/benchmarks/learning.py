@@ -61,7 +61,7 @@ class _Bench:
 
         def asked(ask: Ask) -> CompletionRequest:
             beside = ask.request.documents if documents else ()
-            return replace(ask.request, documents=(ask.recent, *beside) if recent and ask.recent else beside)
+            return replace(ask.request, documents=(*ask.memory, *beside) if recent else beside)
 
         return [
             TrainingSequence(ask.id, row(training_prompt(layout, asked(ask), ask.truth, scheme))) for ask in self.asks

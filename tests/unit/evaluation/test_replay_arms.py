@@ -66,7 +66,7 @@ def test_a_second_asking_is_answered_the_same(served: Served):
 
 def test_the_newest_edits_are_read_beside_the_other_documents(served: Served):
     recent = Document("recent_edits.py", "found = sum(prices)\n" * 2)
-    ask = Ask(ASK.id, ASK.request, ASK.truth, recent)
+    ask = Ask(ASK.id, ASK.request, ASK.truth, (recent,))
     (plain,), (same,), (told,) = served.ask([ASK]), served.ask([ask]), served.ask([ask], recent=True)
     assert plain == same
     assert told.nats != plain.nats

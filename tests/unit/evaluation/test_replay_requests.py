@@ -69,12 +69,12 @@ def test_documents_are_other_files_as_they_were_then(layout: Layout):
 
 def test_the_newest_edits_are_those_of_hunks_before(layout: Layout):
     first, *later = [ask for day in replayed(layout) for ask in day.asks]
-    assert first.recent is None
-    assert later[-1].recent is not None
-    assert later[-1].recent.path == "recent_edits.py"
-    assert later[-1].recent.text.split("\n", 1)[0].startswith(("# mill/", " "))
-    assert later[-1].recent.text not in later[-1].request.prefix[-200:]
-    assert all(len(layout.document(ask.recent)) <= SIZES.document for ask in later if ask.recent is not None)
+    assert first.memory == ()
+    like, last = later[-1].memory
+    assert (like.path, last.path) == ("similar_edits.py", "recent_edits.py")
+    assert last.text.split("\n", 1)[0].startswith(("# mill/", " "))
+    assert last.text not in later[-1].request.prefix[-200:]
+    assert all(len(layout.document(made)) <= SIZES.document for ask in later for made in ask.memory)
 
 
 def test_fewer_requests_are_a_sample_and_examples_stay_whole(layout: Layout):

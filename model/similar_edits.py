@@ -1,0 +1,93 @@
+"""What the user wrote in places like the one at the cursor, as one document: what is done again is done alike.
+
+Pure: the edits come from whoever follows them, ranked here by the words that they and the cursor have around them
+(BM25: Robertson & Zaragoza 2009). Like `model.recent_edits`, the document is named like no file.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from index.words import words
+from model.document import Document
+from model.recent_edits import SIMILAR, edited_lines, path_for
+
+BEFORE = 8  # lines before the cursor that are compared, and
+AFTER = 4  # behind it; blank ones are not counted
+AROUND = (4, 2)  # lines above and below an edit that say where it was made; the last of those above are shown
+_SHOWN = 2
+_K1, _B = 1.2, 0.75
+_SIGNS = re.compile(r"[^\w\s]+")
+_LONGEST = 400  # characters of a line that are read
+
+
+@dataclass(frozen=True)
+class Edited:
+    """Lines that were written into the file `path`, and those that stand above and below them."""
+
+    path: str
+    lines: tuple[str, ...]
+    above: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """What a document says of it: the lines below the last ones above them."""
+        return (*written(self.above)[-_SHOWN:], *self.lines)
+
+
+def similar_edits(
+    edits: Sequence[Edited],
+    before: Sequence[str],
+    after: Sequence[str],
+    ending: str,
+    room: int,
+    size: Callable[[str], int],
+    besides: Document | None = None,
+) -> Document | None:
+    """The edits that are most like the lines before and after the cursor, the best first: where there is less room at
+    night, the end is cut off. None if none is like them.
+
+    `room` and `size` as in `recent_edits`. What the document `besides` says already is left out.
+    """
+    said = besides.text if besides is not None else ""
+    new = [edit for edit in edits if "\n".join(written(edit.lines)) not in said]
+    around = (*written(before)[-BEFORE:], *written(after)[:AFTER])
+    places = ((new[place].path, new[place].shown) for place in ranked(new, around))
+    found = "".join(edited_lines(places, room, size))
+    return Document(path_for(ending, SIMILAR), found, SIMILAR) if found else None
+
+
+def ranked(edits: Sequence[Edited], around: Iterable[str]) -> list[int]:
+    """Indices of the edits that share words with these lines, the one that shares most first, then the newest."""
+    counts = [_counted(edit) for edit in edits]
+    lengths = [count.total() for count in counts]
+    mean = sum(lengths) / max(1, len(lengths))
+    scores = [0.0] * len(edits)
+    for word in set(_words(around)):
+        holding = [place for place, count in enumerate(counts) if word in count]
+        weight = math.log(1 + (len(edits) - len(holding) + 0.5) / (len(holding) + 0.5))
+        for place in holding:
+            times = counts[place][word]
+            scores[place] += weight * times * (_K1 + 1) / (times + _K1 * (1 - _B + _B * lengths[place] / mean))
+    return [place for place in sorted(range(len(edits)), key=lambda one: (-scores[one], -one)) if scores[place] > 0]
+
+
+def written(lines: Iterable[str]) -> tuple[str, ...]:
+    """Those that are not blank."""
+    return tuple(line for line in lines if line.strip())
+
+
+@lru_cache(maxsize=1024)
+def _counted(edit: Edited) -> Counter[str]:
+    """How often words and signs stand in an edit and around it; not to be changed."""
+    return Counter(_words((*written(edit.above)[-AROUND[0] :], *edit.lines, *written(edit.below)[: AROUND[1]])))
+
+
+def _words(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        yield from words(line[:_LONGEST])
+        yield from _SIGNS.findall(line[:_LONGEST])

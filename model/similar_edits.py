@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 
 from index.words import words
 from model.document import Document
@@ -33,10 +33,25 @@ class Edited:
     above: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
 
+    @cached_property
+    def said(self) -> str:
+        """Its own lines that are not blank."""
+        return "\n".join(written(self.lines))
+
     @property
     def shown(self) -> tuple[str, ...]:
         """What a document says of it: the lines below the last ones above them."""
         return (*written(self.above)[-_SHOWN:], *self.lines)
+
+    @cached_property
+    def words(self) -> Counter[str]:
+        """How often words and signs stand in it and around it."""
+        return Counter(_words((*written(self.above)[-AROUND[0] :], *self.lines, *written(self.below)[: AROUND[1]])))
+
+    @cached_property
+    def length(self) -> int:
+        """How many words those are."""
+        return self.words.total()
 
 
 def similar_edits(
@@ -53,8 +68,7 @@ def similar_edits(
 
     `room` and `size` as in `recent_edits`. What the document `besides` says already is left out.
     """
-    said = besides.text if besides is not None else ""
-    new = [edit for edit in edits if "\n".join(written(edit.lines)) not in said]
+    new = [edit for edit in edits if besides is None or edit.said not in besides.text]
     around = (*written(before)[-BEFORE:], *written(after)[:AFTER])
     places = ((new[place].path, new[place].shown) for place in ranked(new, around))
     found = "".join(edited_lines(places, room, size))
@@ -63,28 +77,21 @@ def similar_edits(
 
 def ranked(edits: Sequence[Edited], around: Iterable[str]) -> list[int]:
     """Indices of the edits that share words with these lines, the one that shares most first, then the newest."""
-    counts = [_counted(edit) for edit in edits]
-    lengths = [count.total() for count in counts]
-    mean = sum(lengths) / max(1, len(lengths))
+    counts = [edit.words for edit in edits]
+    mean = sum(edit.length for edit in edits) / max(1, len(edits))
     scores = [0.0] * len(edits)
     for word in set(_words(around)):
         holding = [place for place, count in enumerate(counts) if word in count]
         weight = math.log(1 + (len(edits) - len(holding) + 0.5) / (len(holding) + 0.5))
         for place in holding:
-            times = counts[place][word]
-            scores[place] += weight * times * (_K1 + 1) / (times + _K1 * (1 - _B + _B * lengths[place] / mean))
+            times, share = counts[place][word], edits[place].length / mean
+            scores[place] += weight * times * (_K1 + 1) / (times + _K1 * (1 - _B + _B * share))
     return [place for place in sorted(range(len(edits)), key=lambda one: (-scores[one], -one)) if scores[place] > 0]
 
 
 def written(lines: Iterable[str]) -> tuple[str, ...]:
     """Those that are not blank."""
     return tuple(line for line in lines if line.strip())
-
-
-@lru_cache(maxsize=1024)
-def _counted(edit: Edited) -> Counter[str]:
-    """How often words and signs stand in an edit and around it; not to be changed."""
-    return Counter(_words((*written(edit.above)[-AROUND[0] :], *edit.lines, *written(edit.below)[: AROUND[1]])))
 
 
 def _words(lines: Iterable[str]) -> Iterator[str]:

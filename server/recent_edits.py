@@ -20,6 +20,7 @@ REMEMBERED = 256  # places
 MOST_LINES = 60  # of one edit; what is longer was not typed. Of a place that grew longer, its end is read
 _NEAR = 40  # lines around the cursor that stand in its own file's window
 _MOVED = 8  # lines that the cursor moves before similar edits are looked for anew
+_LOOKED = 32  # places whose lines are read at one cursor; they stay known until something is written there
 _MARGIN = 12  # lines above and below a place among which those that are not blank are looked for
 Named = Callable[[Path], str | None]  # how a file is called in this folder; None for what may not be shown
 Lines = Callable[[int, int], tuple[str, ...]]  # of an open file, from one line to before another, as they stand now
@@ -37,16 +38,7 @@ class Place:
     first: int
     last: int
     at: int = field(default=0, compare=False)
-    read: "Read | None" = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class Read:
-    """Lines of a place, and those above and below them."""
-
-    above: tuple[str, ...]
-    own: tuple[str, ...]
-    below: tuple[str, ...]
+    read: Edited | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -110,7 +102,7 @@ class RecentEdits:
             starts.setdefault(line, []).append(number)
         found: list[Place] = []
         for place in sorted(self._places[path], key=lambda one: -one.at):
-            own = place.read.own if place.read is not None else ()
+            own = place.read.lines if place.read is not None else ()
             for first in starts.get(own[0], ()) if own else ():
                 last = first + len(own) - 1
                 apart = all(last + 1 < other.first or other.last + 1 < first for other in found)
@@ -152,16 +144,23 @@ class RecentEdits:
         return made
 
     def _away(self, here: Path, line: int, named: Named, read: Reader) -> Iterator[Edited]:
-        """The places away from the cursor, the newest first, each read only once it is its turn."""
+        """The places away from the cursor, the newest first, each read only once it is its turn, and only so many."""
+        names, looked = dict[Path, str | None](), 0
         for place in reversed(self.places):
-            if _is_near(place, here, line) or (name := named(place.path)) is None:
+            if place.path not in names:
+                names[place.path] = named(place.path)
+            name = names[place.path]
+            if name is None or _is_near(place, here, line):
                 continue
-            if place.read is None and (lines := read(place.path)) is not None:
-                seen = _looked_at(place, lines)
+            seen = place
+            if place.read is None and looked < _LOOKED and (lines := read(place.path)) is not None:
+                seen, looked = _looked_at(place, lines), looked + 1
+            if seen.read is not None and seen.read.path != name:
+                seen = replace(seen, read=replace(seen.read, path=name))
+            if seen is not place:  # what is counted in an edit stays with it
                 self._places[place.path] = [seen if one is place else one for one in self._places[place.path]]
-                place = seen
-            if place.read is not None:
-                yield Edited(name, place.read.own, place.read.above, place.read.below)
+            if seen.read is not None:
+                yield seen.read
 
 
 def _is_near(place: Place, here: Path, line: int) -> bool:
@@ -173,6 +172,5 @@ def _looked_at(place: Place, lines: Lines) -> Place:
     if place.read is not None:
         return place
     first, behind = max(place.first, place.last - MOST_LINES), place.last + 1
-    return replace(
-        place, read=Read(lines(first - _MARGIN, first), lines(first, behind), lines(behind, behind + _MARGIN))
-    )
+    above, below = lines(first - _MARGIN, first), lines(behind, behind + _MARGIN)
+    return replace(place, read=Edited("", lines(first, behind), above, below))

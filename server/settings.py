@@ -37,7 +37,7 @@ class CompletionSettings:
     context_characters: int = 12_000
     context_milliseconds: int = 15
     recent_characters: int = 600
-    similar_characters: int = 600
+    similar_characters: int = 1_200
 
 
 @dataclass(frozen=True)

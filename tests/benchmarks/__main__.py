@@ -12,6 +12,7 @@ from tests.benchmarks import (
     hedging,
     keystroke,
     learning,
+    memory,
     packs,
     responsiveness,
     runtimes,
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "hedging": hedging.run,
     "keystroke": keystroke.run,
     "learning": learning.run,
+    "memory": memory.run,
     "packs": packs.run,
     "responsiveness": responsiveness.run,
     "runtimes": runtimes.run,
@@ -41,7 +43,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "sweep": sweep.run,
 }
 
-HOURS = {"hedging", "learning", "sections", "sweep"}  # only run when named
+HOURS = {"hedging", "learning", "memory", "sections", "sweep"}  # only run when named
 
 
 def main(names: list[str]) -> int:

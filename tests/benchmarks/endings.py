@@ -1,6 +1,6 @@
 """Does it pay to end an offer where the model becomes unsure? The same lines with whole offers and with cut ones.
 
-The lines are those of a replayed user's second day, with the newest edits beside the cursor; who accepts what is the
+The lines are those of a replayed user's second day, with edits beside the cursor; who accepts what is the
 replay's rule. INKLING_HISTORIES names packages and versions. About three minutes on two cores.
 """
 

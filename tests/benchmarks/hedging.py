@@ -1,7 +1,7 @@
 """Does a night make what was right less likely? Training with and without what `model.training.retention` holds.
 
 A night's training texts of the first day of a package's history are learned from; measured are the pieces that a night
-would be judged by, and what a user of the next day would keep, with the newest edits beside the cursor. INKLING_HISTORY
+would be judged by, and what a user of the next day would keep, with edits beside the cursor. INKLING_HISTORY
 names the package and its versions, INKLING_SECONDS the time of each training. About 15 minutes on two cores.
 """
 

@@ -1,4 +1,4 @@
-"""What lowers the loss of what a user writes next: memory, a night's training, and variants of it that were rejected.
+"""What lowers the loss of what a user writes next: a night's training, and variants of it that were rejected.
 
 The first half of the days of one package's history is learned from, the loss is that of lines of the other half, with
 and without the newest edits beside the cursor. INKLING_HISTORY names the package and its versions. About half an hour
@@ -19,7 +19,6 @@ from feedback.examples import Example
 from feedback.records import ContextDocument
 from model.catalog import BASE
 from model.completion import CompletionRequest
-from model.evaluation.completion_cases import Sizes
 from model.evaluation.document_choice import DocumentChoice
 from model.evaluation.replay_history import Snapshot, days_of
 from model.evaluation.replay_requests import Ask, User
@@ -38,7 +37,6 @@ from model.training.sft import SftOptions, train
 from model.weights import resolve
 
 _HISTORY = "wtforms==2.3.3,3.0.1,3.1.2,3.2.1"  # none of the adapter's training, none of the replay's packages
-_LARGER = Sizes(documents=6, document=384, tail=384, suffix=96)
 _PIECE = 16  # lines of what stood there before anything was written
 _PIECES = 200
 _TIMED = 24  # rows
@@ -47,20 +45,20 @@ _FEW = 60  # texts, about what one day leaves
 
 @dataclass
 class _Bench:
-    """The base with its anchor, and the lines that are measured, apart and with the newest edits."""
+    """The base with its anchor, and the lines that are measured, apart and with edits beside them."""
 
     folder: Path
     anchor: Shipped
     asks: Sequence[Ask]
 
-    def rows(self, sizes: Sizes, *, recent: bool, documents: bool = True) -> list[TrainingSequence]:
+    def rows(self, *, recent: bool) -> list[TrainingSequence]:
         tokens = Tokens(self.folder)
-        wider = replace(sizes, documents=sizes.documents + recent)
+        wider = replace(SIZES, documents=SIZES.documents + 2 * recent)
         layout = Layout(tokens, wider.budget, Format.of(tokens, fills_middle=self.anchor.fills_middle))
         _, scheme = night_layout(self.folder, self.anchor)
 
         def asked(ask: Ask) -> CompletionRequest:
-            beside = ask.request.documents if documents else ()
+            beside = ask.request.documents
             return replace(ask.request, documents=(*ask.memory, *beside) if recent else beside)
 
         return [
@@ -84,15 +82,12 @@ def run() -> None:
     half = len(days) // 2
     written = [example for day in days[:half] for example in day.examples]
     bench = _Bench(folder, anchor, [ask for day in days[half:] for ask in day.asks])
-    _memory(bench)
     encode = serving_format(folder, anchor)
     own = [encode(example) for example in written]
     mixed = [*map(encode, _pieces(source, layout)), *own]
     _speed(bench, own[:_TIMED])
-    print(
-        "\n| learned from | tokens/s | loss | fell by, 95% | with the newest edits |\n| --- | --- | --- | --- | --- |"
-    )
-    alone, together = bench.rows(SIZES, recent=False), bench.rows(SIZES, recent=True)
+    print("\n| learned from | tokens/s | loss | fell by, 95% | with edits beside |\n| --- | --- | --- | --- | --- |")
+    alone, together = bench.rows(recent=False), bench.rows(recent=True)
     base = bench.load()
     losses, recent = _losses(base, alone), _losses(base, together)
     print(f"| nothing | | {_mean(losses):.4f} | | {_mean(recent):.4f} |", flush=True)
@@ -114,19 +109,6 @@ def run() -> None:
             f"| {name} | {trained.tokens_per_second:.0f} | {_mean(found):.4f} | {_fell(losses, found)} | "
             f"{_mean(beside):.4f} |", flush=True,
         )  # fmt: skip
-
-
-def _memory(bench: _Bench) -> None:
-    """The newest edits beside the cursor, with few, more and no other documents."""
-    print("| beside the cursor | loss | with the newest edits | fell by, 95% |\n| --- | --- | --- | --- |")
-    few = replace(bench, asks=bench.asks[::2])
-    for name, sizes, documents in (
-        ("nothing", SIZES, False), ("2 documents of 160 tokens", SIZES, True), ("6 of 384", _LARGER, True),
-    ):  # fmt: skip
-        model = few.load()
-        without = _losses(model, few.rows(sizes, recent=False, documents=documents))
-        beside = _losses(model, few.rows(sizes, recent=True, documents=documents))
-        print(f"| {name} | {_mean(without):.4f} | {_mean(beside):.4f} | {_fell(without, beside)} |", flush=True)
 
 
 def _speed(bench: _Bench, sequences: Sequence[TrainingSequence]) -> None:

@@ -265,7 +265,7 @@ def test_the_command_prints_tables_for_people(app: typer.Typer, settings: Replay
     assert done.exit_code == 0
     for told in (
         "Learning curve",
-        "deltas: the same, and the newest",
+        "deltas: the same, and the user's newest",
         "placebo_promotions",
         "The simulated user accepts",
     ):

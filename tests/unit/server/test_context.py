@@ -175,6 +175,23 @@ async def test_what_was_written_elsewhere_stands_first_and_stays_the_same_at_one
     await desk.close()
 
 
+async def test_what_was_written_in_a_place_like_this_one_stands_before_the_newest(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "workspace", 60_000)
+    other = (desk.root / "other.py").as_uri()
+    text = "from engine import Engine\n\nEngine().ignite(5)\n" + "\n" * 20 + "fuel = 1\n"
+    desk.documents.open(lsp.TextDocumentItem(other, "python", 1, text))
+    for version, (line, column, typed) in enumerate([(2, 16, "1"), (23, 8, "2")], start=2):
+        at = lsp.Range(lsp.Position(line, column), lsp.Position(line, column))
+        list(desk.documents.change(other, version, [lsp.TextDocumentContentChangePartial(range=at, text=typed)]))
+    desk.context.settings = Settings(completion=CompletionSettings(recent_characters=25, similar_characters=60))
+    assert (await desk.find())[:2] == ["similar_edits.py", "recent_edits.py"]
+    desk.documents.close(other)
+    assert (await desk.find())[:2] == ["similar_edits.py", "recent_edits.py"]
+    desk.context.settings = Settings(completion=CompletionSettings(recent_characters=25, similar_characters=0))
+    assert (await desk.find())[:2] == ["recent_edits.py", "engine.py"]
+    await desk.close()
+
+
 @pytest.mark.parametrize("count", [3, 12])
 def test_only_the_newest_edits_are_remembered(tmp_path: Path, count: int) -> None:
     documents = Documents()

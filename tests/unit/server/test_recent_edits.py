@@ -104,8 +104,8 @@ def test_of_a_place_that_grew_long_only_the_end_is_read() -> None:
     assert "line 0\n" not in (shown(recent, texts, 100_000) or "")
     (place,) = recent.places
     assert place.read is not None
-    assert place.read.own[-1] == f"line {place.last}"
-    assert len(place.read.own) == MOST_LINES + 1
+    assert place.read.lines[-1] == f"line {place.last}"
+    assert len(place.read.lines) == MOST_LINES + 1
 
 
 SHOPS = [

@@ -34,7 +34,7 @@ _HISTORIES = (
     "loguru==0.5.3,0.6.0,0.7.2 invoke==1.5.0,1.7.3,2.2.0"
 )  # none of the adapter's training, none of the replay's packages
 _LARGER = Sizes(documents=6, document=384, tail=512, suffix=96)
-_LINES = 40  # of each history
+_LINES = 24  # of each history
 _DRAWS = 4000
 _BESIDE: tuple[tuple[str, Collection[str]], ...] = (
     ("nothing", ()), ("the newest", (RECENT,)), ("similar ones", (SIMILAR,)), ("both", (RECENT, SIMILAR)),

@@ -103,10 +103,12 @@ class RecentEdits:
         found: list[Place] = []
         for place in sorted(self._places[path], key=lambda one: -one.at):
             own = place.read.lines if place.read is not None else ()
-            for first in starts.get(own[0], ()) if own else ():
+            rarest = min(range(len(own)), key=lambda one: len(starts.get(own[one], ())), default=0)
+            for number in starts.get(own[rarest], ()) if own else ():
+                first = number - rarest
                 last = first + len(own) - 1
                 apart = all(last + 1 < other.first or other.last + 1 < first for other in found)
-                if apart and tuple(text[first : last + 1]) == own:
+                if first >= 0 and apart and text[first : last + 1] == own:
                     found.append(replace(place, first=first, last=last, read=None))
                     break
         self._keep(path, found)

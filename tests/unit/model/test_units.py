@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from model.document import Document
 from model.tokens import Tokens
-from model.units import units, units_overlapping
+from model.units import named_units, units, units_of_lines, units_overlapping
 
 LIMIT = 120
 
@@ -103,3 +103,21 @@ def test_units_are_found_by_what_they_hold(tokens: Tokens):
     assert units_overlapping(parts, 2, 4) == (0, 1)
     assert units_overlapping(parts, 3, 9) == (1, 2)
     assert units_overlapping(parts, 20, 30) == ()
+
+
+def test_units_of_lines_hold_them_both_ends_included(tokens: Tokens):
+    text = "".join(functions(12))
+    parts = units(Document("a.py", text), tokens, LIMIT)
+    lines = text.split("\n")
+    for first in range(len(lines)):
+        for last in (first, first + 3):
+            joined = "".join(parts[number].text for number in units_of_lines(parts, first, last))
+            assert "\n".join(lines[first : last + 1]) in joined
+    assert units_of_lines(parts, 10_000, 10_000) in ((), (len(parts) - 1,))
+
+
+def test_units_are_named_by_their_first_line_the_same_ones_apart(tokens: Tokens):
+    text = "def same():\n    return 1\n" + "x = 1\n" * 60
+    names = [unit.unit for unit in named_units(Document("a.py", text * 3), tokens, LIMIT)]
+    assert len(set(names)) == len(names) > 3
+    assert names[0] == "def same():#1"

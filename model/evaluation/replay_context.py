@@ -8,6 +8,7 @@ from them and the cursor.
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from index.builder import Builder
@@ -33,14 +34,18 @@ class FolderContext:
         self._units: dict[tuple[str, str], tuple[Document, ...]] = {}
 
     def __enter__(self) -> "FolderContext":
-        self._root = Path(tempfile.mkdtemp(prefix="inkling-replay-"))
-        self._builder, self._search = Builder(self._root, None), Search(self._root, None)
+        with ExitStack() as stack:
+            self._root = Path(tempfile.mkdtemp(prefix="inkling-replay-"))
+            stack.callback(shutil.rmtree, self._root, ignore_errors=True)
+            stack.callback(remove_index, self._root)
+            self._builder = stack.enter_context(Builder(self._root, None))  # the index stays open between the files
+            self._search = Search(self._root, None)
+            stack.callback(self._search.close)
+            self._left = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._search.close()
-        remove_index(self._root)
-        shutil.rmtree(self._root, ignore_errors=True)
+        self._left.close()
 
     def documents(
         self, files: Mapping[str, str], path: str, above: str, below: str, edited: Sequence[tuple[str, int]]

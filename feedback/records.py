@@ -24,6 +24,15 @@ def group_of(workspace: str, path: str, at: float) -> str:
     return f"{workspace}\n{path}\n{at // _DAY:.0f}"
 
 
+RECENT_EDITS, SIMILAR_EDITS = "recent_edits", "similar_edits"
+OF_EDITS = (RECENT_EDITS, SIMILAR_EDITS)  # what documents are called that are no file, but for the ending
+
+
+def is_of_edits(path: str) -> bool:
+    """Whether this is the path of no file but of lines that the user wrote in several, each below `# path`."""
+    return path.split(".", 1)[0] in OF_EDITS
+
+
 @dataclass(frozen=True)
 class ContextDocument:
     """A document that the model read beside the active file."""

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Table, select
 from feedback import schema
 from feedback.database import insert_once
 from feedback.records import (
+    RECENT_EDITS,
     Check,
     Committed,
     Decision,
@@ -27,6 +28,7 @@ from feedback.records import (
     Signal,
     Suggestion,
     Survival,
+    is_of_edits,
 )
 from feedback.redaction import holds_secret
 
@@ -38,7 +40,6 @@ _TABLES: dict[type, Table] = {
     Committed: schema.commits,
     Check: schema.checks,
 }
-_OF_EDITS = ("recent_edits", "similar_edits")  # documents of lines from several files, each below `# path`
 _HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 
 
@@ -176,18 +177,18 @@ def _suggestion(connection: Connection, fact: Suggestion, prepared: Prepared) ->
 
 def _scanned(fact: Suggestion) -> Iterator[tuple[str, str]]:
     """Every text with the path of its file, joined where they meet: `password = "` and `hunter2"` are a secret only
-    together. What follows a heading of edits is looked at as that file's lines, to the end: a comment may
-    look like a heading, so none of them ends anything."""
+    together. What follows a heading of edits is looked at as that file's lines, to the end: a comment may look like a
+    heading, so none of them ends anything."""
     yield fact.prefix + fact.suffix, fact.path
     yield fact.prefix[fact.prefix.rfind("\n") + 1 :] + fact.text + fact.suffix.partition("\n")[0], fact.path
     for document in fact.documents:
         yield document.text, document.path
-        if (name := document.path.split(".", 1)[0]) in _OF_EDITS:
+        if is_of_edits(document.path):
             starts: dict[str, int] = {}  # by the ending, which is all that counts of a path
             for heading in _HEADING.finditer(document.text):
                 starts.setdefault(PurePosixPath(heading[1]).suffix, heading.end())
             for ending, start in starts.items():
-                yield document.text[start:], name + ending
+                yield document.text[start:], RECENT_EDITS + ending
 
 
 def _settled(connection: Connection, fact: Settled, prepared: Prepared) -> Stored:

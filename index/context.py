@@ -21,6 +21,7 @@ from index.store import Store, load_candidates, load_hits
 from index.words import match_expression
 
 MOST_WORDS = 12
+EDITED = 8  # files that were edited lately; of more, whoever asks tells nothing
 MOST_PLACES = 2000  # occurrences that are looked at for one keystroke
 MOST_IMPORTS = 24
 IMPORTS_WITHIN = 40_000  # characters from the top of the file

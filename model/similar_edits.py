@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from feedback.records import SIMILAR_EDITS
 from index.words import words
 from model.document import Document
-from model.recent_edits import SIMILAR, edited_lines, path_for
+from model.recent_edits import edited_lines, path_for
 
-BEFORE = 8  # lines before the cursor that are compared, and
-AFTER = 4  # behind it; blank ones are not counted
-AROUND = (4, 2)  # lines above and below an edit that say where it was made; the last of those above are shown
+REMEMBERED = 256  # of a user's edits that are compared
+_BEFORE = 8  # lines before the cursor that are compared, and
+_AFTER = 4  # behind it; blank ones are not counted
+_AROUND = (4, 2)  # lines above and below an edit that say where it was made; the last of those above are shown
 _SHOWN = 2
 _K1, _B = 1.2, 0.75
 _SIGNS = re.compile(r"[^\w\s]+")
@@ -36,17 +38,17 @@ class Edited:
     @cached_property
     def said(self) -> str:
         """Its own lines that are not blank."""
-        return "\n".join(written(self.lines))
+        return "\n".join(_written(self.lines))
 
     @property
     def shown(self) -> tuple[str, ...]:
         """What a document says of it: the lines below the last ones above them."""
-        return (*written(self.above)[-_SHOWN:], *self.lines)
+        return (*_written(self.above)[-_SHOWN:], *self.lines)
 
     @cached_property
     def words(self) -> Counter[str]:
         """How often words and signs stand in it and around it."""
-        return Counter(_words((*written(self.above)[-AROUND[0] :], *self.lines, *written(self.below)[: AROUND[1]])))
+        return Counter(_words((*_written(self.above)[-_AROUND[0] :], *self.lines, *_written(self.below)[: _AROUND[1]])))
 
     @cached_property
     def length(self) -> int:
@@ -69,10 +71,10 @@ def similar_edits(
     `room` and `size` as in `recent_edits`. What the document `besides` says already is left out.
     """
     new = [edit for edit in edits if besides is None or edit.said not in besides.text]
-    around = (*written(before)[-BEFORE:], *written(after)[:AFTER])
+    around = (*_written(before)[-_BEFORE:], *_written(after)[:_AFTER])
     places = ((new[place].path, new[place].shown) for place in ranked(new, around))
     found = "".join(edited_lines(places, room, size))
-    return Document(path_for(ending, SIMILAR), found, SIMILAR) if found else None
+    return Document(path_for(ending, SIMILAR_EDITS), found, SIMILAR_EDITS) if found else None
 
 
 def ranked(edits: Sequence[Edited], around: Iterable[str]) -> list[int]:
@@ -89,7 +91,7 @@ def ranked(edits: Sequence[Edited], around: Iterable[str]) -> list[int]:
     return [place for place in sorted(range(len(edits)), key=lambda one: (-scores[one], -one)) if scores[place] > 0]
 
 
-def written(lines: Iterable[str]) -> tuple[str, ...]:
+def _written(lines: Iterable[str]) -> tuple[str, ...]:
     """Those that are not blank."""
     return tuple(line for line in lines if line.strip())
 

@@ -15,10 +15,9 @@ from lsprotocol import types as lsp
 from pygls.uris import to_fs_path
 
 from feedback.regions import Edit
+from index.context import EDITED
 from server.positions import points, units
 from server.recent_edits import RecentEdits
-
-EDITED = 8  # files whose last edit is remembered
 
 
 def line_starts(text: str) -> list[int]:
@@ -147,6 +146,7 @@ class Documents:
 
     def open(self, item: lsp.TextDocumentItem) -> OpenDocument:
         """Take over a document; opened twice, the later text counts."""
+        self.close(item.uri)
         document = OpenDocument(item.uri, item.language_id, item.version, item.text, self.encoding)
         self._open[item.uri] = document
         if document.path is not None:

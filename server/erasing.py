@@ -20,10 +20,10 @@ from feedback.consent import Consents
 from feedback.database import Place, find_database
 from feedback.history import Erased, Selection, erase, ids_of
 from feedback.recorder import Recorder
+from feedback.records import OF_EDITS
 from index.files import is_secret
 from inkling.folders import data_folder
 from model.adapters import Adapter, Registry, RegistryError
-from model.recent_edits import NAMES
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def erase_everywhere(
     meant = everything or selection != Selection()
     ids = set(ids_of(database, selection)) if meant else set()
     adapters = forget_examples(registry, ids)
-    rows = erase(database, selection, everything, mixed=NAMES)
+    rows = erase(database, selection, everything, mixed=OF_EDITS)
     adapters |= forget_examples(registry, ids)
     shutil.rmtree(traces, ignore_errors=True)
     return ErasedEverywhere(

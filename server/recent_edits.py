@@ -14,13 +14,13 @@ from pathlib import Path
 
 from model.document import Document
 from model.recent_edits import recent_edits
-from model.similar_edits import Edited, similar_edits
+from model.similar_edits import REMEMBERED, Edited, similar_edits
 
-REMEMBERED = 256  # places
 MOST_LINES = 60  # of one edit; what is longer was not typed. Of a place that grew longer, its end is read
 _NEAR = 40  # lines around the cursor that stand in its own file's window
 _MOVED = 8  # lines that the cursor moves before similar edits are looked for anew
 _LOOKED = 32  # places whose lines are read at one cursor; they stay known until something is written there
+_ALIKE = 16  # places in a reopened file that may be the one that is looked for
 _MARGIN = 12  # lines above and below a place among which those that are not blank are looked for
 Named = Callable[[Path], str | None]  # how a file is called in this folder; None for what may not be shown
 Lines = Callable[[int, int], tuple[str, ...]]  # of an open file, from one line to before another, as they stand now
@@ -104,7 +104,7 @@ class RecentEdits:
         for place in sorted(self._places[path], key=lambda one: -one.at):
             own = place.read.lines if place.read is not None else ()
             rarest = min(range(len(own)), key=lambda one: len(starts.get(own[one], ())), default=0)
-            for number in starts.get(own[rarest], ()) if own else ():
+            for number in starts.get(own[rarest], ())[:_ALIKE] if own else ():
                 first = number - rarest
                 last = first + len(own) - 1
                 apart = all(last + 1 < other.first or other.last + 1 < first for other in found)

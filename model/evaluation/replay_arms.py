@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from feedback.records import OF_EDITS
 from model.cache.document_cache import CacheBudgets
 from model.completion import CompletionRequest, Refusal
 from model.cutting import finished
@@ -28,7 +29,6 @@ from model.training.night_data import Stage
 
 _CACHE = CacheBudgets(1_000_000_000, 1_000_000_000, 0)
 _KEPT_RUNTIMES = 2
-_OF_MEMORY = 2  # documents
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Served:
         tick: Callable[[int], None] = lambda done: None,
     ) -> list[Answer]:
         """The answers, in order. `recent`: with the documents of edits as well, and room for them."""
-        generator = self._generator(adapter, documents=self._sizes.documents + (_OF_MEMORY if recent else 0))
+        generator = self._generator(adapter, documents=self._sizes.documents + (len(OF_EDITS) if recent else 0))
         found = []
         for ask in asks:
             request = replace(ask.request, max_tokens=LINE_TOKENS)

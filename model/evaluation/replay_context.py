@@ -20,7 +20,6 @@ from model.evaluation.document_choice import LARGEST_FILE
 from model.prompt import Layout
 from model.units import named_units, units_of_lines
 
-EDITED = 8  # files whose last edit is known, as in the server
 _CHUNKS = 8  # that are asked for, and
 _CHARACTERS = 12_000  # of all of them: the server's defaults
 
@@ -55,7 +54,7 @@ class FolderContext:
         What `files` say of that file itself is never found, and may be older.
         """
         self._write(files)
-        hits = self._search.context(Ask(path, above, below, _CHUNKS, _CHARACTERS, edited[:EDITED]))
+        hits = self._search.context(Ask(path, above, below, _CHUNKS, _CHARACTERS, edited))
         found: dict[Document, None] = {}
         left = self._room
         for hit in hits:

@@ -13,21 +13,21 @@ from itertools import pairwise
 from typing import TypeVar
 
 from feedback.examples import Example
-from feedback.records import ContextDocument
+from feedback.records import RECENT_EDITS, SIMILAR_EDITS, ContextDocument
+from index.context import EDITED
 from model.completion import CompletionRequest
 from model.document import Document
 from model.evaluation.completion_cases import CompletionCase, Sizes
-from model.evaluation.replay_context import EDITED, FolderContext
+from model.evaluation.replay_context import FolderContext
 from model.evaluation.replay_history import Day, Hunk, Snapshot
 from model.prompt import Layout
-from model.recent_edits import RECENT, SIMILAR, path_for, recent_edits
-from model.similar_edits import Edited, similar_edits
+from model.recent_edits import path_for, recent_edits
+from model.similar_edits import REMEMBERED, Edited, similar_edits
 
 PER_HUNK = 3  # requests, at most
 PIECE_LINES = 8  # of a hunk that are learned from at one cursor
 INSIDE_SHARE = 0.5  # of cursors that stand inside a line and not at its beginning
 SHORTEST = 4  # characters that are asked for
-REMEMBERED = 256  # hunks, as the server remembers places
 _AROUND = 2000  # characters above and below a hunk
 _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 _SECONDS_OF_DAY = 86_400.0
@@ -70,7 +70,7 @@ class User:
     def days(self, days: Sequence[Day], last: Snapshot, requests: int) -> tuple[UserDay, ...]:
         """All days, in order, with at most `requests` requests each. `last` is the history's last snapshot."""
         found: list[UserDay] = []
-        written: list[Hunk] = []
+        written: list[tuple[Hunk, Edited]] = []
         final = max(hunk.version for day in days for hunk in day.hunks)
         stands = {path: frozenset(line.strip() for line in text.split("\n")) for path, text in last.files.items()}
         anywhere = frozenset[str]().union(*stands.values())
@@ -90,7 +90,7 @@ class User:
                         asks.append(self._ask(id, hunk, line, documents, memory, kept, draw))
                     id = f"{self.package} {self.seed} {number}.{place}"
                     examples += self._examples(id, number, place, hunk, (*memory, *documents))
-                    written.append(hunk)
+                    written.append((hunk, Edited(hunk.path, hunk.lines, _end(hunk.above), _beginning(hunk.below))))
                 found.append(UserDay(day.name, tuple(asks), tuple(examples)))
         return tuple(found)
 
@@ -108,15 +108,13 @@ class User:
             found.setdefault(place, []).append(line)
         return found
 
-    def _memory(self, written: Sequence[Hunk], now: Hunk) -> tuple[Document, ...]:
+    def _memory(self, written: Sequence[tuple[Hunk, Edited]], now: Hunk) -> tuple[Document, ...]:
         """The edits that are most like this place, and the newest, each as one document as it is served, without what
         stands above anyway."""
         encode = self._layout.tokens.encode
         above = self._layout.window(now.above)
         away = [
-            Edited(hunk.path, hunk.lines, _end(hunk.above), _beginning(hunk.below))
-            for hunk in written[-REMEMBERED:]
-            if hunk.path != now.path or "\n".join(hunk.lines) not in above
+            edit for hunk, edit in written[-REMEMBERED:] if hunk.path != now.path or "\n".join(hunk.lines) not in above
         ]
 
         def size(line: str) -> int:
@@ -125,8 +123,8 @@ class User:
         def room(name: str) -> int:
             return self._sizes.document - len(self._layout.document(Document(path_for(".py", name), "")))
 
-        last = recent_edits(((edit.path, edit.lines) for edit in reversed(away)), ".py", room(RECENT), size)
-        like = similar_edits(away, _end(now.above), _beginning(now.below), ".py", room(SIMILAR), size, last)
+        last = recent_edits(((edit.path, edit.lines) for edit in reversed(away)), ".py", room(RECENT_EDITS), size)
+        like = similar_edits(away, _end(now.above), _beginning(now.below), ".py", room(SIMILAR_EDITS), size, last)
         return tuple(made for made in (like, last) if made is not None)
 
     def _ask(
@@ -174,10 +172,10 @@ class User:
             )
 
 
-def _edited(written: Sequence[Hunk], now: Hunk) -> list[tuple[str, int]]:
+def _edited(written: Sequence[tuple[Hunk, Edited]], now: Hunk) -> list[tuple[str, int]]:
     """Other files that were edited lately, each with the line of its last edit (from 0), the newest first."""
     found: dict[str, int] = {}
-    for hunk in reversed(written):
+    for hunk, _ in reversed(written):
         if hunk.path != now.path and len(found) < EDITED:
             found.setdefault(hunk.path, hunk.first_line + len(hunk.lines) - 2)
     return list(found.items())

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedback.examples import Example
+from feedback.records import is_of_edits
 from index.context import Catalog, imported_files
 from index.languages import definitions, language_of
 from index.relevance import Cursor, Features, Relevance, installed
 from model.evaluation.comparison import improvement, measure
 from model.prompt import Budget
-from model.recent_edits import is_of_edits
 from model.shipped import Shipped
 from model.training.serving import serving_format
 from model.training.sft import TrainingCancelledError

@@ -1,7 +1,7 @@
 """What lowers the loss of what a user writes next: a night's training, and variants of it that were rejected.
 
 The first half of the days of one package's history is learned from, the loss is that of lines of the other half, with
-and without the newest edits beside the cursor. INKLING_HISTORY names the package and its versions. About half an hour
+and without edits beside the cursor. INKLING_HISTORY names the package and its versions. About half an hour
 on two cores that compute in bfloat16.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from feedback.examples import Example
-from feedback.records import ContextDocument
+from feedback.records import OF_EDITS, ContextDocument
 from model.catalog import BASE
 from model.completion import CompletionRequest
 from model.evaluation.document_choice import DocumentChoice
@@ -28,13 +28,13 @@ from model.prompt import Format, Layout, training_prompt
 from model.shipped import Shipped, shipped
 from model.threads import set_threads
 from model.tokens import Tokens
-from model.training.batches import token_losses
 from model.training.dataset import TrainingSequence
 from model.training.network import computes_bfloat16, load_for_training, load_network, to_bfloat16
 from model.training.rows import row
 from model.training.serving import night_layout, request_of, serving_format
 from model.training.sft import SftOptions, train
 from model.weights import resolve
+from tests.benchmarks.losses import fell, losses_of, mean
 
 _HISTORY = "wtforms==2.3.3,3.0.1,3.1.2,3.2.1"  # none of the adapter's training, none of the replay's packages
 _PIECE = 16  # lines of what stood there before anything was written
@@ -53,7 +53,7 @@ class _Bench:
 
     def rows(self, *, recent: bool) -> list[TrainingSequence]:
         tokens = Tokens(self.folder)
-        wider = replace(SIZES, documents=SIZES.documents + 2 * recent)
+        wider = replace(SIZES, documents=SIZES.documents + (len(OF_EDITS) if recent else 0))
         layout = Layout(tokens, wider.budget, Format.of(tokens, fills_middle=self.anchor.fills_middle))
         _, scheme = night_layout(self.folder, self.anchor)
 
@@ -65,12 +65,17 @@ class _Bench:
             TrainingSequence(ask.id, row(training_prompt(layout, asked(ask), ask.truth, scheme))) for ask in self.asks
         ]
 
+    @property
+    def files(self) -> list[str]:
+        """Of each line."""
+        return [ask.request.path for ask in self.asks]
+
     def load(self) -> Any:
         return load_for_training(self.folder, [self.anchor.folder])
 
 
 def run() -> None:
-    """Print losses in nats per token, how far they fell with a 95% interval over lines, and tokens per second."""
+    """Print losses in nats per token, how far they fell with a 95% interval over files, and tokens per second."""
     set_threads()
     anchor = shipped(BASE.name)
     assert anchor is not None
@@ -89,8 +94,8 @@ def run() -> None:
     print("\n| learned from | tokens/s | loss | fell by, 95% | with edits beside |\n| --- | --- | --- | --- | --- |")
     alone, together = bench.rows(recent=False), bench.rows(recent=True)
     base = bench.load()
-    losses, recent = _losses(base, alone), _losses(base, together)
-    print(f"| nothing | | {_mean(losses):.4f} | | {_mean(recent):.4f} |", flush=True)
+    losses, recent = losses_of(base, alone), losses_of(base, together)
+    print(f"| nothing | | {mean(losses):.4f} | | {mean(recent):.4f} |", flush=True)
     around = [_with_text_around(bench, example) for example in written]
     few, usual = own[:_FEW], SftOptions()
     for name, sequences, options in (
@@ -104,10 +109,10 @@ def run() -> None:
         with tempfile.TemporaryDirectory() as place:
             run_folder = Path(place)
             tuned, trained = train(bench.load(), sequences, options=options, budget_seconds=1e6, run_folder=run_folder)
-        found, beside = _losses(tuned, alone), _losses(tuned, together)
+        found, beside = losses_of(tuned, alone), losses_of(tuned, together)
         print(
-            f"| {name} | {trained.tokens_per_second:.0f} | {_mean(found):.4f} | {_fell(losses, found)} | "
-            f"{_mean(beside):.4f} |", flush=True,
+            f"| {name} | {trained.tokens_per_second:.0f} | {mean(found):.4f} | {fell(losses, found, bench.files)} | "
+            f"{mean(beside):.4f} |", flush=True,
         )  # fmt: skip
 
 
@@ -161,24 +166,3 @@ def _with_text_around(bench: _Bench, example: Example) -> TrainingSequence:
     blocks = found.blocks
     inside = [float(block < 0 and before == block) for before, block in zip((0, *blocks), blocks, strict=False)]
     return TrainingSequence(example.id, replace(found, weights=tuple(inside)))
-
-
-def _losses(model: Any, sequences: Sequence[TrainingSequence]) -> Any:
-    """Nats and tokens by line, float64 (2, lines)."""
-    import torch
-
-    model.eval()
-    with torch.inference_mode():
-        found = [token_losses(model, sequence.row)[0] for sequence in sequences]
-    return np.array([[float(losses.sum()), float(len(losses))] for losses in found]).T
-
-
-def _mean(losses: Any) -> float:
-    return float(losses[0].sum() / losses[1].sum())
-
-
-def _fell(before: Any, after: Any) -> str:
-    draw = np.random.default_rng(0).integers(0, before.shape[1], (4000, before.shape[1]))
-    changes = (before[0] - after[0])[draw].sum(1) / before[1][draw].sum(1)
-    low, high = np.percentile(changes, [2.5, 97.5])
-    return f"{_mean(before) - _mean(after):.3f}, {low:.3f} to {high:.3f}"

@@ -1,33 +1,35 @@
 """What the user's edits beside the cursor are worth before any night: the newest, and those in places like this one.
 
 The lines are those of a replayed user's second day, with the documents that the index finds there, in the replay's own
-small windows and in larger ones. INKLING_HISTORIES names packages and versions. About half an hour on two cores.
+small windows (ten minutes on two cores) and in larger ones (more than half an hour). INKLING_HISTORIES names packages
+and versions.
 """
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from feedback.records import OF_EDITS, RECENT_EDITS, SIMILAR_EDITS
 from model.catalog import BASE
 from model.evaluation.completion_cases import Sizes
 from model.evaluation.replay_history import days_of
 from model.evaluation.replay_requests import Ask, User
 from model.evaluation.replay_settings import SIZES
 from model.evaluation.replay_sources import of_package
+from model.positions import PositionScheme
 from model.prompt import Format, Layout, training_prompt
-from model.recent_edits import RECENT, SIMILAR
 from model.shipped import shipped
 from model.threads import set_threads
 from model.tokens import Tokens
-from model.training.batches import token_losses
+from model.training.dataset import TrainingSequence
 from model.training.network import load_for_training
 from model.training.rows import row
 from model.training.serving import night_layout
 from model.weights import resolve
+from tests.benchmarks.losses import fell, losses_of, mean
 
 _HISTORIES = (
     "wtforms==2.3.3,3.0.1,3.2.1 questionary==1.0.2,1.10.0,2.1.0 apscheduler==3.9.1,3.10.4,3.11.0 "
@@ -35,9 +37,8 @@ _HISTORIES = (
 )  # none of the adapter's training, none of the replay's packages
 _LARGER = Sizes(documents=6, document=384, tail=512, suffix=96)
 _LINES = 24  # of each history
-_DRAWS = 4000
 _BESIDE: tuple[tuple[str, Collection[str]], ...] = (
-    ("nothing", ()), ("the newest", (RECENT,)), ("similar ones", (SIMILAR,)), ("both", (RECENT, SIMILAR)),
+    ("nothing", ()), ("the newest", (RECENT_EDITS,)), ("similar ones", (SIMILAR_EDITS,)), ("both", OF_EDITS),
 )  # fmt: skip
 
 
@@ -51,23 +52,21 @@ def run() -> None:
     form = Format.of(tokens, fills_middle=anchor.fills_middle)
     _, scheme = night_layout(folder, anchor)
     model = load_for_training(folder, [anchor.folder])
-    model.eval()
     print("| documents | edits beside the cursor | loss | fell by, 95% | of it |")
     print("| --- | --- | --- | --- | --- |")
     for name, sizes in (("2 of 160 tokens", SIZES), ("6 of 384", _LARGER)):
         asks = _asks(Layout(tokens, sizes.budget, form), sizes)
-        layout = Layout(tokens, replace(sizes, documents=sizes.documents + 2).budget, form)
+        layout = Layout(tokens, replace(sizes, documents=sizes.documents + len(OF_EDITS)).budget, form)
+        files = [(ask.request.repository, ask.request.path) for ask in asks]
         before: NDArray[np.float64] | None = None
         for beside, names in _BESIDE:
-            memory = [tuple(one for one in ask.memory if one.unit in names) for ask in asks]
-            found = np.array(
-                [
-                    _loss(model, layout, scheme, replace(ask.request, documents=(*edits, *ask.request.documents)), ask)
-                    for ask, edits in zip(asks, memory, strict=True)
-                ]
+            found = losses_of(model, [_row(layout, scheme, ask, names) for ask in asks])
+            print(f"| {name} | {beside} | {mean(found):.3f} | ", end="")
+            print(
+                "| |" if before is None else f"{fell(before, found, files)} | {1 - mean(found) / mean(before):.0%} |",
+                flush=True,
             )
             before = found if before is None else before
-            print(f"| {name} | {beside} | {_mean(found):.3f} | {_fell(asks, before, found)} |", flush=True)
 
 
 def _asks(layout: Layout, sizes: Sizes) -> list[Ask]:
@@ -80,28 +79,8 @@ def _asks(layout: Layout, sizes: Sizes) -> list[Ask]:
     return found
 
 
-def _loss(model: Any, layout: Layout, scheme: Any, request: Any, ask: Ask) -> tuple[float, float]:
-    """Nats and tokens of one line."""
-    import torch
-
-    with torch.inference_mode():
-        losses = token_losses(model, row(training_prompt(layout, request, ask.truth, scheme)))[0]
-    return float(losses.sum()), float(len(losses))
-
-
-def _mean(found: NDArray[np.float64]) -> float:
-    return float(found[:, 0].sum() / found[:, 1].sum())
-
-
-def _fell(asks: Sequence[Ask], before: NDArray[np.float64], after: NDArray[np.float64]) -> str:
-    if before is after:
-        return "|"
-    files: dict[tuple[str, str], list[int]] = {}
-    for number, ask in enumerate(asks):
-        files.setdefault((ask.id.split(" ")[0], ask.request.path), []).append(number)
-    nats = np.array([(before[lines, 0] - after[lines, 0]).sum() for lines in files.values()])
-    tokens = np.array([before[lines, 1].sum() for lines in files.values()])
-    draw = np.random.default_rng(0).integers(0, len(nats), (_DRAWS, len(nats)))
-    low, high = np.percentile(nats[draw].sum(1) / tokens[draw].sum(1), [2.5, 97.5])
-    gain = nats.sum() / tokens.sum()
-    return f"{gain:.3f}, {low:.3f} to {high:.3f} | {gain / _mean(before):.0%}"
+def _row(layout: Layout, scheme: PositionScheme, ask: Ask, names: Collection[str]) -> TrainingSequence:
+    """The line with these of its documents of edits."""
+    edits = (document for document in ask.memory if document.unit in names)
+    request = replace(ask.request, documents=(*edits, *ask.request.documents))
+    return TrainingSequence(ask.id, row(training_prompt(layout, request, ask.truth, scheme)))

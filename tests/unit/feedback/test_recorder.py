@@ -14,6 +14,7 @@ from feedback.history import show
 from feedback.reading import signals
 from feedback.recorder import Recorder
 from feedback.records import (
+    OF_EDITS,
     Check,
     Committed,
     ContextDocument,
@@ -25,7 +26,7 @@ from feedback.records import (
     Suggestion,
     Survival,
 )
-from model.recent_edits import path_for
+from model.recent_edits import path_for, recent_edits
 from tests.unit.feedback.postgres_server import BOTH_STORES
 from tests.unit.feedback.stored import stored
 
@@ -183,6 +184,20 @@ def test_lines_of_code_under_a_heading_of_the_recent_edits_are_no_passwords(
     recorder.record(suggestion("b", documents=(ContextDocument(path_for(".py"), "# b.py\npassword: str\n"),)))
     assert recorder.flush(20)
     assert recorder.status().redacted == 0
+
+
+def test_a_password_in_a_piece_that_was_cut_off_is_found_by_its_file(recorder: Recorder, suggestion: Make) -> None:
+    places = [("b.py", ["password: str"]), ("config.yml", ["name: x", "host: y", "password: hunter2abc"])]
+    holding = 0
+    for room in range(30, 80):
+        recent = recent_edits(places, ".py", room, len)
+        assert recent is not None
+        for name in OF_EDITS:
+            document = ContextDocument(path_for(".py", name), recent.text)
+            recorder.record(suggestion(f"{name} {room}", documents=(document,)))
+            holding += "hunter2abc" in recent.text
+    assert recorder.flush(20)
+    assert recorder.status().redacted == holding > 0
 
 
 def test_secret_files_are_refused(place: Path, recorder: Recorder, suggestion: Make) -> None:

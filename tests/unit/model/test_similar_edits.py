@@ -1,7 +1,7 @@
 """Edits in places like the cursor's come as one document, the likest first."""
 
+from feedback.records import SIMILAR_EDITS, is_of_edits
 from model.document import Document
-from model.recent_edits import SIMILAR, is_of_edits
 from model.similar_edits import Edited, ranked, similar_edits
 
 OPEN = Edited("a.py", ("    with open(path) as file:",), ("def load(path):",), ("    return file.read()",))
@@ -26,7 +26,7 @@ def test_the_likest_stands_first_below_the_lines_above_it():
         [SAVE, CLOSE, OPEN], ["", "def keep(path, text):", ""], ["        file.write(text)"], ".py", 1000, len
     )
     assert made is not None
-    assert (made.path, made.unit) == ("similar_edits.py", SIMILAR)
+    assert (made.path, made.unit) == ("similar_edits.py", SIMILAR_EDITS)
     assert is_of_edits(made.path)
     assert made.text.startswith("# c.py\ndef save(path, text):\n    with open(path, 'w') as file:\n")
     assert "# a.py" in made.text
@@ -43,6 +43,7 @@ def test_only_so_much_is_said():
     for room in range(0, 200, 7):
         made = similar_edits([SAVE, CLOSE, OPEN], ["def keep(path, text):"], [], ".py", room, len)
         assert made is None or len(made.text) <= room
+        assert made is None or made.text.startswith("# "), "what is shown is told by its file"
 
 
 def test_a_long_line_is_read_only_so_far():

@@ -7,20 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lsprotocol import types as lsp
 
+from model.similar_edits import REMEMBERED
 from server.documents import Documents
-from server.recent_edits import MOST_LINES, REMEMBERED, Lines, Place, Reader, RecentEdits
+from server.recent_edits import MOST_LINES, Lines, Place, Reader, RecentEdits
 
 HERE, THERE = Path("/w/here.py"), Path("/w/there.py")
 
 
+def as_open(lines: list[str]) -> Lines:
+    return lambda first, stop: tuple(lines[max(0, first) : stop])
+
+
 def reader(texts: dict[Path, list[str]]) -> Reader:
     """Reads these files, as if they were open."""
-
-    def read(path: Path) -> Lines | None:
-        lines = texts.get(path)
-        return None if lines is None else lambda first, stop: tuple(lines[max(0, first) : stop])
-
-    return read
+    return lambda path: as_open(texts[path]) if path in texts else None
 
 
 def named(path: Path) -> str | None:
@@ -174,17 +174,11 @@ def test_what_stands_above_a_place_reads_as_it_stands_now() -> None:
 def test_a_closed_file_is_remembered_as_it_stood_and_found_again() -> None:
     recent = visited()
     texts = {THERE: list(SHOPS), HERE: PLUMS}
-    there = reader(texts)(THERE)
-    assert there is not None
-    recent.closed(THERE, there)
-    del texts[THERE]
+    recent.closed(THERE, as_open(texts.pop(THERE)))
     assert "count * 2" in (shown(recent, texts) or "")
     assert "def pears" in (alike(recent, texts) or "")
-    moved = ["# pears are dear", "", *SHOPS[:14], "log = None"]
-    texts[THERE] = moved
-    again = reader(texts)(THERE)
-    assert again is not None
-    recent.opened(THERE, again)
+    texts[THERE] = ["# pears are dear", "", *SHOPS[:14], "log = None"]
+    recent.opened(THERE, as_open(texts[THERE]))
     assert recent.places == [Place(THERE, 3, 3)], "the other was rewritten by somebody else"
     assert "getLogger" not in (shown(recent, texts) or "")
 
@@ -193,10 +187,8 @@ def test_two_places_that_read_alike_are_found_apart() -> None:
     recent, lines = RecentEdits(), ["x = 1", "", "", "x = 1"]
     for line in (0, 3):
         recent.edited(THERE, line, 0, 0, text=True)
-    there = reader({THERE: lines})(THERE)
-    assert there is not None
-    recent.closed(THERE, there)
-    recent.opened(THERE, there)
+    recent.closed(THERE, as_open(lines))
+    recent.opened(THERE, as_open(lines))
     assert sorted(place.first for place in recent.places) == [0, 3]
 
 
@@ -209,3 +201,13 @@ def test_documents_tell_of_closing_and_opening() -> None:
     assert shown(documents.recent, {}) == "# there.py\nnew\n"
     documents.open(lsp.TextDocumentItem(uri, "python", 1, "old\nold\n"))  # as it was on disk: never saved
     assert documents.recent.places == []
+
+
+def test_a_document_that_is_opened_twice_keeps_its_places() -> None:
+    documents, item = Documents(), lsp.TextDocumentItem(THERE.as_uri(), "python", 1, "old\nold\n")
+    documents.open(item)
+    place = lsp.Range(lsp.Position(1, 0), lsp.Position(1, 3))
+    list(documents.change(item.uri, 2, [lsp.TextDocumentContentChangePartial(range=place, text="new")]))
+    documents.open(lsp.TextDocumentItem(item.uri, "python", 3, "first\nold\nnew\n"))
+    assert documents.recent.places == [Place(THERE, 2, 2)]
+    assert len(documents) == 1

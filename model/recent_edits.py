@@ -4,6 +4,7 @@ Pure: the places come from whoever follows the edits. It is named like no file, 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 
 from feedback.records import RECENT_EDITS
 from model.document import Document
@@ -18,27 +19,38 @@ def recent_edits(
 
     `room` is what all lines may take together by `size`, which is asked about each line with its end.
     """
-    found = "".join(reversed(edited_lines(places, room, size)))
-    return Document(path_for(ending), found, RECENT_EDITS) if found else None
+    pieces = edited_pieces(places, room, size)
+    return Document(path_for(ending), below_names(reversed(pieces)), RECENT_EDITS) if pieces else None
 
 
-def edited_lines(places: Iterable[tuple[str, Sequence[str]]], room: int, size: Callable[[str], int]) -> list[str]:
-    """A text for each place, as many as there is room for: its last lines below the name of its file. Of the last text
-    lines may be missing, the name never: by it secrets are told, as what is none in Python may be one in YAML."""
-    found: list[str] = []
+def edited_pieces(
+    places: Iterable[tuple[str, Sequence[str]]], room: int, size: Callable[[str], int]
+) -> list[tuple[str, str]]:
+    """File and last lines of each place, as many as there is room for, the names of their files counted. Of the last
+    one, lines may be missing."""
+    found: list[tuple[str, str]] = []
     for name, lines in places:
         kept: list[str] = []
-        room -= size(f"# {name}\n")
+        if not found or found[-1][0] != name:
+            room -= size(f"# {name}\n")
         for line in reversed([line for line in lines if line.strip()][-_LINES:]):
             room -= size(f"{line}\n")
             if room < 0:
                 break
             kept.append(f"{line}\n")
         if kept:
-            found.append("".join((f"# {name}\n", *reversed(kept))))
+            found.append((name, "".join(reversed(kept))))
         if room < 0:
             break
     return found
+
+
+def below_names(pieces: Iterable[tuple[str, str]]) -> str:
+    """The pieces, each below the name of its file, which is said once where several follow each other. None is without:
+    secrets are told by it, as what is none in Python may be one in YAML."""
+    return "".join(
+        f"# {name}\n{''.join(text for _, text in run)}" for name, run in groupby(pieces, key=lambda piece: piece[0])
+    )
 
 
 def path_for(ending: str, name: str = RECENT_EDITS) -> str:

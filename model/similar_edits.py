@@ -14,7 +14,7 @@ from functools import cached_property
 from feedback.records import SIMILAR_EDITS
 from index.words import words
 from model.document import Document
-from model.recent_edits import edited_lines, path_for
+from model.recent_edits import below_names, edited_pieces, path_for
 
 REMEMBERED = 256  # of a user's edits that are compared
 _BEFORE = 8  # lines before the cursor that are compared, and
@@ -73,8 +73,8 @@ def similar_edits(
     new = [edit for edit in edits if besides is None or edit.said not in besides.text]
     around = (*_written(before)[-_BEFORE:], *_written(after)[:_AFTER])
     places = ((new[place].path, new[place].shown) for place in ranked(new, around))
-    found = "".join(edited_lines(places, room, size))
-    return Document(path_for(ending, SIMILAR_EDITS), found, SIMILAR_EDITS) if found else None
+    pieces = edited_pieces(places, room, size)
+    return Document(path_for(ending, SIMILAR_EDITS), below_names(pieces), SIMILAR_EDITS) if pieces else None
 
 
 def ranked(edits: Sequence[Edited], around: Iterable[str]) -> list[int]:

@@ -43,7 +43,7 @@ def settings(reader: Path, tmp_path_factory: pytest.TempPathFactory) -> ReplaySe
     return ReplaySettings(
         packages=packages, base=f"path:{reader}", adapter="none", sizes=Sizes(1, 48, 96, 16), days=2, hunks=48,
         requests=24, seeds=1, night_seconds=60.0, minimum_regions=5, distance_bound=20.0, old_lines=0, humaneval=0,
-        sft=SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=4, batch=4), threads=1,
+        sft=SftOptions(rank=4, alpha=8, learning_rate=1e-2, epochs=6, batch=4), threads=1,
     )  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def test_the_newest_stands_last_and_the_cursor_s_own_place_is_left_out() -> None
     recent.edited(HERE, 100, 0, 0, text=True)
     recent.edited(THERE, 2, 0, 1, text=True)
     assert shown(recent, texts) == "# there.py\na\n# here.py\nhere 100\n# there.py\nb\nc\n"
-    assert shown(recent, texts, line=90) == "# there.py\na\n# there.py\nb\nc\n"
+    assert shown(recent, texts, line=90) == "# there.py\na\nb\nc\n", "the name is said once"
     assert shown(recent, texts, characters=16) == "# there.py\nb\nc\n"
     assert shown(recent, texts, characters=1) is None
 

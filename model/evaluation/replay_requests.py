@@ -13,22 +13,18 @@ from itertools import pairwise
 from typing import TypeVar
 
 from feedback.examples import Example
-from feedback.records import RECENT_EDITS, SIMILAR_EDITS, ContextDocument
-from index.context import EDITED
+from feedback.records import ContextDocument
 from model.completion import CompletionRequest
 from model.document import Document
 from model.evaluation.completion_cases import CompletionCase, Sizes
-from model.evaluation.replay_context import FolderContext
-from model.evaluation.replay_history import Day, Hunk, Snapshot
+from model.evaluation.replay_history import Day, Snapshot
+from model.evaluation.replay_places import Place, places
 from model.prompt import Layout
-from model.recent_edits import path_for, recent_edits
-from model.similar_edits import REMEMBERED, Edited, similar_edits
 
 PER_HUNK = 3  # requests, at most
 PIECE_LINES = 8  # of a hunk that are learned from at one cursor
 INSIDE_SHARE = 0.5  # of cursors that stand inside a line and not at its beginning
 SHORTEST = 4  # characters that are asked for
-_AROUND = 2000  # characters above and below a hunk
 _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 _SECONDS_OF_DAY = 86_400.0
 T = TypeVar("T")
@@ -69,29 +65,21 @@ class User:
 
     def days(self, days: Sequence[Day], last: Snapshot, requests: int) -> tuple[UserDay, ...]:
         """All days, in order, with at most `requests` requests each. `last` is the history's last snapshot."""
-        found: list[UserDay] = []
-        written: list[tuple[Hunk, Edited]] = []
         final = max(hunk.version for day in days for hunk in day.hunks)
         stands = {path: frozenset(line.strip() for line in text.split("\n")) for path, text in last.files.items()}
         anywhere = frozenset[str]().union(*stands.values())
-        with FolderContext(self._layout, self._sizes.document, self._sizes.whole) as folder:
-            for number, day in enumerate(days):
-                wanted = self._wanted(number, day, requests)
-                asks: list[Ask] = []
-                examples: list[Example] = []
-                for place, hunk in enumerate(day.hunks):
-                    draw = self._draw(number, place)
-                    documents = folder.documents(hunk.files, hunk.path, hunk.above, hunk.below, _edited(written, hunk))
-                    memory = self._memory(written, hunk)
-                    for line in wanted.get(place, ()):
-                        still = hunk.lines[line].strip() in stands.get(hunk.path, anywhere)
-                        id = f"{self.package} {self.seed} {number}.{place}.{line}"
-                        kept = None if hunk.version == final else still
-                        asks.append(self._ask(id, hunk, line, documents, memory, kept, draw))
-                    id = f"{self.package} {self.seed} {number}.{place}"
-                    examples += self._examples(id, number, place, hunk, (*memory, *documents))
-                    written.append((hunk, Edited(hunk.path, hunk.lines, _end(hunk.above), _beginning(hunk.below))))
-                found.append(UserDay(day.name, tuple(asks), tuple(examples)))
+        wanted = [self._wanted(number, day, requests) for number, day in enumerate(days)]
+        found = [UserDay(day.name, (), ()) for day in days]
+        for place in places(days, self._layout, self._sizes):
+            day, number, hunk = place.day, place.number, place.hunk
+            draw = self._draw(day, number)
+            asks = []
+            for line in wanted[day].get(number, ()):
+                kept = hunk.lines[line].strip() in stands.get(hunk.path, anywhere) if hunk.version != final else None
+                asks.append(self._ask(f"{self.package} {self.seed} {day}.{number}.{line}", place, line, kept, draw))
+            examples = tuple(self._examples(f"{self.package} {self.seed} {day}.{number}", place))
+            before = found[day]
+            found[day] = UserDay(before.name, (*before.asks, *asks), (*before.examples, *examples))
         return tuple(found)
 
     def _draw(self, day: int, place: int) -> random.Random:
@@ -108,48 +96,21 @@ class User:
             found.setdefault(place, []).append(line)
         return found
 
-    def _memory(self, written: Sequence[tuple[Hunk, Edited]], now: Hunk) -> tuple[Document, ...]:
-        """The edits that are most like this place, and the newest, each as one document as it is served, without what
-        stands above anyway."""
-        encode = self._layout.tokens.encode
-        above = self._layout.window(now.above)
-        away = [
-            edit for hunk, edit in written[-REMEMBERED:] if hunk.path != now.path or "\n".join(hunk.lines) not in above
-        ]
-
-        def size(line: str) -> int:
-            return len(encode(line))
-
-        def room(name: str) -> int:
-            return self._sizes.document - len(self._layout.document(Document(path_for(".py", name), "")))
-
-        last = recent_edits(((edit.path, edit.lines) for edit in reversed(away)), ".py", room(RECENT_EDITS), size)
-        like = similar_edits(away, _end(now.above), _beginning(now.below), ".py", room(SIMILAR_EDITS), size, last)
-        return tuple(made for made in (like, last) if made is not None)
-
-    def _ask(
-        self,
-        id: str,
-        hunk: Hunk,
-        line: int,
-        documents: tuple[Document, ...],
-        memory: tuple[Document, ...],
-        last: bool | None,
-        draw: random.Random,
-    ) -> Ask:
+    def _ask(self, id: str, place: Place, line: int, last: bool | None, draw: random.Random) -> Ask:
+        hunk = place.hunk
         text = hunk.lines[line]
         at = cursor(text, draw)
         before = hunk.above + "".join(f"{one}\n" for one in hunk.lines[:line]) + text[:at]
         request = CompletionRequest(
-            hunk.path, "python", before, f"\n{hunk.below}", documents, self.package, block=False, wait=True
+            hunk.path, "python", before, f"\n{hunk.below}", place.documents, self.package, block=False, wait=True
         )
-        return Ask(id, request, text[at:].rstrip(), memory, last)
+        return Ask(id, request, text[at:].rstrip(), place.memory, last)
 
-    def _examples(
-        self, id: str, day: int, place: int, hunk: Hunk, documents: tuple[Document, ...]
-    ) -> Iterator[Example]:
+    def _examples(self, id: str, place: Place) -> Iterator[Example]:
         """The hunk in pieces of a few lines. The pieces of a hunk settle together, so that no split parts them."""
         draw = random.Random(id)
+        hunk = place.hunk
+        documents = tuple(ContextDocument(one.path, one.text) for one in (*place.memory, *place.documents))
         for start in range(0, len(hunk.lines), PIECE_LINES):
             lines = hunk.lines[start : start + PIECE_LINES]
             at = cursor(lines[0], draw)
@@ -158,7 +119,7 @@ class User:
                 continue
             yield Example(
                 id=f"{id}.{start}",
-                at=settled_at(day, place),
+                at=settled_at(place.day, place.number),
                 workspace=self.package,
                 path=hunk.path,
                 language="python",
@@ -168,25 +129,8 @@ class User:
                 offered="",
                 outcome="ignored",
                 reward=0.0,
-                documents=tuple(ContextDocument(document.path, document.text) for document in documents),
+                documents=documents,
             )
-
-
-def _edited(written: Sequence[tuple[Hunk, Edited]], now: Hunk) -> list[tuple[str, int]]:
-    """Other files that were edited lately, each with the line of its last edit (from 0), the newest first."""
-    found: dict[str, int] = {}
-    for hunk, _ in reversed(written):
-        if hunk.path != now.path and len(found) < EDITED:
-            found.setdefault(hunk.path, hunk.first_line + len(hunk.lines) - 2)
-    return list(found.items())
-
-
-def _end(text: str) -> tuple[str, ...]:
-    return tuple(text[-_AROUND:].split("\n"))
-
-
-def _beginning(text: str) -> tuple[str, ...]:
-    return tuple(text[:_AROUND].split("\n"))
 
 
 def settled_at(day: int, place: int) -> float:

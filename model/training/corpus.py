@@ -12,7 +12,7 @@ import tomllib
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -21,6 +21,7 @@ from inkling.folders import cache_folder
 from model.catalog import Wheel
 from model.download import Report, fetch
 from model.training.corpus_files import CodeFile, code_files, is_code
+from model.training.edits import Written
 from model.weights import locate, quiet
 
 LIST = Path(__file__).with_name("corpus.toml")
@@ -38,7 +39,8 @@ class MissingPackageError(UserError):
 
 @dataclass(frozen=True)
 class Package:
-    """One line of the list. `license` is an SPDX expression."""
+    """One entry of the list. `license` is an SPDX expression. `earlier`: a version before, whose wheel has that sha256;
+    what was written since is learned from, too. "" for none."""
 
     name: str
     version: str
@@ -46,16 +48,20 @@ class Package:
     sha256: str
     held_out: bool = False
     registry: Literal["pypi", "npm"] = "pypi"
+    earlier: str = ""
+    earlier_sha256: str = ""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Files by package, in the order of the list; what was left out, by reason."""
+    """Files by package, in the order of the list; what was left out, by reason; what was written, where it was read
+    (`model.training.edit_corpus`)."""
 
     packages: tuple[Package, ...]
     training: Mapping[str, tuple[CodeFile, ...]]
     held_out: Mapping[str, tuple[CodeFile, ...]]
     dropped: Mapping[str, int]
+    written: Mapping[str, tuple[Written, ...]] = field(default_factory=dict)
 
 
 def listed(path: Path = LIST) -> tuple[Package, ...]:

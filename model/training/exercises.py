@@ -7,6 +7,7 @@ and seed give the same exercises; documents come from other files than the curso
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,37 @@ class Shape:
     script_share: float = 0.2  # rows of JavaScript and TypeScript, where there are such packages beside Python's
 
 
+class Drawn(Protocol):
+    """What exercises are drawn from."""
+
+    def draw(self, random: np.random.Generator) -> Row: ...
+
+
+def tail_of(
+    layout: Layout, request: CompletionRequest, middle: str, scheme: PositionScheme, *, ends: bool = True
+) -> tuple[TrainingPrompt, list[float]]:
+    """A cursor as a prompt and what is to be written there, with the weight of each token.
+
+    `ends`: whether nothing more is written before the suffix, where one is read.
+    """
+    prompt = layout.build(request)
+    ahead = layout.tokens.encode(prompt.piece.decode("utf-8", "replace") + middle)
+    form, ended = layout.form.middle, False
+    if form is not None and form.prefix in prompt.tail:
+        before = prompt.tail.index(form.prefix) + 1
+        if ends:
+            ahead.append(form.end)
+            ended = True
+    else:
+        before = len(layout.tail(replace(request, prefix="", suffix=""))[0])
+    found = row_of(prompt, ahead, scheme)
+    context = len(found.tokens) - len(ahead) - len(prompt.tail)
+    weights = [0.0] * (context + before) + [PREFIX] * (len(prompt.tail) - before) + [MIDDLE] * len(ahead)
+    if ended:
+        weights[-1] = END
+    return found, weights
+
+
 class Exercises:
     """Draws exercises from files. `scheme` says where documents and tails stand under the document mask."""
 
@@ -62,7 +94,6 @@ class Exercises:
         self._files = {name: list(found) for name, found in files.items() if len(found) > 1}
         self._names = list(self._files)
         self._shares = self._shares_of_packages()
-        self._tokens = tokens
         self._scheme = scheme
         form = Format.of(tokens, fills_middle=True)
         room = self.shape.documents + self.shape.long_document[1]
@@ -111,29 +142,13 @@ class Exercises:
     ) -> Row:
         """One row of a request that was drawn. Without `layout` the largest one is taken."""
         layout = layout or self._layouts[-1]
-        rows = [row(*self._tail(layout, request, cursor)) for cursor in cursors]
+        text, rows = request.prefix, []
+        for cursor in cursors:
+            suffix = text[cursor.stop :] if cursor.suffix else ""
+            asked = replace(request, prefix=text[: cursor.start], suffix=suffix)
+            rows.append(row(*tail_of(layout, asked, text[cursor.start : cursor.stop], self._scheme)))
         whole = joined(rows)
         return whole if masked else plain(whole)
-
-    def _tail(self, layout: Layout, request: CompletionRequest, cursor: Cursor) -> tuple[TrainingPrompt, list[float]]:
-        """One cursor as a prompt, with the weight of each token."""
-        text = request.prefix
-        asked = replace(request, prefix=text[: cursor.start], suffix=text[cursor.stop :] if cursor.suffix else "")
-        prompt = layout.build(asked)
-        middle = layout.form.middle
-        written = prompt.piece.decode("utf-8", "replace") + text[cursor.start : cursor.stop]
-        ahead = self._tokens.encode(written)
-        if middle is not None and middle.prefix in prompt.tail:
-            ahead.append(middle.end)
-            before = prompt.tail.index(middle.prefix) + 1
-        else:
-            before = len(layout.tail(replace(request, prefix="", suffix=""))[0])
-        found = row_of(prompt, ahead, self._scheme)
-        context = len(found.tokens) - len(ahead) - len(prompt.tail)
-        weights = [0.0] * (context + before) + [PREFIX] * (len(prompt.tail) - before) + [MIDDLE] * len(ahead)
-        if middle is not None and ahead[-1] == middle.end:
-            weights[-1] = END
-        return found, weights
 
     def _outline(self, file: CodeFile) -> Outline:
         return file.outline or self._outlined(file.language, file.text)

@@ -30,7 +30,7 @@ from model.runtimes.torch_network import (
 )
 from model.shape import ModelShape, shape_of
 from model.training.batches import divergence
-from model.training.exercises import Exercises
+from model.training.exercises import Drawn
 from model.training.packs import Lesson, Pack, draw_lesson
 
 _MOST_DRAWERS = 15  # processes that draw exercises ahead
@@ -223,7 +223,7 @@ class PackedSteps:
     def __init__(
         self,
         model: Any,
-        exercises: Exercises,
+        exercises: Drawn,
         *,
         size: int,
         seed: int,
@@ -258,7 +258,7 @@ class PackedSteps:
 class _Lessons(torch.utils.data.Dataset[Lesson]):
     """Lessons by their number."""
 
-    def __init__(self, exercises: Exercises, size: int, seed: int, taught_share: float) -> None:
+    def __init__(self, exercises: Drawn, size: int, seed: int, taught_share: float) -> None:
         self._exercises, self._size, self._seed, self._share = exercises, size, seed, taught_share
 
     def __getitem__(self, number: int) -> Lesson:

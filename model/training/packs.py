@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.training.exercises import Exercises
+from model.training.exercises import Drawn
 from model.training.rows import Row, plain, segments
 
 Integers = NDArray[np.int64]
@@ -57,7 +57,7 @@ class Lesson:
         return self.pack.count + (self.teacher.count if self.teacher else 0)
 
 
-def draw_lesson(exercises: Exercises, size: int, seed: Sequence[int], taught_share: float) -> Lesson:
+def draw_lesson(exercises: Drawn, size: int, seed: Sequence[int], taught_share: float) -> Lesson:
     """The lesson of this seed. A masked row is taught with `taught_share`, as long as the teacher has room."""
     rows, taught = draw_rows(exercises, size, seed, taught_share)
     whole = packed(rows, size)
@@ -73,7 +73,7 @@ def draw_lesson(exercises: Exercises, size: int, seed: Sequence[int], taught_sha
 
 
 def draw_rows(
-    exercises: Exercises, size: int, seed: Sequence[int], taught_share: float
+    exercises: Drawn, size: int, seed: Sequence[int], taught_share: float
 ) -> tuple[list[Row], tuple[int, ...]]:
     """Rows until the next does not fit into `size` tokens, and the numbers of those that are taught.
 

@@ -9,9 +9,10 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,11 +20,11 @@ import numpy as np
 
 from index.lora import UnusableAdapterError
 from model.shipped import METADATA_FILE
-from model.training.batches import divergence, target_logits
+from model.training.batches import Told, divergence, in_packs, target_logits
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
-from model.training.exercises import Exercises
-from model.training.network import to_bfloat16
-from model.training.rows import plain
+from model.training.exercises import Drawn
+from model.training.network import computes_bfloat16, to_bfloat16
+from model.training.rows import Row, plain
 from model.training.sft import TARGETS, SftOptions, TrainingDivergedError, with_fresh_adapter
 from model.training.workers import Workers
 
@@ -38,6 +39,7 @@ class PretrainOptions:
     minutes: float = 120.0
     tokens: int = 0  # 0: only the time counts
     rows: int = 2  # of one step
+    edits: float = 0.5  # share of the rows that stand at lines of a diff, where the corpus has some
     rank: int = 32
     alpha: int = 64
     learning_rate: float = 0.0  # 0: what suits the device
@@ -81,7 +83,7 @@ class _State:
 
 def pretrain(
     base: Any,
-    exercises: Exercises,
+    exercises: Drawn,
     *,
     options: PretrainOptions,
     out: Path,
@@ -108,7 +110,8 @@ def pretrain(
     if onto is not None:
         record = {**record, "onto": _go_on_from(model, onto, options)}
     drawn_before = _steps_of(record.get("onto"))  # so that no exercise is drawn a second time
-    to_bfloat16(model)
+    if options.pack or computes_bfloat16():
+        to_bfloat16(model)
     model.train()
     if options.gradient_checkpointing:
         model.enable_input_require_grads()
@@ -179,14 +182,14 @@ def _share(state: _State, options: PretrainOptions) -> float:
 Step = Callable[[int], tuple[float, int]]  # a step's number to its weighted mean loss and its tokens; sets gradients
 
 
-def steps(model: Any, exercises: Exercises, options: PretrainOptions, first: int, workers: Workers) -> Step:
+def steps(model: Any, exercises: Drawn, options: PretrainOptions, first: int, workers: Workers) -> Step:
     """How a step is computed, from step `first` on."""
     if options.pack:
         return _by_packs(model, exercises, options, first, workers)
     return partial(_by_rows, model, exercises, options, workers)
 
 
-def _by_packs(model: Any, exercises: Exercises, options: PretrainOptions, first: int, workers: Workers) -> Step:
+def _by_packs(model: Any, exercises: Drawn, options: PretrainOptions, first: int, workers: Workers) -> Step:
     from model.training.packed import PackedSteps
 
     lessons = PackedSteps(
@@ -214,33 +217,41 @@ def _by_packs(model: Any, exercises: Exercises, options: PretrainOptions, first:
     return step
 
 
-def _by_rows(
-    model: Any, exercises: Exercises, options: PretrainOptions, workers: Workers, step: int
-) -> tuple[float, int]:
+def _by_rows(model: Any, exercises: Drawn, options: PretrainOptions, workers: Workers, step: int) -> tuple[float, int]:
     """This process's rows of a step; the weighted mean loss of all of it, and its tokens."""
     import torch
 
     draws = [np.random.default_rng([options.seed, step, number]) for number in range(options.rows)]
     rows = [exercises.draw(draw) for draw in draws]
     whole = sum(sum(row.weights) for row in rows)
-    total, computed = 0.0, 0
-    for number in workers.mine(range(len(rows))):
-        row, draw = rows[number], draws[number]
-        teaches = max(row.blocks) > 1 and bool(draw.random() < options.distilled_share)
-        with torch.autocast(workers.device.split(":")[0], torch.bfloat16):
-            logits, wanted, weights = target_logits(model, row, workers.device)
-            losses = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
-            if teaches:
-                with torch.no_grad():
-                    teacher, _, _ = target_logits(model, plain(row), workers.device)
-                losses = losses + options.distilled_weight * divergence(teacher, logits)
-            loss = (losses * weights).sum() / whole
-        loss.backward()
-        total += float(loss.detach())
-        computed += len(row.tokens) * (2 if teaches else 1)
+    mine = workers.mine(range(len(rows)))
+    taught = [n for n in mine if max(rows[n].blocks) > 1 and draws[n].random() < options.distilled_share]
+    total, computed = 0.0, sum(len(rows[number]) for number in (*mine, *taught))
+    device = workers.device.split(":")[0]
+    with torch.autocast(device, torch.bfloat16, enabled=device != "cpu" or computes_bfloat16()):
+        with torch.no_grad():
+            said = _told(model, [plain(rows[number]) for number in taught], options, workers.device)
+            teachers = {number: logits for number, (logits, _, _) in zip(taught, chain(*said), strict=True)}
+        numbers = iter(mine)
+        for pack in _told(model, [rows[number] for number in mine], options, workers.device):
+            loss = torch.zeros(())
+            for logits, wanted, weights in pack:
+                losses = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
+                if (teacher := teachers.get(next(numbers))) is not None:
+                    losses = losses + options.distilled_weight * divergence(teacher, logits)
+                loss = loss + (losses * weights).sum().cpu() / whole
+            loss.backward()
+            total += float(loss.detach())
     workers.add_gradients([parameter for parameter in model.parameters() if parameter.requires_grad])
     loss_of_all, tokens_of_all = workers.total([total, computed])
     return loss_of_all, round(tokens_of_all)
+
+
+def _told(model: Any, rows: Sequence[Row], options: PretrainOptions, device: str) -> Iterator[list[Told]]:
+    """`in_packs`, or row by row where memory is to be spared."""
+    if not options.gradient_checkpointing:
+        return in_packs(model, rows, device)
+    return ([target_logits(model, row, device)] for row in rows)
 
 
 def _go_on_from(model: Any, folder: Path, options: PretrainOptions) -> dict[str, Any]:

@@ -6,8 +6,9 @@ package that it was made from, with version and licence; its figures are of pack
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from model.shipped import METADATA_FILE, read_shipped
 from model.threads import set_threads
 from model.tokens import Tokens
 from model.training.corpus import Corpus, listed, load_corpus
-from model.training.exercises import END, MIDDLE, PREFIX, Exercises, Shape
+from model.training.edit_corpus import load_written
+from model.training.edits import EditExercises, EditShape, Mixed
+from model.training.exercises import END, MIDDLE, PREFIX, Drawn, Exercises, Shape
 from model.training.network import load_network
 from model.training.pretraining import Pace, PretrainOptions, pretrain
 from model.training.workers import Workers
@@ -46,9 +49,12 @@ def make_adapter(
     On a GPU where there is one, there in packs, on several with `torchrun -m inkling pretrain ...`.
     """
     folder = resolve(base)
-    corpus = corpus or load_corpus(report=report)
+    corpus = corpus or whole_corpus(folder, edits=options.edits > 0, report=report)
     scheme = scheme_for(SCHEME, read_shape(folder).positions)
-    exercises = Exercises(corpus.training, Tokens(folder), scheme)
+    tokens = Tokens(folder)
+    exercises: Drawn = Exercises(corpus.training, tokens, scheme)
+    if corpus.written and options.edits > 0:
+        exercises = Mixed(EditExercises(corpus.written, tokens, scheme), exercises, options.edits)
     set_threads()
     workers = Workers()
     model = load_network(folder, device=workers.device)
@@ -56,7 +62,7 @@ def make_adapter(
         "base": base,
         "fills_middle": True,
         "scheme": scheme.name,
-        "data_hash": corpus_hash(corpus, exercises),
+        "data_hash": corpus_hash(corpus),
         "corpus": [asdict(package) for package in corpus.packages],
         "left_out": dict(corpus.dropped),
         "device": device_name(workers.device),
@@ -131,10 +137,27 @@ def measure_adapter(
     return figures
 
 
-def corpus_hash(corpus: Corpus, exercises: Exercises) -> str:
+def whole_corpus(base_folder: Path, *, edits: bool = True, report: Report = quiet) -> Corpus:
+    """What is pinned, with `edits` also what was written between two versions: four minutes, and six more."""
+    corpus = load_corpus(report=report)
+    if not edits:
+        return corpus
+    held_out = [file for files in corpus.held_out.values() for file in files]
+    workers = max(1, (os.cpu_count() or 1) - (os.cpu_count() or 1) // 8)
+    written = load_written(corpus.packages, base_folder, without=held_out, workers=workers, report=report)
+    return replace(corpus, written=written)
+
+
+def corpus_hash(corpus: Corpus) -> str:
     """sha256 over the texts that may be drawn and how they are drawn."""
-    digest = hashlib.sha256(json.dumps([asdict(exercises.shape), MIDDLE, PREFIX, END]).encode())
+    shapes: list[Any] = [asdict(Shape()), MIDDLE, PREFIX, END]
+    if corpus.written:
+        shapes.append(asdict(EditShape()))
+    digest = hashlib.sha256(json.dumps(shapes).encode())
     for files in corpus.training.values():
         for file in files:
             digest.update(f"{file.package}\0{file.path}\0{file.text}\0".encode())
+    for package, places in corpus.written.items():
+        for place in places:
+            digest.update(json.dumps([package, asdict(place)]).encode())
     return digest.hexdigest()

@@ -38,6 +38,13 @@ def pretrain(
     resume: Annotated[bool, typer.Option("--resume/--afresh", help="Go on from the folder's checkpoint.")] = True,
     rank: Annotated[int, typer.Option(min=1, help="Of the adapter: more learns more, and makes it larger.")] = 32,
     rate: Annotated[float, typer.Option(min=0.0, help="The learning rate; 0: 8e-4, on a GPU 2e-3.")] = 0.0,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Rows of a step, where it is not a pack of a GPU.")] = 2,
+    edits: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="The share that stands at lines written between two versions.")
+    ] = 0.5,
+    distilled: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="The share also taught by reading documents one after the other.")
+    ] = 0.25,
     kept: Annotated[
         Path | None,
         typer.Option("--corpus", help="What --save-corpus wrote, instead of fetching: needs no network."),
@@ -54,7 +61,7 @@ def pretrain(
 
       inkling pretrain --out /tmp/adapter --minutes 5 --afresh
 
-      inkling pretrain --out /tmp/better --onto model/weights/smollm2-135m-instruct
+      inkling pretrain --out /tmp/better --onto model/weights/smollm2-135m-instruct --rank 64 --rate 3e-4 --rows 4
 
       inkling pretrain --save-corpus corpus.xz
 
@@ -63,11 +70,13 @@ def pretrain(
       torchrun --nproc_per_node 4 -m inkling pretrain --out /tmp/adapter --tokens 100000000
     """
     from model.training import packages
-    from model.training.corpus import load_corpus
     from model.training.corpus_file import read_corpus, write_corpus
 
     if save is not None:
-        read = load_corpus()
+        from model.training.shipping import whole_corpus
+        from model.weights import resolve
+
+        read = whole_corpus(resolve(base))
         write_corpus(read, save)
         files = sum(len(found) for found in (*read.training.values(), *read.held_out.values()))
         out.print(f"{save} holds {files} files of {len(read.packages)} packages, {save.stat().st_size >> 20} MB.")
@@ -93,6 +102,9 @@ def pretrain(
         options = PretrainOptions(
             minutes=minutes,
             tokens=tokens,
+            rows=rows,
+            edits=edits,
+            distilled_share=distilled,
             rank=rank,
             alpha=2 * rank,
             learning_rate=rate,
@@ -109,9 +121,9 @@ def pretrain(
             )
     out.print(f"{folder} holds the adapter after {record['steps']} steps and {record['tokens']} tokens.")
     if measure:
-        rows = [
+        table = [
             (arm, *(f"{figures[name][arm][key]:.3f}" for name in ("base", "adapter") for key in ("written", "exact")))
             for arm in figures["base"]
         ]
         columns = ("arm", "base: nats per token", "base: line right", "adapter: nats per token", "adapter: line right")
-        print_table(f"{measure} cursors of packages that were not trained on", columns, rows)
+        print_table(f"{measure} cursors of packages that were not trained on", columns, table)

@@ -33,7 +33,7 @@ from tests.benchmarks.losses import fell, losses_of, mean
 
 _HISTORIES = (
     "wtforms==2.3.3,3.0.1,3.2.1 questionary==1.0.2,1.10.0,2.1.0 apscheduler==3.9.1,3.10.4,3.11.0 "
-    "loguru==0.5.3,0.6.0,0.7.2 invoke==1.5.0,1.7.3,2.2.0"
+    "watchdog==2.1.9,3.0.0,6.0.0 humanize==3.14.0,4.4.0,4.9.0"
 )  # none of the adapter's training, none of the replay's packages
 _LARGER = Sizes(documents=6, document=384, tail=512, suffix=96)
 _LINES = 24  # of each history

@@ -100,7 +100,7 @@ def _trained(
 ) -> Any:
     """The figures of a training from nothing."""
     with tempfile.TemporaryDirectory() as place:
-        record = {"base": BASE.name, "data_hash": corpus_hash(corpus, exercises)}
+        record = {"base": BASE.name, "data_hash": corpus_hash(corpus)}
         base = load_network(folder, device=workers.device)
         done = pretrain(base, exercises, options=options, out=Path(place), record=record, workers=workers)
         print(f"{done['tokens'] / done['seconds']:.0f} tokens/s", file=sys.stderr, flush=True)

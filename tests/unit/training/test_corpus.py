@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from model.training.corpus import NoRegistryError, entries, listed, load_corpus, npm_registry
 from model.training.corpus_files import code_files, fingerprint
@@ -31,6 +32,15 @@ def test_every_package_is_pinned_and_permissive() -> None:
     assert len({package.name for package in packages}) == len(packages) > 200
     assert {each for package in packages for each in re.split(" AND | OR ", package.license)} <= PERMISSIVE
     assert all(len(package.sha256) == 64 for package in packages)
+    earlier = [package for package in packages if package.earlier]
+    assert len(earlier) > 150
+    assert all(
+        len(package.earlier_sha256) == 64
+        and Version(package.earlier) < Version(package.version)
+        and not package.held_out
+        and package.registry == "pypi"
+        for package in earlier
+    )
     held_out = [package.registry for package in packages if package.held_out]
     assert (held_out.count("pypi"), held_out.count("npm")) == (10, 4)
 

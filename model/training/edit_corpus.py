@@ -12,7 +12,6 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from model.download import Report
 from model.evaluation.completion_cases import Sizes
 from model.evaluation.replay_history import Day, Snapshot, hunks_between
 from model.evaluation.replay_places import places
@@ -21,7 +20,6 @@ from model.tokens import Tokens
 from model.training.corpus import Package, entries, fetched
 from model.training.corpus_files import CodeFile, code_files, fingerprint
 from model.training.edits import Written
-from model.weights import quiet
 
 _SIZES = Sizes(documents=2, document=240, tail=256, suffix=64)
 _HUNKS = 80  # of a package, at most
@@ -34,7 +32,6 @@ def load_written(
     *,
     without: Sequence[CodeFile] = (),
     workers: int = 1,
-    report: Report = quiet,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, tuple[Written, ...]]:
     """By package what was written since its earlier version; packages that name none are left out.
@@ -43,8 +40,8 @@ def load_written(
     """
     named = [package for package in packages if package.earlier and not package.held_out]
     for package in named:
-        fetched(package, report)
-        fetched(_before(package), report)
+        fetched(package)
+        fetched(_before(package))
     forbidden = frozenset(fingerprint(file.text) for file in without)
     found: dict[str, tuple[Written, ...]] = {}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +37,18 @@ def make_adapter(
     base: str,
     out: Path,
     *,
+    corpus: Corpus,
     options: PretrainOptions,
     onto: Path | None = None,
     resume: bool = True,
-    corpus: Corpus | None = None,
-    report: Report = quiet,
     progress: Callable[[Pace], None] = lambda pace: None,
 ) -> dict[str, Any]:
     """Train the adapter of `base` (a source of weights that is on this machine) into `out`; returns its record.
 
-    `onto`: an adapter of the same base that the training goes on from. `corpus`: what is read, else what is pinned.
+    `onto`: an adapter of the same base that the training goes on from.
     On a GPU where there is one, there in packs, on several with `torchrun -m inkling pretrain ...`.
     """
     folder = resolve(base)
-    corpus = corpus or whole_corpus(folder, edits=options.edits > 0, report=report)
     scheme = scheme_for(SCHEME, read_shape(folder).positions)
     tokens = Tokens(folder)
     exercises: Drawn = Exercises(corpus.training, tokens, scheme)
@@ -137,14 +136,24 @@ def measure_adapter(
     return figures
 
 
-def whole_corpus(base_folder: Path, *, edits: bool = True, report: Report = quiet) -> Corpus:
-    """What is pinned, with `edits` also what was written between two versions: four minutes, and six more."""
-    corpus = load_corpus(report=report)
+def whole_corpus(
+    base_folder: Path,
+    *,
+    edits: bool = True,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> Corpus:
+    """What is pinned, with `edits` also what was written between two versions: four minutes, and six more.
+
+    `progress` is told what is read, and how much of it.
+    """
+    progress("the corpus", 0, 1)
+    corpus = load_corpus()
     if not edits:
         return corpus
     held_out = [file for files in corpus.held_out.values() for file in files]
-    workers = max(1, (os.cpu_count() or 1) - (os.cpu_count() or 1) // 8)
-    written = load_written(corpus.packages, base_folder, without=held_out, workers=workers, report=report)
+    workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("WORLD_SIZE", "1")))  # processes of `torchrun`
+    tell = partial(progress, "what was written between versions")
+    written = load_written(corpus.packages, base_folder, without=held_out, workers=workers, progress=tell)
     return replace(corpus, written=written)
 
 

@@ -71,24 +71,28 @@ def pretrain(
     """
     from model.training import packages
     from model.training.corpus_file import read_corpus, write_corpus
+    from model.weights import resolve
 
-    if save is not None:
-        from model.training.shipping import whole_corpus
-        from model.weights import resolve
-
-        read = whole_corpus(resolve(base))
-        write_corpus(read, save)
-        files = sum(len(found) for found in (*read.training.values(), *read.held_out.values()))
-        out.print(f"{save} holds {files} files of {len(read.packages)} packages, {save.stat().st_size >> 20} MB.")
-        return
-
-    packages.require()
-    from model.training.pretraining import PretrainOptions
-    from model.training.shipping import make_adapter, measure_adapter
+    if save is None:
+        packages.require()
+    from model.training.shipping import make_adapter, measure_adapter, whole_corpus
 
     shown = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
     with Progress(*shown, console=err) as bar:
         task = bar.add_task("reading the corpus", total=1.0)
+
+        def tell(what: str, done: int, total: int) -> None:
+            bar.update(task, completed=done / total, description=f"reading {what}")
+
+        corpus = read_corpus(kept) if kept else whole_corpus(resolve(base), edits=edits > 0, progress=tell)
+        if save is not None:
+            bar.update(task, description="writing it")
+            write_corpus(corpus, save)
+            files = sum(len(found) for found in (*corpus.training.values(), *corpus.held_out.values()))
+            out.print(f"{save} holds {files} files of {len(corpus.packages)} packages, {save.stat().st_size >> 20} MB.")
+            return
+
+        from model.training.pretraining import PretrainOptions
 
         def show(pace: "Pace") -> None:
             told = (
@@ -110,8 +114,7 @@ def pretrain(
             learning_rate=rate,
             gradient_checkpointing=gradient_checkpointing,
         )
-        corpus = read_corpus(kept) if kept is not None else None
-        record = make_adapter(base, folder, options=options, onto=onto, resume=resume, corpus=corpus, progress=show)
+        record = make_adapter(base, folder, corpus=corpus, options=options, onto=onto, resume=resume, progress=show)
         if os.environ.get("RANK", "0") != "0":  # of `torchrun`: the first process measures and says what came of it
             return
         if measure:

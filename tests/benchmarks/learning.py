@@ -34,7 +34,7 @@ from model.training.rows import row
 from model.training.serving import night_layout, request_of, serving_format
 from model.training.sft import SftOptions, train
 from model.weights import resolve
-from tests.benchmarks.losses import fell, losses_of, mean
+from tests.benchmarks.losses import fell, line, losses_of, mean
 
 _HISTORY = "wtforms==2.3.3,3.0.1,3.1.2,3.2.1"  # none of the adapter's training, none of the replay's packages
 _PIECE = 16  # lines of what stood there before anything was written
@@ -61,9 +61,7 @@ class _Bench:
             beside = ask.request.documents
             return replace(ask.request, documents=(*ask.memory, *beside) if recent else beside)
 
-        return [
-            TrainingSequence(ask.id, row(training_prompt(layout, asked(ask), ask.truth, scheme))) for ask in self.asks
-        ]
+        return [line(ask.id, layout, asked(ask), ask.truth, scheme) for ask in self.asks]
 
     @property
     def files(self) -> list[str]:

@@ -1,15 +1,26 @@
 """Losses of lines, and how far they fell: what `learning` and `memory` both measure."""
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.completion import CompletionRequest
+from model.positions import PositionScheme
+from model.prompt import Layout, training_prompt
 from model.training.batches import token_losses
 from model.training.dataset import TrainingSequence
+from model.training.rows import row
 
 _DRAWS = 4000
+
+
+def line(id: str, layout: Layout, request: CompletionRequest, truth: str, scheme: PositionScheme) -> TrainingSequence:
+    """A line as it is measured. What ends a middle is not asked for, as more lines may follow."""
+    found = row(training_prompt(layout, request, truth, scheme))
+    return TrainingSequence(id, replace(found, weights=(*found.weights[:-1], 0.0)))
 
 
 def losses_of(model: Any, sequences: Sequence[TrainingSequence]) -> NDArray[np.float64]:

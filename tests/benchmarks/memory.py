@@ -20,16 +20,15 @@ from model.evaluation.replay_requests import Ask, User
 from model.evaluation.replay_settings import SIZES
 from model.evaluation.replay_sources import of_package
 from model.positions import PositionScheme
-from model.prompt import Format, Layout, training_prompt
+from model.prompt import Format, Layout
 from model.shipped import shipped
 from model.threads import set_threads
 from model.tokens import Tokens
 from model.training.dataset import TrainingSequence
 from model.training.network import load_for_training
-from model.training.rows import row
 from model.training.serving import night_layout
 from model.weights import resolve
-from tests.benchmarks.losses import fell, losses_of, mean
+from tests.benchmarks.losses import fell, line, losses_of, mean
 
 _HISTORIES = (
     "wtforms==2.3.3,3.0.1,3.2.1 questionary==1.0.2,1.10.0,2.1.0 apscheduler==3.9.1,3.10.4,3.11.0 "
@@ -83,4 +82,4 @@ def _row(layout: Layout, scheme: PositionScheme, ask: Ask, names: Collection[str
     """The line with these of its documents of edits."""
     edits = (document for document in ask.memory if document.unit in names)
     request = replace(ask.request, documents=(*edits, *ask.request.documents))
-    return TrainingSequence(ask.id, row(training_prompt(layout, request, ask.truth, scheme)))
+    return line(ask.id, layout, request, ask.truth, scheme)

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from math import fsum
 from pathlib import PurePosixPath
 
 from index.languages import family_of, language_of
@@ -243,7 +244,7 @@ def _imported(database: sqlite3.Connection, catalog: Catalog, cursor: Cursor) ->
     scores: dict[int, float] = {}
     for chunk, file, names in rows:
         defined = set(names.split())
-        score = sum(cursor.near.get(name.casefold(), 0.0) for name in defined) + 2.0 * len(names_of[file] & defined)
+        score = fsum(cursor.near.get(name.casefold(), 0.0) for name in defined) + 2.0 * len(names_of[file] & defined)
         if score > 0:
             scores[chunk] = score
     return sorted(scores, key=lambda chunk: (scores[chunk], -chunk))

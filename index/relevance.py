@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import fsum
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,7 +75,7 @@ class Cursor:
         return Features(
             imported=float(path in self.imported),
             taken=float(not defined.isdisjoint(self.imported.get(path, ()))),
-            named=_bounded(sum(self.near.get(name.casefold(), 0.0) for name in defined)),
+            named=_bounded(fsum(self.near.get(name.casefold(), 0.0) for name in defined)),  # in whatever order
             shared=sum(weight for word, weight in self.near.items() if word in found) / whole,
             nearby=shared_folders(path, self.path) / max(self.path.count("/"), 1),
             similar=similar,

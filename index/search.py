@@ -24,7 +24,7 @@ from index.lexical import Counts, by_words, weights_of
 from index.names import best_symbols
 from index.rankings import Filter, Ranked, begin_by_meaning, by_name
 from index.records import Hit, Match, Symbol
-from index.relevance import installed
+from index.relevance import Relevance, installed
 from index.store import Store, definition_lines, load_candidates, load_hits
 from index.vectors import Vectors
 
@@ -40,17 +40,18 @@ COMMON = 1000  # chunks: in how many of them a word stands is worth remembering
 class Search:
     """Answers questions about the workspace at `root`. Without an encoder, by words and names alone.
 
-    `note` says why there is no search by meaning, where that is not as intended.
+    `note` says why there is no search by meaning, where that is not as intended. `relevance`: what chooses documents
+    for a cursor, if not the weights that are in use on this machine.
     """
 
-    def __init__(self, root: Path, embedder: Encoder | None) -> None:
+    def __init__(self, root: Path, embedder: Encoder | None, relevance: Relevance | None = None) -> None:
         self.root = root
         self.note = ""
         self._embedder = embedder
         self._vectors: Vectors | None = None
         self._catalog = Catalog(root.resolve().name)
         self._counts = Counts(COMMON)
-        self._relevance = installed()
+        self._relevance = relevance or installed()
         self._store: Store | None = None
         self._lock = threading.Lock()
 

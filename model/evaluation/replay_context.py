@@ -2,7 +2,7 @@
 
 The files are written into a folder of their own, indexed by words and names, and gone afterwards; no code of theirs is
 run. What always holds: only the files that are given are found, none of the cursor's own file, in an order that follows
-from them and the cursor.
+from them and the cursor, and not from what was learned on this machine.
 """
 
 import shutil
@@ -14,6 +14,7 @@ from pathlib import Path
 from index.builder import Builder
 from index.context import Ask
 from index.database import remove_index
+from index.relevance import WRITTEN
 from index.search import Search
 from model.document import Document
 from model.evaluation.document_choice import LARGEST_FILE
@@ -38,7 +39,7 @@ class FolderContext:
             stack.callback(shutil.rmtree, self._root, ignore_errors=True)
             stack.callback(remove_index, self._root)
             self._builder = stack.enter_context(Builder(self._root, None))  # the index stays open between the files
-            self._search = Search(self._root, None)
+            self._search = Search(self._root, None, WRITTEN)
             stack.callback(self._search.close)
             self._left = stack.pop_all()
         return self

@@ -22,6 +22,7 @@ from model.tokens import Tokens
 from model.training.exercises import Drawn, tail_of
 from model.training.rows import Row, joined, plain, row
 
+DOCUMENT = 160  # tokens of each document
 _TAILS = 2  # cursors of a row, at most
 
 
@@ -29,7 +30,8 @@ _TAILS = 2  # cursors of a row, at most
 class Written:
     """Lines that were written into the file `path`: `above + lines + below` was its text around them.
 
-    `code`: indices of the lines that hold code. `documents` as they are served, those of edits first.
+    `code`: indices of the lines that hold code. `documents` as they are served, those of edits first. `goes_on`: what
+    was written behind the last line is a place of its own.
     """
 
     path: str
@@ -38,14 +40,18 @@ class Written:
     below: str
     code: tuple[int, ...]
     documents: tuple[Document, ...]
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)
 class EditShape:
-    """How big these exercises are, and how often something is left out. Counts are tokens, shares between 0 and 1."""
+    """How big these exercises are, and how often something is left out. Counts are tokens, shares between 0 and 1.
 
-    documents: int = 320
-    document: tuple[int, ...] = (100, 160, 240)
+    A `document` has room for those of edits as `model.training.edit_corpus` makes them: the newest edit stands last.
+    """
+
+    documents: int = 480
+    document: int = DOCUMENT
     tails: tuple[int, ...] = (64, 128, 192)
     suffixes: tuple[int, ...] = (32, 64, 96)
     masked_share: float = 0.9
@@ -74,8 +80,9 @@ class EditExercises:
         self._scheme = scheme
         form = Format.of(tokens, fills_middle=True)
         self._layouts = [
-            Layout(tokens, Budget(self.shape.documents, self.shape.documents, document, tail, 12, suffix), form)
-            for document in self.shape.document
+            Layout(
+                tokens, Budget(self.shape.documents, self.shape.documents, self.shape.document, tail, 12, suffix), form
+            )
             for tail in self.shape.tails
             for suffix in self.shape.suffixes
         ]
@@ -98,7 +105,7 @@ class EditExercises:
             middle = "\n".join(place.lines[line:stop])[at:].rstrip()
             before = place.above + "".join(f"{one}\n" for one in place.lines[:line]) + place.lines[line][:at]
             request = CompletionRequest(place.path, "python", before, suffix, documents, name)
-            ends = stop == line + 1 or stop >= len(place.lines)
+            ends = stop == line + 1 or (stop >= len(place.lines) and not place.goes_on)
             rows.append(row(*tail_of(layout, request, middle, self._scheme, ends=ends)))
         whole = joined(rows)
         return whole if masked else plain(whole)

@@ -60,7 +60,7 @@ def tail_of(
 ) -> tuple[TrainingPrompt, list[float]]:
     """A cursor as a prompt and what is to be written there, with the weight of each token.
 
-    `ends`: whether nothing more is written before the suffix, where one is read.
+    `ends`: whether that is said to be all, where a suffix is read.
     """
     prompt = layout.build(request)
     ahead = layout.tokens.encode(prompt.piece.decode("utf-8", "replace") + middle)

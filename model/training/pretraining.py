@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -225,21 +225,24 @@ def _by_rows(model: Any, exercises: Drawn, options: PretrainOptions, workers: Wo
     rows = [exercises.draw(draw) for draw in draws]
     whole = sum(sum(row.weights) for row in rows)
     mine = workers.mine(range(len(rows)))
-    taught = [n for n in mine if max(rows[n].blocks) > 1 and draws[n].random() < options.distilled_share]
+    taught = {n for n in mine if max(rows[n].blocks) > 1 and draws[n].random() < options.distilled_share}
     total, computed = 0.0, sum(len(rows[number]) for number in (*mine, *taught))
+    numbers = iter(mine)
     device = workers.device.split(":")[0]
     with torch.autocast(device, torch.bfloat16, enabled=device != "cpu" or computes_bfloat16()):
-        with torch.no_grad():
-            said = _told(model, [plain(rows[number]) for number in taught], options, workers.device)
-            teachers = {number: logits for number, (logits, _, _) in zip(taught, chain(*said), strict=True)}
-        numbers = iter(mine)
         for pack in _told(model, [rows[number] for number in mine], options, workers.device):
-            loss = torch.zeros(())
-            for logits, wanted, weights in pack:
+            here = list(islice(numbers, len(pack)))
+            known = [number for number in here if number in taught]
+            with torch.no_grad():  # behind the pack itself, as autocast remembers what it has cast without gradients
+                said = _told(model, [plain(rows[number]) for number in known], options, workers.device)
+                teachers = {number: logits for number, (logits, _, _) in zip(known, chain(*said), strict=True)}
+            parts = []
+            for number, (logits, wanted, weights) in zip(here, pack, strict=True):
                 losses = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
-                if (teacher := teachers.get(next(numbers))) is not None:
-                    losses = losses + options.distilled_weight * divergence(teacher, logits)
-                loss = loss + (losses * weights).sum().cpu() / whole
+                if number in teachers:
+                    losses = losses + options.distilled_weight * divergence(teachers[number], logits)
+                parts.append((losses * weights).sum() / whole)
+            loss = torch.stack(parts).sum()
             loss.backward()
             total += float(loss.detach())
     workers.add_gradients([parameter for parameter in model.parameters() if parameter.requires_grad])

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from inkling.errors import UserError
 from model.adapters import write_atomically
 from model.download import Report
 from model.evaluation.held_out import cases, mask_gap, read
@@ -33,6 +34,10 @@ from model.weights import quiet, resolve
 SCHEME: SchemeName = "sequential"  # where documents and tails stand, in training and from then on in serving
 
 
+class NoEditsError(UserError):
+    """A corpus without what was written between two versions."""
+
+
 def make_adapter(
     base: str,
     out: Path,
@@ -45,14 +50,22 @@ def make_adapter(
 ) -> dict[str, Any]:
     """Train the adapter of `base` (a source of weights that is on this machine) into `out`; returns its record.
 
-    `onto`: an adapter of the same base that the training goes on from.
+    `onto`: an adapter of the same base that the training goes on from. Raises NoEditsError where a share of the rows
+    should stand at lines that were written and the corpus has none.
     On a GPU where there is one, there in packs, on several with `torchrun -m inkling pretrain ...`.
     """
     folder = resolve(base)
     scheme = scheme_for(SCHEME, read_shape(folder).positions)
     tokens = Tokens(folder)
     exercises: Drawn = Exercises(corpus.training, tokens, scheme)
-    if corpus.written and options.edits > 0:
+    if options.edits == 0:
+        corpus = replace(corpus, written={})
+    elif not any(corpus.written.values()):
+        raise NoEditsError(
+            "The corpus holds nothing that was written between two versions: take --edits 0, or write it again with "
+            "`inkling pretrain --save-corpus`."
+        )
+    else:
         exercises = Mixed(EditExercises(corpus.written, tokens, scheme), exercises, options.edits)
     set_threads()
     workers = Workers()
@@ -137,23 +150,23 @@ def measure_adapter(
 
 
 def whole_corpus(
-    base_folder: Path,
+    base: str,
     *,
     edits: bool = True,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Corpus:
     """What is pinned, with `edits` also what was written between two versions: four minutes, and six more.
 
-    `progress` is told what is read, and how much of it.
+    `base` counts tokens and has to be here for that. `progress` is told what is read, and how much of it.
     """
     progress("the corpus", 0, 1)
     corpus = load_corpus()
     if not edits:
         return corpus
     held_out = [file for files in corpus.held_out.values() for file in files]
-    workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("WORLD_SIZE", "1")))  # processes of `torchrun`
+    workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))  # processes of `torchrun`
     tell = partial(progress, "what was written between versions")
-    written = load_written(corpus.packages, base_folder, without=held_out, workers=workers, progress=tell)
+    written = load_written(corpus.packages, resolve(base), without=held_out, workers=workers, progress=tell)
     return replace(corpus, written=written)
 
 

@@ -71,7 +71,6 @@ def pretrain(
     """
     from model.training import packages
     from model.training.corpus_file import read_corpus, write_corpus
-    from model.weights import resolve
 
     if save is None:
         packages.require()
@@ -84,7 +83,7 @@ def pretrain(
         def tell(what: str, done: int, total: int) -> None:
             bar.update(task, completed=done / total, description=f"reading {what}")
 
-        corpus = read_corpus(kept) if kept else whole_corpus(resolve(base), edits=edits > 0, progress=tell)
+        corpus = read_corpus(kept) if kept else whole_corpus(base, edits=edits > 0, progress=tell)
         if save is not None:
             bar.update(task, description="writing it")
             write_corpus(corpus, save)

@@ -39,7 +39,7 @@ class PretrainOptions:
     minutes: float = 120.0
     tokens: int = 0  # 0: only the time counts
     rows: int = 2  # of one step
-    edits: float = 0.5  # share of the rows that stand at lines of a diff, where the corpus has some
+    edits: float = 0.3  # share of the rows that stand at lines of a diff, where the corpus has some
     rank: int = 32
     alpha: int = 64
     learning_rate: float = 0.0  # 0: what suits the device

@@ -41,7 +41,7 @@ def pretrain(
     rows: Annotated[int, typer.Option("--rows", min=1, help="Rows of a step, where it is not a pack of a GPU.")] = 2,
     edits: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="The share that stands at lines written between two versions.")
-    ] = 0.5,
+    ] = 0.3,
     distilled: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="The share also taught by reading documents one after the other.")
     ] = 0.25,

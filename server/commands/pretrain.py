@@ -85,7 +85,7 @@ def pretrain(
 
         corpus = read_corpus(kept) if kept else whole_corpus(base, edits=edits > 0, progress=tell)
         if save is not None:
-            bar.update(task, description="writing it")
+            bar.update(task, completed=1.0, description="writing it")
             write_corpus(corpus, save)
             files = sum(len(found) for found in (*corpus.training.values(), *corpus.held_out.values()))
             out.print(f"{save} holds {files} files of {len(corpus.packages)} packages, {save.stat().st_size >> 20} MB.")

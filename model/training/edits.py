@@ -17,9 +17,8 @@ from model.completion import CompletionRequest
 from model.document import Document
 from model.evaluation.replay_requests import PIECE_LINES, SHORTEST, cursor, evenly
 from model.positions import PositionScheme
-from model.prompt import Budget, Format, Layout
 from model.tokens import Tokens
-from model.training.exercises import Drawn, tail_of
+from model.training.exercises import Drawn, layouts_of, tail_of
 from model.training.rows import Row, joined, plain, row
 
 DOCUMENT = 160  # tokens of each document
@@ -78,14 +77,8 @@ class EditExercises:
         sizes = np.array([len(found) for found in self._written.values()]) ** 0.5
         self._shares = sizes / sizes.sum()
         self._scheme = scheme
-        form = Format.of(tokens, fills_middle=True)
-        self._layouts = [
-            Layout(
-                tokens, Budget(self.shape.documents, self.shape.documents, self.shape.document, tail, 12, suffix), form
-            )
-            for tail in self.shape.tails
-            for suffix in self.shape.suffixes
-        ]
+        room = self.shape.documents
+        self._layouts = layouts_of(tokens, room, self.shape.document, self.shape.tails, self.shape.suffixes)
 
     def draw(self, random: np.random.Generator) -> Row:
         """One row: a place, documents, one or two of its lines; under the document mask or as in a plain pass."""

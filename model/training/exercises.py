@@ -55,6 +55,18 @@ class Drawn(Protocol):
     def draw(self, random: np.random.Generator) -> Row: ...
 
 
+def layouts_of(
+    tokens: Tokens, documents: int, document: int, tails: Sequence[int], suffixes: Sequence[int]
+) -> list[Layout]:
+    """One for each pair of windows before and behind the cursor; all sizes in tokens."""
+    form = Format.of(tokens, fills_middle=True)
+    return [
+        Layout(tokens, Budget(documents=documents, document=document, tail=tail, grid=12, suffix=suffix), form)
+        for tail in tails
+        for suffix in suffixes
+    ]
+
+
 def tail_of(
     layout: Layout, request: CompletionRequest, middle: str, scheme: PositionScheme, *, ends: bool = True
 ) -> tuple[TrainingPrompt, list[float]]:
@@ -95,17 +107,9 @@ class Exercises:
         self._names = list(self._files)
         self._shares = self._shares_of_packages()
         self._scheme = scheme
-        form = Format.of(tokens, fills_middle=True)
-        room = self.shape.documents + self.shape.long_document[1]
-        self._layouts = [
-            Layout(
-                tokens,
-                Budget(documents=room, document=self.shape.long_document[1], tail=tail, grid=12, suffix=suffix),
-                form,
-            )
-            for tail in self.shape.tails
-            for suffix in self.shape.suffixes
-        ]
+        longest = self.shape.long_document[1]
+        room = self.shape.documents + longest
+        self._layouts = layouts_of(tokens, room, longest, self.shape.tails, self.shape.suffixes)
         self._outlined = lru_cache(maxsize=4096)(outline)
 
     def _shares_of_packages(self) -> NDArray[np.float64]:

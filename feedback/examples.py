@@ -20,6 +20,7 @@ _BY_OTHERS = ("changed_by_agent", "changed_by_extension")  # outcomes after whic
 class Example:
     """A cursor, what was offered there and what the user finally had. `target` is the settled text.
 
+    `goes_on`: more was written behind the target, which therefore is not where it ends.
     `at` is the time of the settled text: splits into training and later data go by it. `reward` is in the
     unit of `feedback.rewards` (characters, costs subtracted); `advantage` is what it is above others in its context.
     """
@@ -37,6 +38,7 @@ class Example:
     reward: float
     documents: tuple[ContextDocument, ...] = ()
     advantage: float = 0.0
+    goes_on: bool = False
 
     @property
     def group(self) -> str:

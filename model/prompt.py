@@ -217,16 +217,21 @@ def training_prompt(
     request: CompletionRequest,
     target: str,
     scheme: PositionScheme | None = None,
+    *,
+    ends: bool = True,
 ) -> TrainingPrompt:
     """A request and what was written at its cursor, exactly as `Layout.build` would have served the cursor.
 
     Loss lies on the healed piece and the target, and on what ends it: the end-of-middle token where the suffix was
     read, else the rest of the line up to its newline (a base without a middle token writes on until the line ends).
+    `ends` False: more was written behind the target, so that nothing is said to end there.
     """
     prompt = layout.build(request)
     middle = layout.form.middle
     written = prompt.piece.decode() + target
-    if middle is not None and middle.prefix in prompt.tail:
+    if not ends:
+        ahead = layout.tokens.encode(written)
+    elif middle is not None and middle.prefix in prompt.tail:
         ahead = [*layout.tokens.encode(written), middle.end]
     else:
         ahead = layout.tokens.encode(written + request.suffix.split("\n", 1)[0] + "\n")

@@ -42,9 +42,10 @@ class Snapshot:
 class Hunk:
     """Lines that were written at one place. The file was `above + lines + below` when they were done.
 
-    `code`: indices of the lines that hold code. `files`: the package's files as they were then. `version`: the number
-    of the snapshot that the lines come from. `whole`: the file in that snapshot; what stands in it from this hunk on
-    is the future and only serves to read the syntax of what stands above.
+    `code`: indices of the lines that hold code. `goes_on`: a longer one was cut here, and more lines follow.
+    `files`: the package's files as they were then. `version`: the number of the snapshot that the lines come from.
+    `whole`: the file in that snapshot; what stands in it from this hunk on is the future and only serves to read the
+    syntax of what stands above.
     """
 
     path: str
@@ -55,6 +56,7 @@ class Hunk:
     files: Mapping[str, str]
     version: int
     whole: str
+    goes_on: bool = False
 
     @property
     def first_line(self) -> int:
@@ -125,7 +127,8 @@ def _hunks(
             coded = tuple(line - first for line in range(first, last) if line in code)
             if coded:
                 lines = tuple(line.rstrip("\n") for line in new[first:last])
-                yield Hunk(path, "".join(new[:first]), lines, "".join(old[below:]), coded, files, version, after)
+                above, old_text = "".join(new[:first]), "".join(old[below:])
+                yield Hunk(path, above, lines, old_text, coded, files, version, after, goes_on=last < stop)
 
 
 def _lines(text: str) -> list[str]:

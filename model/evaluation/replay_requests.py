@@ -130,6 +130,7 @@ class User:
                 outcome="ignored",
                 reward=0.0,
                 documents=documents,
+                goes_on=hunk.goes_on or start + PIECE_LINES < len(hunk.lines),
             )
 
 

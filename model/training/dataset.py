@@ -119,7 +119,11 @@ def shuffled_targets(examples: Sequence[Example], seed: int) -> list[Example]:
     """
     order = np.random.default_rng(seed).permutation(len(examples))
     source = {int(mine): int(other) for mine, other in zip(order, np.roll(order, 1), strict=True)}
-    return [replace(example, target=examples[source[number]].target) for number, example in enumerate(examples)]
+    given = [examples[source[number]] for number in range(len(examples))]
+    return [
+        replace(example, target=other.target, goes_on=other.goes_on)
+        for example, other in zip(examples, given, strict=True)
+    ]
 
 
 def data_hash(sequences: Iterable[TrainingSequence]) -> str:

@@ -83,12 +83,9 @@ def written_of(package: Package, base_folder: Path, forbidden: frozenset[str] = 
     found = []
     for place in places([Day(package.version, hunks)], layout, _SIZES) if hunks else ():
         hunk = place.hunk
-        after = hunks[place.number + 1] if place.number + 1 < len(hunks) else None
-        written = hunk.above + "".join(f"{line}\n" for line in hunk.lines)
-        goes_on = after is not None and (after.path, after.above) == (hunk.path, written)
         documents = (*place.memory, *place.documents)
         above, below = _last_lines(hunk.above), hunk.below[:_BELOW]
-        found.append(Written(hunk.path, above, hunk.lines, below, hunk.code, documents, goes_on))
+        found.append(Written(hunk.path, above, hunk.lines, below, hunk.code, documents, hunk.goes_on))
     return tuple(found)
 
 

@@ -29,8 +29,8 @@ _TAILS = 2  # cursors of a row, at most
 class Written:
     """Lines that were written into the file `path`: `above + lines + below` was its text around them.
 
-    `code`: indices of the lines that hold code. `documents` as they are served, those of edits first. `goes_on`: what
-    was written behind the last line is a place of its own.
+    `code`: indices of the lines that hold code. `documents` as they are served, those of edits first. `goes_on`: more
+    was written behind the last line.
     """
 
     path: str

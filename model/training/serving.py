@@ -48,6 +48,7 @@ def serving_format(base_folder: Path, anchor: Shipped | None = None, budget: Bud
     layout, scheme = night_layout(base_folder, anchor, budget)
 
     def encode(example: Example) -> TrainingSequence:
-        return TrainingSequence(example.id, row(training_prompt(layout, request_of(example), example.target, scheme)))
+        request, ends = request_of(example), not example.goes_on
+        return TrainingSequence(example.id, row(training_prompt(layout, request, example.target, scheme, ends=ends)))
 
     return encode

@@ -63,6 +63,7 @@ def test_a_long_hunk_is_cut_into_several_that_follow_each_other():
     text = "".join(f"x{number} = {number}\n" for number in range(HUNK_LINES + 3))
     first, second = between({}, {"a.py": text})
     assert (len(first.lines), len(second.lines)) == (HUNK_LINES, 3)
+    assert (first.goes_on, second.goes_on) == (True, False)
     assert second.above == "".join(f"{line}\n" for line in first.lines)
 
 

@@ -98,6 +98,7 @@ def test_examples_are_all_that_was_written_in_order(layout: Layout):
     assert (last.prefix + last.target).rstrip() == THIRD["mill/oven.py"].rstrip()
     for one, following in pairwise(oven):
         assert following.prefix.startswith(one.prefix + one.target)
+    assert [example.goes_on for example in oven] == [True] * (len(oven) - 1) + [False]
     times = [example.at for day in days for example in day.examples]
     assert times == sorted(times)
     assert max(example.at for example in days[0].examples) < min(example.at for example in days[1].examples)

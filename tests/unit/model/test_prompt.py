@@ -132,6 +132,8 @@ def test_training_reads_the_context_that_serving_reads(tokens: Tokens):
     ahead = row.targets.index(True)
     assert list(row.tokens[:ahead]) == context
     assert tokens.decode(row.tokens[ahead:]) == prompt.piece + b"urn radius\n"
+    goes_on = training_prompt(layout, asked, "urn radius", ends=False)
+    assert tokens.decode(goes_on.tokens[ahead:]) == prompt.piece + b"urn radius"
 
 
 def test_documents_stand_side_by_side_and_the_tail_at_a_fixed_base(tokens: Tokens):

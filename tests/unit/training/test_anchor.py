@@ -112,6 +112,7 @@ def test_the_suffix_is_read_only_by_an_anchor_that_learned_to(tiny_base: Path, a
     row = serving_format(tiny_base, anchor)(example).row
     assert middle in row.tokens
     assert row.tokens[-1] == end
+    assert end not in serving_format(tiny_base, anchor)(replace(example, goes_on=True)).row.tokens[1:]
     assert middle not in serving_format(tiny_base)(example).row.tokens
     assert middle not in serving_format(tiny_base, replace(anchor, fills_middle=False))(example).row.tokens
 

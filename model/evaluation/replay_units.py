@@ -72,6 +72,11 @@ class Task:
     seed: int = 0
     other: str = ""
 
+    @property
+    def needs(self) -> set[tuple[str, int]]:
+        """The packages and seeds whose nights it asks."""
+        return {(name, self.seed) for name in (self.package, self.other) if name}
+
 
 class Replay:
     """The units of one replay. Belongs to one thread."""
@@ -109,17 +114,17 @@ class Replay:
         return found
 
     def in_order(self) -> list[Task]:
-        """The same for one process: each user as early as can be, so that what is finished tells as much as can be."""
+        """The same for one process: all of a user as early as can be, so that what is finished tells as much as can
+        be."""
         tasks = [task for phase in self.phases() for task in phase]
-        after = [task for task in tasks if task.kind == "wrong"]
-        found = []
+        after = [task for task in tasks if task.kind != "live"]
+        found: list[Task] = []
+        done: set[tuple[str, int]] = set()
         for task in (task for task in tasks if task.kind == "live"):
             found.append(task)
-            done = {(each.package, each.seed) for each in found}
-            found += [
-                one for one in after if one not in found and {(one.package, one.seed), (one.other, one.seed)} <= done
-            ]
-        return [*found, *(task for task in tasks if task.kind == "old")]
+            done.add((task.package, task.seed))
+            found += [one for one in after if one not in found and one.needs <= done]
+        return found
 
     def _behind(self, seed: int) -> list[Task]:
         """What is asked once all users of a seed have had their nights."""

@@ -7,9 +7,14 @@ import io
 from pathlib import Path
 from typing import Any
 
+from inkling.errors import UserError
 from model.adapters import write_atomically
 
 CHECKPOINT_FILE = "checkpoint.pt"
+
+
+class OtherTrainingError(UserError):
+    """What a person asked to go on with is another training."""
 
 
 class Checkpoint:
@@ -19,8 +24,12 @@ class Checkpoint:
         self._path = path
         self._key = key
 
-    def load(self, model: Any, optimiser: Any) -> dict[str, Any] | None:
-        """Restore a PEFT model and its optimiser; the figures that were saved with them, or None if there are none."""
+    def load(self, model: Any, optimiser: Any, *, refuse_other: bool = False) -> dict[str, Any] | None:
+        """Restore a PEFT model and its optimiser; the figures that were saved with them, or None if there are none.
+
+        A file of another training counts as none; with `refuse_other` it raises OtherTrainingError, so that nobody
+        loses hours of work to a changed option.
+        """
         import torch
         from peft import set_peft_model_state_dict
 
@@ -28,6 +37,11 @@ class Checkpoint:
             return None
         saved = torch.load(self._path, map_location="cpu", weights_only=True)
         if saved["key"] != self._key:
+            if refuse_other:
+                raise OtherTrainingError(
+                    f"{self._path} belongs to a training with other options or texts: repeat those to go on with it, "
+                    "choose another --out, or begin anew with --afresh."
+                )
             return None
         set_peft_model_state_dict(model, saved["adapter"])
         optimiser.load_state_dict(saved["optimiser"])

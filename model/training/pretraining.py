@@ -99,7 +99,8 @@ def pretrain(
     with the divergence from what the same network says of the same text under full attention (Hinton et al. 2015),
     AdamW (Loshchilov & Hutter 2019), linear warm-up and a cosine to a twentieth over the budget. `record` is what is
     known beforehand; it is written beside the adapter. Several processes share the rows of each step.
-    `onto`: an adapter of an earlier training that this one goes on from, of the same rank and layers.
+    `onto`: an adapter of an earlier training that this one goes on from, of the same rank and layers. Raises
+    OtherTrainingError where `resume` finds another training in `out`.
     """
     import torch
 
@@ -120,7 +121,7 @@ def pretrain(
     optimiser = torch.optim.AdamW(parameters, lr=0.0, weight_decay=options.weight_decay, betas=(0.9, 0.98))
     key = hashlib.sha256(json.dumps([record["data_hash"], record.get("onto"), asdict(options)]).encode()).hexdigest()
     checkpoint = Checkpoint(out / CHECKPOINT_FILE, key)
-    found = checkpoint.load(model, optimiser) if resume else None
+    found = checkpoint.load(model, optimiser, refuse_other=True) if resume else None
     state = _State(**found) if found else _State()
     step = steps(model, exercises, options, drawn_before + state.step, workers)
     paces: list[float] = []

@@ -84,7 +84,7 @@ def train_encoder(
     Cross-entropy in both directions over the cosines of a batch (van den Oord et al. 2018, "Representation learning
     with contrastive predictive coding"), under autocast to bfloat16, AdamW, linear warm-up and a cosine to a
     twentieth. A chunk that answers two questions of a batch is no wrong answer to either. `record` is what is known
-    beforehand. Raises TrainingDivergedError.
+    beforehand. Raises TrainingDivergedError, and OtherTrainingError where `resume` finds another training in `out`.
     """
     import torch
 
@@ -97,7 +97,7 @@ def train_encoder(
     made = {**record, "weights": fingerprint(folder), "options": asdict(options), "pairs": _hash(pairs)}
     key = hashlib.sha256(json.dumps([made["weights"], made["options"], made["pairs"]]).encode()).hexdigest()
     checkpoint = Checkpoint(out / CHECKPOINT_FILE, key)
-    found = checkpoint.load(encoder.model, optimiser) if resume else None
+    found = checkpoint.load(encoder.model, optimiser, refuse_other=True) if resume else None
     state = _State(**found) if found else _State()
     saved_at = state.seconds
 

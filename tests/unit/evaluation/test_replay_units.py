@@ -50,3 +50,22 @@ def test_a_night_that_found_nothing_new_leaves_what_was_served(
         plan = Plan(settings, tiny_base, None, (Source("mill", tuple(SNAPSHOTS)),))
         Replay(plan, store, lambda step: None).do(Task("live", "mill", 0))
         assert [store[Unit("answers", "mill", 0, arm, day)]["adapter"] for day in range(3)] == served
+
+
+def test_one_process_finishes_a_user_before_it_begins_the_next(tiny_base: Path, tmp_path: Path):
+    settings = ReplaySettings(
+        base=f"path:{tiny_base}", adapter="none", sizes=Sizes(1, 32, 64, 16), days=2, hunks=4, seeds=2, old_lines=1,
+        humaneval=0, threads=1,
+    )  # fmt: skip
+    names = ("mill", "farm", "shop")
+    plan = Plan(settings, tiny_base, None, tuple(Source(name, tuple(SNAPSHOTS)) for name in names))
+    with Store(tmp_path, {}) as store:
+        replay = Replay(plan, store, lambda step: None)
+        order = replay.in_order()
+        assert sorted(order, key=repr) == sorted((task for phase in replay.phases() for task in phase), key=repr)
+    first = [(task.kind, task.package, task.seed) for task in order[:6]]
+    assert first == [("live", "mill", 0), ("old", "", 0), ("old", "mill", 0), ("live", "farm", 0), *first[4:]]
+    assert sorted(first[4:]) == [("old", "farm", 0), ("wrong", "mill", 0)]
+    for place, task in enumerate(order):
+        lived = {(one.package, one.seed) for one in order[:place] if one.kind == "live"}
+        assert task.kind == "live" or task.needs <= lived

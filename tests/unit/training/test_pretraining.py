@@ -22,7 +22,7 @@ from model.positions import Parallel
 from model.shipped import read_shipped
 from model.tokens import Tokens
 from model.training.batches import divergence
-from model.training.checkpoints import CHECKPOINT_FILE
+from model.training.checkpoints import CHECKPOINT_FILE, OtherTrainingError
 from model.training.corpus_files import CodeFile
 from model.training.cursors import Cursor
 from model.training.dataset import TrainingSequence
@@ -114,19 +114,21 @@ def test_loss_lies_on_the_text_before_the_cursor_and_on_the_middle(exercises: Ex
 
 
 def test_a_killed_training_ends_with_the_same_adapter(exercises: Exercises, tiny_base: Path, tmp_path: Path) -> None:
-    def run(out: Path, stop: int = 0) -> dict[str, Any]:
+    def run(out: Path, stop: int = 0, options: PretrainOptions = OPTIONS) -> dict[str, Any]:
         def watch(pace: Pace) -> None:
             if pace.step == stop:
                 raise KeyboardInterrupt
 
         base = load_network(tiny_base)
-        return pretrain(base, exercises, options=OPTIONS, out=out, record=RECORD, progress=watch)
+        return pretrain(base, exercises, options=options, out=out, record=RECORD, progress=watch)
 
     whole = run(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "cut", stop=5)
     assert (tmp_path / "cut" / CHECKPOINT_FILE).exists()
     assert check_folder(tmp_path / "cut")
+    with pytest.raises(OtherTrainingError, match="--afresh"):  # and nothing of it is lost
+        run(tmp_path / "cut", options=replace(OPTIONS, clip=2.0))
     cut = run(tmp_path / "cut")
     assert (cut["steps"], cut["tokens"]) == (whole["steps"], whole["tokens"])
     assert cut["training_loss"]["last"] == pytest.approx(whole["training_loss"]["last"], abs=5e-2)

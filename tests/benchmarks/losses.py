@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from model.completion import CompletionRequest
 from model.positions import PositionScheme
 from model.prompt import Layout, training_prompt
-from model.training.batches import token_losses
+from model.training.batches import in_packs
 from model.training.dataset import TrainingSequence
 from model.training.rows import row
 
@@ -29,7 +29,11 @@ def losses_of(model: Any, sequences: Sequence[TrainingSequence]) -> NDArray[np.f
 
     model.eval()
     with torch.inference_mode():
-        found = [token_losses(model, sequence.row)[0] for sequence in sequences]
+        found = [
+            torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
+            for told in in_packs(model, [sequence.row for sequence in sequences])
+            for logits, wanted, _ in told
+        ]
     return np.array([[float(losses.sum()), float(len(losses))] for losses in found]).T
 
 

@@ -2,12 +2,14 @@
 
 The lines are those of a replayed user's second day, with the documents that the index finds there, in the replay's own
 small windows (ten minutes on two cores) and in larger ones (more than half an hour). INKLING_HISTORIES names packages
-and versions.
+and versions. INKLING_ADAPTERS names folders (apart by `:`) that are compared on the same lines instead, with those
+edits and without, in the small windows.
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +52,8 @@ def run() -> None:
     tokens = Tokens(folder)
     form = Format.of(tokens, fills_middle=anchor.fills_middle)
     _, scheme = night_layout(folder, anchor)
+    if folders := os.environ.get("INKLING_ADAPTERS"):
+        return _compare(folder, [Path(each) for each in folders.split(":")], tokens, form, scheme)
     model = load_for_training(folder, [anchor.folder])
     print("| documents | edits beside the cursor | loss | fell by, 95% | of it |")
     print("| --- | --- | --- | --- | --- |")
@@ -66,6 +70,27 @@ def run() -> None:
                 flush=True,
             )
             before = found if before is None else before
+    return None
+
+
+def _compare(base: Path, adapters: Sequence[Path], tokens: Tokens, form: Format, scheme: PositionScheme) -> None:
+    """How far the loss falls from the first adapter to each other one."""
+    asks = _asks(Layout(tokens, SIZES.budget, form), SIZES)
+    files = [(ask.request.repository, ask.request.path) for ask in asks]
+    layout = Layout(tokens, replace(SIZES, documents=SIZES.documents + len(OF_EDITS)).budget, form)
+    print(f"| {len(asks)} lines | adapter | loss | fell by, 95% | loss of each history |\n" + "| --- " * 5 + "|")
+    first: dict[str, NDArray[np.float64]] = {}
+    for adapter in adapters:
+        model = load_for_training(base, [adapter])
+        for beside, names in (_BESIDE[0], _BESIDE[-1]):
+            found = losses_of(model, [_row(layout, scheme, ask, names) for ask in asks])
+            told = fell(first[beside], found, files) if beside in first else ""
+            first.setdefault(beside, found)
+            each = ", ".join(
+                f"{name} {mean(found[:, [at for at, (mine, _) in enumerate(files) if mine == name]]):.3f}"
+                for name in dict.fromkeys(name for name, _ in files)
+            )
+            print(f"| {beside} | {adapter.name} | {mean(found):.3f} | {told} | {each} |", flush=True)
 
 
 def _asks(layout: Layout, sizes: Sizes) -> list[Ask]:

@@ -1,12 +1,14 @@
 """Does it pay to end an offer where the model becomes unsure? The same lines with whole offers and with cut ones.
 
 The lines are those of a replayed user's second day, with edits beside the cursor; who accepts what is the
-replay's rule. INKLING_HISTORIES names packages and versions. About three minutes on two cores.
+replay's rule. INKLING_HISTORIES names packages and versions, INKLING_ADAPTER a folder to serve instead of the shipped
+adapter. About three minutes on two cores.
 """
 
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from feedback.decisions import binned
 from feedback.rewards import IGNORED_COST, REJECTED_COST, SHOW_COST
@@ -19,7 +21,7 @@ from model.evaluation.replay_sources import of_package
 from model.evaluation.replay_user import Answer
 from model.gate import rule_probability
 from model.prompt import Format, Layout
-from model.shipped import shipped
+from model.shipped import read_shipped, shipped
 from model.threads import set_threads
 from model.tokens import Tokens
 from model.weights import resolve
@@ -31,7 +33,8 @@ _REFUSED = (REJECTED_COST + IGNORED_COST) / 2
 def run() -> None:
     """Print what is shown, accepted and kept, what a request earns, and how the written rule's promises come true."""
     set_threads()
-    anchor = shipped(BASE.name)
+    other = os.environ.get("INKLING_ADAPTER")
+    anchor = read_shipped(Path(other)) if other else shipped(BASE.name)
     assert anchor is not None
     folder = resolve(BASE.name)
     served = Served(folder, anchor, anchor.scheme, SIZES, os.cpu_count() or 1)

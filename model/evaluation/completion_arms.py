@@ -16,6 +16,7 @@ from model.evaluation.completion_cases import CompletionCase
 from model.positions import PositionScheme
 from model.prompt import Layout, row_of
 from model.training.batches import token_losses
+from model.training.network import autocast
 from model.training.rows import Row, plain, row
 
 Losses = NDArray[np.float64]
@@ -53,12 +54,12 @@ BASE, ADAPTER = "base_documents", "adapter_documents"  # the arms that the summa
 def losses(model: Any, layout: Layout, scheme: PositionScheme, case: CompletionCase, arm: Arm) -> Losses:
     """Nats of each token of the middle, float64 (tokens,). `model` is from `model.training.network`.
 
-    Computed in bfloat16. Neither the token that ends a middle nor one that only spells what stands before the cursor
-    is counted, so that arms are comparable.
+    Computed in bfloat16, where the CPU does that itself. Neither the token that ends a middle nor one that only spells
+    what stands before the cursor is counted, so that arms are comparable.
     """
     import torch
 
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), autocast():
         found, _ = token_losses(model, laid_out(layout, scheme, case, arm))
     return np.asarray(found.double().numpy(), dtype=np.float64)
 

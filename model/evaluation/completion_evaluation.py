@@ -32,6 +32,7 @@ from model.shape import read_shape
 from model.shipped import METADATA_FILE, Shipped, read_shipped, shipped
 from model.threads import set_threads
 from model.tokens import Tokens
+from model.training.network import computes_bfloat16, load_network
 from model.weights import resolve
 
 Progress = Callable[[str, int, int], None]
@@ -192,8 +193,6 @@ def _losses(
     conditions: _Conditions, adapter: Shipped | None, arms: Sequence[Arm], side: str, progress: Progress
 ) -> dict[str, list[Any]]:
     """Nats by arm and case. The network is let go of afterwards."""
-    from model.training.network import load_network
-
     set_threads()
     model = load_network(conditions.folder, (adapter.folder,) if adapter else ()).eval()
     scheme = scheme_for(conditions.scheme, read_shape(conditions.folder).positions)
@@ -250,7 +249,7 @@ def _described(settings: CompletionSettings, conditions: _Conditions, runtime: s
         "scheme": conditions.scheme,
         "threads": conditions.threads,
         "runtime": runtime,
-        "losses": "torch, bfloat16",
+        "losses": f"torch, {'bfloat16' if computes_bfloat16() else 'float32'}",
         "cores": usable_cores(),
         "machine": f"{platform.system()} {platform.machine()}",
         "versions": {name: _version(name) for name in ("inkling", "torch", "transformers", "onnxruntime", "numpy")},

@@ -15,6 +15,7 @@ from model.tokens import Tokens
 from model.training.batches import target_logits
 from model.training.cursors import Cursor
 from model.training.exercises import MIDDLE, PREFIX, Exercises
+from model.training.network import autocast
 from model.training.rows import Row
 
 
@@ -68,12 +69,12 @@ def read(
     arms: Sequence[Arm] = ARMS,
     tick: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Reading]:
-    """Every arm on all of the cursors. `model` is from `model.training.network`; computed in bfloat16."""
+    """Every arm on all of the cursors. `model` is from `model.training.network`; computed as `autocast` there says."""
     import torch
 
     model.eval()
     figures: dict[str, list[tuple[float, float, bool]]] = {arm.name: [] for arm in arms}
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), autocast():
         for done, (request, cursor) in enumerate(chosen, start=1):
             for arm in arms:
                 asked = request if arm.documents else replace(request, documents=())

@@ -64,6 +64,14 @@ def computes_bfloat16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def autocast(device: str = "cpu") -> Any:
+    """Matrices are multiplied in bfloat16 within it, where the device does that itself; else nothing changes."""
+    import torch
+
+    kind = device.split(":")[0]
+    return torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu" or computes_bfloat16())
+
+
 def to_bfloat16(model: Any) -> None:
     """Give the frozen matrices of the layers the type that they have on disk, so that nothing converts them again."""
     import torch

@@ -23,7 +23,7 @@ from model.shipped import METADATA_FILE
 from model.training.batches import Told, divergence, in_packs, target_logits
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
 from model.training.exercises import Drawn
-from model.training.network import computes_bfloat16, to_bfloat16
+from model.training.network import autocast, computes_bfloat16, to_bfloat16
 from model.training.rows import Row, plain
 from model.training.sft import TARGETS, SftOptions, TrainingDivergedError, with_fresh_adapter
 from model.training.workers import Workers
@@ -229,8 +229,7 @@ def _by_rows(model: Any, exercises: Drawn, options: PretrainOptions, workers: Wo
     taught = {n for n in mine if max(rows[n].blocks) > 1 and draws[n].random() < options.distilled_share}
     total, computed = 0.0, sum(len(rows[number]) for number in (*mine, *taught))
     numbers = iter(mine)
-    device = workers.device.split(":")[0]
-    with torch.autocast(device, torch.bfloat16, enabled=device != "cpu" or computes_bfloat16()):
+    with autocast(workers.device):
         for pack in _told(model, [rows[number] for number in mine], options, workers.device):
             here = list(islice(numbers, len(pack)))
             known = [number for number in here if number in taught]

@@ -23,6 +23,7 @@ from index.shipped_encoder import METADATA_FILE
 from model.adapters import CONFIG_FILE, write_atomically
 from model.tensor_files import disk_errors
 from model.training.checkpoints import CHECKPOINT_FILE, Checkpoint
+from model.training.network import autocast
 from model.training.pretraining import rate
 from model.training.search_pairs import Library, Pair, batches
 from model.training.sft import TrainingDivergedError
@@ -82,7 +83,7 @@ def train_encoder(
     """Train a LoRA on the BERT in `folder` and leave it in `out`; returns its record.
 
     Cross-entropy in both directions over the cosines of a batch (van den Oord et al. 2018, "Representation learning
-    with contrastive predictive coding"), under autocast to bfloat16, AdamW, linear warm-up and a cosine to a
+    with contrastive predictive coding"), under `autocast`, AdamW, linear warm-up and a cosine to a
     twentieth. A chunk that answers two questions of a batch is no wrong answer to either. `record` is what is known
     beforehand. Raises TrainingDivergedError, and OtherTrainingError where `resume` finds another training in `out`.
     """
@@ -162,7 +163,7 @@ class _Bert:
             [text[:MAX_CHARACTERS] for text in texts],
             padding=True, truncation=True, max_length=tokens, return_tensors="pt",
         )  # fmt: skip
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             hidden = self.model(**read).last_hidden_state
         there = read["attention_mask"][..., None].float()
         return torch.nn.functional.normalize((hidden.float() * there).sum(1) / there.sum(1), dim=-1)

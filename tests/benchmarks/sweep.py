@@ -25,7 +25,7 @@ from model.training.batches import target_logits
 from model.training.corpus import Corpus, listed, load_corpus
 from model.training.corpus_file import read_corpus
 from model.training.exercises import END, MIDDLE, PREFIX, Exercises, Shape
-from model.training.network import computes_bfloat16, load_network
+from model.training.network import autocast, load_network
 from model.training.pretraining import PretrainOptions, pretrain
 from model.training.rows import Row
 from model.training.shipping import MEASURED, SCHEME, corpus_hash
@@ -114,8 +114,7 @@ def _measured(folder: Path, adapter: Path, rows: Sequence[Row], device: str) -> 
     found = []
     model = load_network(folder, [adapter], device=device)
     model.eval()
-    narrow = device.startswith("cuda") or computes_bfloat16()
-    with torch.inference_mode(), torch.autocast(device.split(":")[0], torch.bfloat16, enabled=narrow):
+    with torch.inference_mode(), autocast(device):
         for row in rows:
             logits, wanted, weights = (part.cpu() for part in target_logits(model, row, device))
             losses = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")

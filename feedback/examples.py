@@ -20,9 +20,9 @@ _BY_OTHERS = ("changed_by_agent", "changed_by_extension")  # outcomes after whic
 class Example:
     """A cursor, what was offered there and what the user finally had. `target` is the settled text.
 
-    `goes_on`: more was written behind the target, which therefore is not where it ends.
     `at` is the time of the settled text: splits into training and later data go by it. `reward` is in the
     unit of `feedback.rewards` (characters, costs subtracted); `advantage` is what it is above others in its context.
+    `goes_on`: the target is a piece behind which more was written, so it does not end there; what settled never is.
     """
 
     id: str

@@ -61,7 +61,7 @@ def pretrain(
 
       inkling pretrain --out /tmp/adapter --minutes 5 --afresh
 
-      inkling pretrain --out /tmp/better --onto model/weights/smollm2-135m-instruct --rank 64 --rate 3e-4 --rows 4
+      inkling pretrain --out /tmp/more --onto model/weights/smollm2-135m-instruct --rank 64 --rate 3e-4 --rows 4
 
       inkling pretrain --save-corpus corpus.xz
 

@@ -53,7 +53,8 @@ def run() -> None:
     form = Format.of(tokens, fills_middle=anchor.fills_middle)
     _, scheme = night_layout(folder, anchor)
     if folders := os.environ.get("INKLING_ADAPTERS"):
-        return _compare(folder, [Path(each) for each in folders.split(":")], tokens, form, scheme)
+        _compare(folder, [Path(each) for each in folders.split(os.pathsep)], tokens, form, scheme)
+        return
     model = load_for_training(folder, [anchor.folder])
     print("| documents | edits beside the cursor | loss | fell by, 95% | of it |")
     print("| --- | --- | --- | --- | --- |")
@@ -70,7 +71,6 @@ def run() -> None:
                 flush=True,
             )
             before = found if before is None else before
-    return None
 
 
 def _compare(base: Path, adapters: Sequence[Path], tokens: Tokens, form: Format, scheme: PositionScheme) -> None:

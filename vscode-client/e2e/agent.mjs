@@ -47,12 +47,15 @@ export async function agentSteps({ bench, hands, step, shot }) {
 		bench.change('inkling.agent.model', 'editor');
 		await inMethod();
 		const inside = await hands.inPage('#runs');
-		await until('a run with leave', async () => {
+		const runs = inside.locator('article');
+		const done = await until('a run with leave', async () => {
+			const before = await runs.count();
 			await hands.command('Inkling: Explain This Code'); // the server hears of the setting a moment later
-			await until('an answer', async () => (await inside.locator('article.running').count()) === 0);
-			return ((await last(inside).getAttribute('class')) ?? '').includes('done');
-		}, 60_000);
-		const done = last(inside);
+			await until('a further run', async () => (await runs.count()) > before);
+			const run = runs.nth(before);
+			const state = await until('its end', async () => /done|unfinished|stopped|refused|failed/.exec((await run.getAttribute('class')) ?? '')?.[0]);
+			return state === 'done' && run;
+		}, 120_000);
 		assert.match(await done.innerText(), /It measures the area of a circle/);
 		assert.equal(await done.locator('details').count(), 1);
 		assert.equal(await done.locator('details[open]').count(), 0);
@@ -66,7 +69,7 @@ export async function agentSteps({ bench, hands, step, shot }) {
 		await inMethod();
 		await hands.command('Inkling: Document This Code');
 		const inside = await hands.inPage('#runs');
-		await last(inside).locator('button[data-do=review]').waitFor({ timeout: 30_000 });
+		await last(inside).locator('button[data-do=review]').waitFor();
 		assert.equal(bench.read('shapes.py'), before);
 		await press(inside, 'review');
 		await page.locator('.monaco-diff-editor .view-line', { hasText: 'Its area.' }).first().waitFor();
@@ -86,7 +89,7 @@ export async function agentSteps({ bench, hands, step, shot }) {
 		await inMethod();
 		await hands.command('Inkling: Document This Code');
 		const inside = await hands.inPage('#runs');
-		await last(inside).locator('button[data-do=deny]').waitFor({ timeout: 30_000 });
+		await last(inside).locator('button[data-do=deny]').waitFor();
 		await press(inside, 'deny');
 		await last(inside).locator('.note', { hasText: 'Turned down' }).waitFor();
 		assert.equal(bench.read('shapes.py'), before);
@@ -97,13 +100,13 @@ export async function agentSteps({ bench, hands, step, shot }) {
 		await inMethod();
 		await hands.command('Inkling: Document This Code');
 		const inside = await hands.inPage('#runs');
-		await last(inside).locator('button[data-do=always]').waitFor({ timeout: 30_000 });
+		await last(inside).locator('button[data-do=always]').waitFor();
 		await press(inside, 'always');
 		await takeBack(before);
 		await inMethod();
 		await hands.command('Inkling: Document This Code');
 		await hands.inPage('#runs');
-		await last(inside).locator('.note', { hasText: 'without a review' }).waitFor({ timeout: 30_000 });
+		await last(inside).locator('.note', { hasText: 'without a review' }).waitFor();
 		await shot('agent-always');
 		await takeBack(before);
 	});
@@ -112,7 +115,7 @@ export async function agentSteps({ bench, hands, step, shot }) {
 		await inMethod();
 		await hands.command('Inkling: Write a Test for This Code');
 		const inside = await hands.inPage('#runs');
-		await last(inside).locator('button[data-do=apply]').waitFor({ timeout: 30_000 });
+		await last(inside).locator('button[data-do=apply]').waitFor();
 		await shot('agent-test');
 		await press(inside, 'apply');
 		await until('new file', () => bench.exists('test_shapes.py'));
@@ -131,9 +134,9 @@ export async function agentSteps({ bench, hands, step, shot }) {
 		await page.locator('.editor-instance .monaco-editor .view-lines').last().click();
 		await page.keyboard.press('Control+Home');
 		await page.keyboard.press('ArrowDown');
-		await page.locator('.squiggly-error, .squiggly-warning').first().waitFor({ timeout: 30_000 });
+		await page.locator('.squiggly-error, .squiggly-warning').first().waitFor();
 		await hands.command('Inkling: Fix This Finding');
-		await hands.saved('loose.py', 'print(len(values))', 30_000);
+		await hands.saved('loose.py', 'print(len(values))');
 		await shot('agent-fix');
 	});
 }

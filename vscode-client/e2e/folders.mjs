@@ -20,10 +20,15 @@ const bench = await startWorkbench({
 	files: { 'one/main.py': 'values = [1, 2, 3]\n', 'two/other.py': 'def area(radius):\n    return radius**2\n' },
 	folders: ['one', 'two'],
 	trusted: false,
-	settings: { 'inkling.path': inkling, 'inkling.linters.pyright': false, 'inkling.feedback.withoutTelemetry': 'local' },
+	settings: {
+		'inkling.path': inkling,
+		'inkling.completion.mode': 'eager',
+		'inkling.linters.pyright': false,
+		'inkling.feedback.withoutTelemetry': 'local',
+	},
 });
 const { page } = bench;
-page.setDefaultTimeout(30_000);
+page.setDefaultTimeout(60_000);
 const hands = handsOn(bench);
 let failed = 0;
 
@@ -60,8 +65,7 @@ try {
 	await step('ghost text needs no trust', async () => {
 		await hands.open('main.py');
 		await hands.goToEnd();
-		await hands.type('for i in ran');
-		await hands.someGhost();
+		await hands.offered('for i in ran');
 		await page.keyboard.press('Escape');
 	});
 
@@ -106,8 +110,8 @@ try {
 		await until('trusting server', () => {
 			const told = JSON.parse(execFileSync(inkling, ['status', '--json'], { env: bench.env }).toString());
 			return told.servers.length === 1 && told.servers[0].trusted;
-		}, 60_000);
-		await until('model', async () => /is ready/.test(await tip()), 60_000);
+		});
+		await until('model', async () => /is ready/.test(await tip()), 180_000);
 	});
 } finally {
 	await bench.stop();

@@ -39,7 +39,7 @@ export function handsOn({ page, workspace }) {
 			return [first.join(''), ...further].join('\n').replaceAll('\u00a0', ' ');
 		},
 		/** Wait for ghost text that stands still. */
-		async someGhost(milliseconds = 20_000) {
+		async someGhost(milliseconds = 60_000) {
 			let last = '';
 			return until('ghost text', async () => {
 				const now = await hands.ghost();
@@ -48,13 +48,29 @@ export function handsOn({ page, workspace }) {
 				return still && now;
 			}, milliseconds);
 		},
+		/** Type this and wait for ghost text. Where none comes its last character is typed again, as people do. */
+		async offered(text) {
+			await hands.type(text);
+			for (const more of [true, true, false]) {
+				try {
+					return await hands.someGhost(20_000);
+				} catch (error) {
+					if (!more) {
+						throw error;
+					}
+					console.log(`     no ghost text behind ${JSON.stringify(text)}: its end is typed again`);
+					await page.keyboard.press('Backspace');
+					await hands.type(text.at(-1));
+				}
+			}
+		},
 		/** Save until the file holds it, and return the text. */
-		async saved(name, holds, milliseconds = 8000) {
+		async saved(name, holds) {
 			return until(`${name} with ${JSON.stringify(holds)}`, async () => {
 				await page.keyboard.press('Control+s');
 				const text = readFileSync(path.join(workspace, name), 'utf8');
 				return text.includes(holds) && text;
-			}, milliseconds);
+			});
 		},
 		/** The inside of the webview that holds `selector`. */
 		async inPage(selector) {

@@ -18,7 +18,7 @@ export async function nightSteps({ bench, hands, step, shot, inkling }) {
 		await until('what is served', async () => /Served/.test(await text()));
 		await hands.command('Inkling: Run a Night');
 		await page.locator('.notification-toast', { hasText: 'needs 300 settled regions' }).first().waitFor({ timeout: 90_000 });
-		await until('the verdict in the view', async () => /The last night/.test(await text()), 20_000);
+		await until('the verdict in the view', async () => /The last night/.test(await text()));
 		return (await text()).split('\n').slice(0, 4).join(' ');
 	});
 

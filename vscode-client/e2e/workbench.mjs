@@ -48,8 +48,12 @@ const SETTINGS = {
 
 export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** The first answer of `probe` that is true; raises after a while, with what was waited for. */
-export async function until(what, probe, milliseconds = 30_000) {
+/**
+ * The first answer of `probe` that is true; raises after a while, with what was waited for.
+ *
+ * The while is long for a busy machine: it costs time only where something is wrong.
+ */
+export async function until(what, probe, milliseconds = 60_000) {
 	const end = Date.now() + milliseconds;
 	for (let last; ; await pause(100)) {
 		try {

@@ -1,7 +1,7 @@
 /** What keeps a server from running, told apart; crashes; the steps of an installation. */
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -57,13 +57,16 @@ test('what a program said comes with its failure', async () => {
 });
 
 test('what a program prints can go straight into a file that only its owner reads', async () => {
-	const file = join(mkdtempSync(join(tmpdir(), 'inkling-')), 'out.jsonl');
+	const folder = mkdtempSync(join(tmpdir(), 'inkling-'));
+	const file = join(folder, 'out.jsonl');
 	await askInto(file, process.execPath, ['-e', 'process.stdout.write("é\\n".repeat(3))']);
 	assert.equal(readFileSync(file, 'utf8'), 'é\né\né\n');
 	assert.equal(process.platform === 'win32' ? 0o600 : statSync(file).mode & 0o777, 0o600);
-	const failing = ['-e', 'console.error("no such thing"); process.exit(2)'];
+	const failing = ['-e', 'console.log("half"); console.error("no such thing"); process.exit(2)'];
 	await assert.rejects(askInto(file, process.execPath, failing), /no such thing/);
 	await assert.rejects(askInto(file, '/nowhere/program', []), ProgramFailed);
+	assert.equal(readFileSync(file, 'utf8'), 'é\né\né\n'); // what stood there stays
+	assert.deepEqual(readdirSync(folder), ['out.jsonl']);
 });
 
 test('variables that change what Python imports do not reach a program', async () => {

@@ -6,7 +6,7 @@
  */
 
 import { execFile, spawn } from 'node:child_process';
-import { open } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { type Python, QUESTION, readAnswer } from './python';
 
@@ -54,30 +54,44 @@ export function ask(command: string, args: readonly string[], milliseconds = 120
 	});
 }
 
-/** The standard output of a program, however long, as a file that only the user may read. Raises ProgramFailed. */
+/**
+ * The standard output of a program, however long, as a file that only the user may read.
+ *
+ * The file appears whole; where the program fails, what stood there stays. Raises ProgramFailed.
+ */
 export async function askInto(path: string, command: string, args: readonly string[]): Promise<void> {
-	const file = await open(path, 'w', 0o600);
+	const part = `${path}.${process.pid}.part`;
+	const file = await open(part, 'w', 0o600);
 	try {
-		await new Promise<void>((resolve, reject) => {
-			const child = spawn(command, [...args], {
-				cwd: homedir(),
-				env: environment(),
-				stdio: ['ignore', file.fd, 'pipe'],
-				windowsHide: true,
-			});
-			let errors = '';
-			child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-				errors = (errors + text).slice(-10_000);
-			});
-			child.on('error', (error) => reject(new ProgramFailed(error.message, errors)));
-			child.on('close', (code) => {
-				const last = errors.trim().split('\n').at(-1);
-				return code === 0 ? resolve() : reject(new ProgramFailed(last || `${command} ended with ${code}`, errors));
-			});
-		});
+		try {
+			await printInto(file.fd, command, args);
+		} finally {
+			await file.close();
+		}
+		await rename(part, path);
 	} finally {
-		await file.close();
+		await rm(part, { force: true });
 	}
+}
+
+function printInto(descriptor: number, command: string, args: readonly string[]): Promise<void> {
+	return new Promise((resolve, reject) => {
+		const child = spawn(command, [...args], {
+			cwd: homedir(),
+			env: environment(),
+			stdio: ['ignore', descriptor, 'pipe'],
+			windowsHide: true,
+		});
+		let errors = '';
+		child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+			errors = (errors + text).slice(-10_000);
+		});
+		child.on('error', (error) => reject(new ProgramFailed(error.message, errors)));
+		child.on('close', (code) => {
+			const last = errors.trim().split('\n').at(-1);
+			return code === 0 ? resolve() : reject(new ProgramFailed(last || `${command} ended with ${code}`, errors));
+		});
+	});
 }
 
 /** Long work: every line it prints goes to `line`; aborting ends it. Raises ProgramFailed. */

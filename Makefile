@@ -5,6 +5,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= cpu,dev
+# Processes that share the tests, a file at a time. Each takes up to 2 GB and computes on one core.
+JOBS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
@@ -33,7 +35,7 @@ run: weights
 	@$(BIN)/inkling tour
 
 test: weights
-	$(BIN)/python -m pytest --durations=30
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=30
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

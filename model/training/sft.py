@@ -42,7 +42,8 @@ class SftOptions:
     is higher, as `peak_rate` says. `retention` is the weight of the divergence from the model without the adapter at up
     to `held_tokens` tokens around the cursor that this was sure of, 0: none; it is computed for `held_share` of the
     sequences, which count as many times more. One text that is none of the user's is held for `general` of theirs, 0:
-    none (`model.training.night_data`), and counts as much as what is held of theirs together.
+    none (`model.training.night_data`), and counts as much as what is held of theirs together. With time for less than
+    one pass B, which begins at zero, learns at up to `up_ratio` times the rate of A (`ratio_of_up`).
     """
 
     rank: int = 16
@@ -60,6 +61,7 @@ class SftOptions:
     held_share: float = 0.5
     general: int = 4
     robustness: float = ROBUSTNESS
+    up_ratio: float = 2.0
     targets: tuple[str, ...] = TARGETS  # names of the linear layers that get a LoRA
 
 
@@ -116,7 +118,7 @@ def train(
     model = with_fresh_adapter(base, options)
     model.train()
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=0.0, weight_decay=options.weight_decay)
+    optimiser = torch.optim.AdamW(_grouped(model), lr=0.0, weight_decay=options.weight_decay)
     order = passes(sequences, options.batch, options.epochs, options.seed)
     held = Retention(
         model, options.retention, options.held_tokens, options.held_share, workers.device, clock,
@@ -142,9 +144,11 @@ def train(
             raise TrainingCancelledError(f"Cancelled after {state.step} of {state.planned(len(order))} steps.")
         if state.step >= _PROBE_STEPS and workers.agreed(spent.now()) >= budget_seconds:
             break
-        rate = _rate(state.step, state.planned(len(order)), len(order), options)
+        planned = state.planned(len(order))
+        rate = _rate(state.step, planned, len(order), options)
+        ratio = ratio_of_up(planned, _of_first_pass(sequences, options), options)
         for group in optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * (ratio if group["is_up"] else 1.0)
         batch = [sequences[index] for index in order[state.step]]
         loss, computed = _step(optimiser, parameters, batch, options, workers, held)
         if not math.isfinite(loss):
@@ -159,7 +163,7 @@ def train(
             steps = state.step - timed_step
             saying = (held.seconds - timed_said) / steps
             pace = (spent.now() - timed_at) / steps - saying
-            first_pass = max(0, -(-len(sequences) // options.batch) - state.step)
+            first_pass = max(0, _of_first_pass(sequences, options) - state.step)
             fitting = state.step + _fitting(_USED * (budget_seconds - spent.now()), pace, saying, first_pass)
             state.set_plan(int(workers.agreed(max(state.step, min(len(order), fitting)))))
         if not warm or state.step == state.planned_at:
@@ -192,6 +196,19 @@ def with_fresh_adapter(base: Any, options: SftOptions) -> Any:
         r=options.rank, lora_alpha=options.alpha, lora_dropout=0.0, target_modules=targets, task_type="CAUSAL_LM"
     )
     return get_peft_model(base, config)
+
+
+def _grouped(model: Any) -> list[dict[str, Any]]:
+    """The parameters of A and of B, which do not learn at the same rate."""
+    learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    ups = [parameter for name, parameter in learning.items() if "lora_B" in name]
+    others = [parameter for name, parameter in learning.items() if "lora_B" not in name]
+    return [{"params": others, "is_up": False}, {"params": ups, "is_up": True}]
+
+
+def _of_first_pass(sequences: Sequence[TrainingSequence], options: SftOptions) -> int:
+    """Steps after which every sequence was read once."""
+    return -(-len(sequences) // options.batch)
 
 
 def _step(
@@ -233,6 +250,13 @@ def peak_rate(planned: int, most: int, options: SftOptions) -> float:
     is missing, to at most the threefold. A night that has time for one pass learns little at the rate of four, and
     four at the rate of one make it worse (docs/benchmarks.md)."""
     return options.learning_rate * min(3.0, math.sqrt(most / max(1, planned)))
+
+
+def ratio_of_up(planned: int, of_pass: int, options: SftOptions) -> float:
+    """The learning rate of B as a multiple of that of A (LoRA+, Hayou et al. 2024): 1 where `planned` steps are a whole
+    pass of `of_pass` or more, else what is missing to one, at most `up_ratio`. B begins at zero, and what an adapter
+    changes goes with it; more than the twofold gains more and is surer of less (docs/benchmarks.md)."""
+    return min(options.up_ratio, max(1.0, of_pass / max(1, planned)))
 
 
 def _rate(step: int, planned: int, most: int, options: SftOptions) -> float:

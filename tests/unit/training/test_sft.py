@@ -24,6 +24,7 @@ from model.training.sft import (
     TrainingCancelledError,
     TrainingDivergedError,
     peak_rate,
+    ratio_of_up,
     train,
 )
 from tests.unit.training.tiny_language import OTHER_HABITS, written
@@ -180,6 +181,31 @@ def test_a_killed_training_reaches_the_step_count_that_was_planned(
 def test_fewer_steps_take_larger_ones() -> None:
     options = SftOptions(learning_rate=2e-4)
     assert [peak_rate(steps, 400, options) for steps in (400, 100, 1)] == pytest.approx([2e-4, 4e-4, 6e-4])
+
+
+def test_with_less_than_a_pass_what_begins_at_zero_takes_larger_steps() -> None:
+    options = SftOptions(up_ratio=2.0)
+    assert [ratio_of_up(steps, 60, options) for steps in (240, 60, 40, 30, 5, 0)] == [1.0, 1.0, 1.5, 2.0, 2.0, 2.0]
+
+
+def test_a_part_of_a_pass_moves_what_begins_at_zero_further(
+    load: Callable[[], Any], sequences: list[TrainingSequence], tmp_path: Path
+) -> None:
+    far = {}
+    for ratio in (1.0, 2.0):
+        seconds = [0.0]
+
+        def step(_: Step, seconds: list[float] = seconds) -> None:
+            seconds[0] += 4.0
+
+        options = SftOptions(rank=4, alpha=8, learning_rate=1e-5, epochs=3, batch=1, retention=0.0, up_ratio=ratio)
+        model, done = trained(
+            load, sequences, tmp_path / str(ratio), options=options, budget_seconds=44.0, progress=step,
+            clock=lambda seconds=seconds: seconds[0],
+        )  # fmt: skip
+        assert 3 < done.planned <= len(sequences) // 2
+        far[ratio] = sum(float(each.detach().norm()) for name, each in model.named_parameters() if "lora_B" in name)
+    assert far[2.0] > 1.3 * far[1.0]
 
 
 def test_a_surprise_teaches_less_than_a_near_miss_and_without_an_exponent_it_is_the_cross_entropy() -> None:

@@ -19,6 +19,7 @@ from tests.benchmarks import (
     search_scale,
     sections,
     shapes,
+    short_nights,
     spinning,
     sweep,
 )
@@ -39,11 +40,12 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "search_scale": search_scale.run,
     "sections": sections.run,
     "shapes": shapes.run,
+    "short_nights": short_nights.run,
     "spinning": spinning.run,
     "sweep": sweep.run,
 }
 
-HOURS = {"hedging", "learning", "memory", "sections", "sweep"}  # only run when named
+HOURS = {"hedging", "learning", "memory", "sections", "short_nights", "sweep"}  # only run when named
 
 
 def main(names: list[str]) -> int:

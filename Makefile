@@ -5,7 +5,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= cpu,dev
-# Processes that share the tests, a file at a time. Each takes up to 2 GB and computes on one core.
+# Processes that share the tests, a file at a time. Each takes up to 4 GB and computes on one core.
 JOBS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed

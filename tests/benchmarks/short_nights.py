@@ -3,7 +3,7 @@
 A night's training texts of the first day of a package's history are learned from, for as long as a night of five
 minutes trains; measured are the lines of the next day with edits beside the cursor, and pieces of what the night leaves
 for later. Every way has the same seconds and starts from the same model. INKLING_HISTORY names the package and its
-versions, INKLING_SECONDS the time of each training. Half an hour on two slow cores; nothing else may run beside it.
+versions, INKLING_SECONDS the time of each training. Forty minutes on two slow cores; nothing else may run beside it.
 """
 
 import os
@@ -49,8 +49,8 @@ class _Way:
 
 _WAYS = (
     _Way("as before"),
-    _Way("B at twice the rate", up_ratio=2.0),
-    _Way("B at four times the rate", up_ratio=4.0),
+    _Way("B at up to twice the rate", up_ratio=2.0),
+    _Way("B at up to four times the rate", up_ratio=4.0),
     _Way("no document in a row", replace(NIGHT_BUDGET, documents=0)),
     _Way("both documents of edits", replace(NIGHT_BUDGET, documents=320)),
 )

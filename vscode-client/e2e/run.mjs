@@ -370,6 +370,7 @@ try {
 		const status = () => JSON.parse(execFileSync(inkling, ['status', '--json'], { env: bench.env }).toString());
 		const { pid } = status().servers[0];
 		process.kill(pid, 'SIGKILL');
+		await until('wait', async () => /new start in/.test(await tip()));
 		await until('fresh server', () => status().servers.some((one) => one.pid !== pid), 120_000);
 		await until('its answer', async () => /snoozed until|is ready/.test(await tip()));
 	});
